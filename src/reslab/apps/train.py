@@ -1,0 +1,39 @@
+"""`reslab train`: one run, or with `-m` a sweep of them."""
+
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from reslab.config import CONF_DIR, VERSION_BASE
+from reslab.errors import UserError
+from reslab.runs.identity import register_resolvers
+
+register_resolvers()
+
+
+def run_cell(cfg: DictConfig) -> float:
+    """Runs one configuration in the directory that Hydra made for it; gives its test accuracy."""
+    from reslab.runs.execute import execute
+    from reslab.runs.store import RunDirectory
+
+    context = HydraConfig.get()
+    directory = RunDirectory(Path(context.runtime.output_dir))
+    record = execute(cfg, directory, list(context.overrides.task))
+    return record["test/accuracy"]
+
+
+@hydra.main(version_base=VERSION_BASE, config_path=str(CONF_DIR), config_name="train")
+def train(cfg: DictConfig) -> float:
+    """Runs a configuration; in a sweep, a failure is named and the other runs go on."""
+    try:
+        return run_cell(cfg)
+    except UserError as error:
+        context = HydraConfig.get()
+        if context.mode == RunMode.MULTIRUN:
+            overrides = " ".join(context.overrides.task)
+            print(f"reslab: failed: {overrides}: {error}", file=sys.stderr)
+        raise

@@ -1,0 +1,64 @@
+"""Signals: the first asks for a stop where nothing is lost, a second Ctrl-C stops at once."""
+
+import signal
+import sys
+from types import FrameType
+from typing import Any, Self
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class Stopped(SystemExit):
+    """Ends the process with 128 + the signal's number; nothing on the way catches it."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(128 + signum)
+
+
+class StopRequest(Callback):
+    """Holds SIGINT and SIGTERM while it is entered.
+
+    In training a signal is only noted: whoever saves checkpoints calls `raise_if_requested` after
+    saving one. Elsewhere it stops the process at once.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.requested: int | None = None
+        self._training = False
+        self._handlers_before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._handlers_before = {signum: signal.getsignal(signum) for signum in self.SIGNALS}
+        self._install()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for signum, handler in self._handlers_before.items():
+            signal.signal(signum, handler)
+
+    def raise_if_requested(self) -> None:
+        """Stops if a signal has come."""
+        if self.requested is not None:
+            raise Stopped(self.requested)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Lightning has put its own SIGTERM handler before ours by now, which would stop without
+        # a checkpoint.
+        self._install()
+        self._training = True
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._training = False
+        self.raise_if_requested()
+
+    def _install(self) -> None:
+        for signum in self.SIGNALS:
+            signal.signal(signum, self._handle)
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        if not self._training or (self.requested is not None and signum == signal.SIGINT):
+            raise Stopped(signum)
+        self.requested = signum
+        print("\nstopping after this step; Ctrl-C again stops at once", file=sys.stderr, flush=True)

@@ -1,0 +1,80 @@
+"""The progress bar over a whole training run."""
+
+import sys
+import time
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from tqdm import tqdm
+
+SECONDS_BETWEEN_READS = 0.5
+
+
+class Progress(ProgressBar):
+    """One line: epoch, images done, time left, images/s, loss, validation accuracy.
+
+    The loss is read from the device only when the line is drawn again, so that the device is
+    not made to wait at every step.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar: Any = None
+        self._read_at = 0.0
+        self._shown = {"loss": "", "val": ""}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        batch_size = trainer.datamodule.batch_size
+        steps = trainer.max_epochs * trainer.num_training_batches
+        self._bar = tqdm(
+            total=steps * batch_size,
+            initial=trainer.global_step * batch_size,
+            unit="img",
+            unit_scale=True,
+            mininterval=SECONDS_BETWEEN_READS if sys.stderr.isatty() else 30,
+            dynamic_ncols=True,
+            smoothing=0.05,
+            bar_format="{desc} |{bar:20}| {percentage:3.0f}% [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
+        )
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._bar.set_description_str(
+            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", refresh=False
+        )
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        now = time.perf_counter()
+        if now - self._read_at > SECONDS_BETWEEN_READS:
+            self._read_at = now
+            self._show(loss=f"{pl_module.last_loss.item():.3f}")
+        self._bar.update(trainer.datamodule.batch_size)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.sanity_checking and self._bar is not None:
+            self._show(val=f"{pl_module.epoch_metrics['val/accuracy']:.2%}")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.close()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leaves the line as it stands."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def disable(self) -> None:
+        """Lightning asks all but the first process to be silent."""
+
+    def _show(self, **values: str) -> None:
+        self._shown |= values
+        text = {"loss": self._shown["loss"], "val acc": self._shown["val"]}
+        self._bar.set_postfix({k: v for k, v in text.items() if v}, refresh=False)

@@ -1,0 +1,67 @@
+"""TensorBoard: scalars, augmented images, the graph, hyperparameters with final metrics."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.utils.tensorboard import SummaryWriter
+from torchvision.utils import make_grid
+
+
+class TensorBoard(Callback):
+    """Writes event files into the run's directory, so that a folder of runs is a comparison.
+
+    Args:
+        folder: The run's directory.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._writer: Any = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        step = trainer.global_step
+        # After a resume, whatever a killed process logged beyond its checkpoint is void.
+        self._writer = SummaryWriter(str(self.folder), purge_step=step + 1 if step else None)
+        if step == 0:
+            preview = trainer.train_dataloader.preview(64).clamp(0, 1).cpu()
+            self._writer.add_image("augmented training images", make_grid(preview, nrow=8), 0)
+            self._add_graph(pl_module.network, trainer.datamodule.image_shape)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for name, value in pl_module.epoch_metrics.items():
+            self._writer.add_scalar(name, value, trainer.global_step)
+        self._writer.flush()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._close()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        self._close()
+
+    def write_hyperparameters(self, values: dict[str, Any], metrics: dict[str, float]) -> None:
+        """Adds the run to the HParams page with its final metrics."""
+        from torch.utils.tensorboard.summary import hparams
+
+        with SummaryWriter(str(self.folder)) as writer:
+            for part in hparams(values, metrics):
+                writer.file_writer.add_summary(part)
+            for name, value in metrics.items():
+                writer.add_scalar(name, value)
+
+    def _add_graph(self, network: torch.nn.Module, image_shape: tuple[int, int, int]) -> None:
+        device = next(network.parameters()).device
+        network.eval()
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # the tracer is deprecated, and TensorBoard's only way
+            self._writer.add_graph(network, torch.zeros(1, *image_shape, device=device))
+        network.train()
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None

@@ -1,0 +1,167 @@
+"""Where configurations lie, what they may build, and what is said when one is wrong."""
+
+import difflib
+import inspect
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+)
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from reslab.errors import UserError
+
+# In a wheel the configurations are inside the package, in the repository beside it.
+CONF_DIR = next(
+    path
+    for path in (Path(__file__).parent / "conf", Path(__file__).parents[2] / "conf")
+    if path.is_dir()
+)
+
+VERSION_BASE = "1.3"
+
+TARGETS = (
+    "reslab.",
+    "torch.nn.",
+    "torch.optim.",
+    "torchvision.datasets.",
+    "lightning.pytorch.Trainer",
+    "lightning.pytorch.callbacks.",
+    "lightning.pytorch.loggers.",
+)
+TARGET_MODULES = (
+    "reslab.",
+    "torch.nn.",
+    "torch.optim.",
+    "torchvision.datasets.",
+    "lightning.pytorch.",
+)
+
+
+def compose(overrides: Sequence[str]) -> DictConfig:
+    """The run's configuration for a list of Hydra overrides.
+
+    Raises:
+        UserError: An override names nothing.
+    """
+    try:
+        with hydra.initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE):
+            return hydra.compose("train", list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error, overrides)) from error
+
+
+def instantiate(cfg: DictConfig, field: str, **arguments: Any) -> Any:
+    """Builds what `cfg[field]` describes, if every target in it is allowed.
+
+    Raises:
+        UserError: A target is not allowed, or the constructor refuses its arguments.
+    """
+    node = cfg[field]
+    _check_targets(node, field)
+    try:
+        return hydra.utils.instantiate(node, _convert_="all", **arguments)
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        path = getattr(error, "full_key", None) or field
+        if isinstance(cause, TypeError) and "unexpected keyword argument" in str(cause):
+            unknown = str(cause).rpartition(" argument ")[2].split("'")[1]
+            options = inspect.signature(hydra.utils.get_object(node._target_)).parameters
+            hint = suggest(unknown, options)
+            raise UserError(f"{field} has no option {unknown}{hint}") from error
+        message = _first_line(cause).removeprefix(f"Error in call to target '{path}':")
+        raise UserError(f"{field}: {message}") from error
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{field}: {_first_line(error)}") from error
+
+
+def _check_targets(node: Any, path: str) -> None:
+    if isinstance(node, DictConfig):
+        for key in node:
+            value = node[key]
+            if key == "_target_":
+                _check_target(str(value), path)
+            elif isinstance(value, DictConfig | ListConfig):
+                _check_targets(value, f"{path}.{key}")
+    elif isinstance(node, ListConfig):
+        for index, value in enumerate(node):
+            _check_targets(value, f"{path}[{index}]")
+
+
+def _check_target(target: str, path: str) -> None:
+    """Both the path and the module of what it leads to: `reslab.x.os.system` is os' function."""
+    own = tuple(name + "." for name in os.environ.get("RESLAB_TARGETS", "").split(",") if name)
+    refusal = f"{path}._target_={target} is not allowed; set RESLAB_TARGETS to trust a package"
+    if not target.startswith(TARGETS + own):
+        raise UserError(refusal)
+    try:
+        found = hydra.utils.get_object(target)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{path}._target_={target}: {_first_line(error)}") from error
+    module = f"{getattr(found, '__module__', '')}."
+    if not callable(found) or not module.startswith(TARGET_MODULES + own):
+        raise UserError(refusal)
+
+
+def explain(error: Exception, overrides: Sequence[str]) -> str:
+    """One line for what Hydra says of a configuration, with the nearest valid names."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).partition("/")
+        return f"{group}={name}: there is no such file{suggest(name, list_options(group))}"
+    text = str(error)
+    if isinstance(error, ConfigCompositionException) and text.startswith("Could not override"):
+        key = text.split("'")[1]
+        return f"there is no option {key}{suggest(key, _known_keys(overrides), listed=False)}"
+    return ": ".join(line for line in text.splitlines()[:2] if "https://" not in line)
+
+
+def suggest(name: str, options: Iterable[str], *, listed: bool = True) -> str:
+    """`; did you mean ...?`, or else, if `listed`, all the options."""
+    options = sorted(options)
+    if near := difflib.get_close_matches(name, options, n=3, cutoff=0.6):
+        return f"; did you mean {' or '.join(near)}?"
+    return f"; choose from {', '.join(options)}" if listed and options else ""
+
+
+def list_options(group: str) -> list[str]:
+    """Names of the files of a configuration group, those of its folders as `folder/file`."""
+    folder = CONF_DIR / group
+    return sorted(str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.yaml"))
+
+
+def list_groups() -> list[str]:
+    """Names of the configuration groups of a run."""
+    return sorted(p.name for p in CONF_DIR.iterdir() if p.is_dir() and p.name != "table")
+
+
+def _known_keys(overrides: Sequence[str]) -> list[str]:
+    """Dotted keys and groups that can be overridden beside the groups that are chosen."""
+    groups = list_groups()
+    chosen = [o for o in overrides if o.partition("=")[0] in groups and "," not in o]
+    try:
+        with hydra.initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE):
+            cfg = hydra.compose("train", chosen)
+    except (HydraException, OmegaConfBaseException):
+        return groups
+    keys = set(groups)
+
+    def walk(node: Any, prefix: str) -> None:
+        for key in node:
+            keys.add(f"{prefix}{key}")
+            if isinstance(value := OmegaConf.to_container(node)[key], dict):
+                walk(OmegaConf.create(value), f"{prefix}{key}.")
+
+    walk(cfg, "")
+    return sorted(keys)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]

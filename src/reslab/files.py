@@ -1,0 +1,36 @@
+"""Files that are written whole or not at all."""
+
+import os
+from pathlib import Path
+
+from reslab.errors import UserError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replaces a file by new content, durably: after a crash it holds the old or the new.
+
+    Raises:
+        UserError: The disk is full or the folder is not writable; the old file is intact.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        kept = "; the one before it is intact" if path.exists() else ""
+        raise UserError(f"cannot write {path}: {error.strerror}{kept}") from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Deletes the temporary files of writers that were killed; call it under the run's lock."""
+    for stray in folder.glob(".*.tmp"):
+        stray.unlink(missing_ok=True)

@@ -1,0 +1,54 @@
+"""The parts that every network here is made of."""
+
+import torch
+from torch import Tensor, nn
+
+from reslab.nn.joins import Join
+
+
+class BasicBlock(nn.Module):
+    """`relu(join(x, branch(x)))` with a branch of two 3x3 convolutions (He et al. 2016, figure 2)."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, join: Join) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(out_channels),
+        )
+        self.join = join(in_channels, out_channels, stride)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, C, H, W] -> [B, C', H / stride, W / stride]`."""
+        return self.relu(self.join(x, self.branch(x)))
+
+
+class Head(nn.Module):
+    """Global average pooling, dropout and a linear classifier, in fp32 also under autocast.
+
+    A bf16 classifier rounds logits to exact ties: the ranking must not depend on their order.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, dropout: float) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {dropout}")
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(in_channels, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, C, H, W] -> [B, K]`, in fp32."""
+        with torch.autocast(x.device.type, enabled=False):
+            return self.classifier(self.dropout(x.float().mean((2, 3))))
+
+
+def initialize(network: nn.Module) -> None:
+    """Draws convolutions as He et al. 2015 do (normal, fan-out); the other layers keep torch's way."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

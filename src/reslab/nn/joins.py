@@ -1,0 +1,40 @@
+"""Joins: how a residual block merges its input with its branch. The ablation swaps this object."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+Join = Callable[[int, int, int], nn.Module]
+"""Makes a join from (in_channels, out_channels, stride); its forward takes (x, branch)."""
+
+
+class AddJoin(nn.Module):
+    """`shortcut(x) + branch`, a 1x1 convolution and BatchNorm where the shapes differ.
+
+    He et al. 2016, equations 1 and 2 (option B).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        if stride == 1 and in_channels == out_channels:
+            self.shortcut: nn.Module = nn.Identity()
+        else:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
+                nn.BatchNorm2d(out_channels),
+            )
+
+    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+        """`[B, C, H, W], [B, C', H', W'] -> [B, C', H', W']`."""
+        return self.shortcut(x) + branch
+
+
+class NoJoin(nn.Module):
+    """`branch` alone: identity and projection are both removed (a plain network)."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+        """`[B, C, H, W], [B, C', H', W'] -> [B, C', H', W']`."""
+        return branch

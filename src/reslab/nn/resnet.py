@@ -1,0 +1,104 @@
+"""Residual networks (He et al. 2016, https://arxiv.org/abs/1512.03385)."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from reslab.nn.blocks import BasicBlock, Head, initialize
+from reslab.nn.joins import AddJoin, Join
+from reslab.nn.stems import STEMS
+
+
+class ResNet(nn.Module):
+    """A stem, stages of `BasicBlock`s, and a head.
+
+    Args:
+        in_channels: Channels of the images.
+        num_classes: Number of classes K.
+        join: Makes the join of each block; `NoJoin` turns the network plain.
+        stem: A key of `STEMS`.
+        widths: Channels of each stage; the stem has the first stage's.
+        blocks: Blocks in each stage.
+        strides: Stride of each stage's first block.
+        dropout: Probability of dropping a feature before the classifier.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        *,
+        join: Join = AddJoin,
+        stem: str = "conv3x3",
+        widths: Sequence[int],
+        blocks: Sequence[int],
+        strides: Sequence[int],
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if stem not in STEMS:
+            raise ValueError(f"stem must be one of {', '.join(STEMS)}, got {stem}")
+        if not len(widths) == len(blocks) == len(strides):
+            raise ValueError(
+                f"widths, blocks and strides must have one entry a stage, "
+                f"got {len(widths)}, {len(blocks)} and {len(strides)}"
+            )
+        self.stem = STEMS[stem](in_channels, widths[0])
+        self.stages = nn.Sequential()
+        channels = widths[0]
+        for width, depth, stride in zip(widths, blocks, strides, strict=True):
+            stage = nn.Sequential()
+            for index in range(depth):
+                stage.append(BasicBlock(channels, width, stride if index == 0 else 1, join))
+                channels = width
+            self.stages.append(stage)
+        self.head = Head(channels, num_classes, dropout)
+        initialize(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, C, H, W] -> [B, K]`, logits."""
+        return self.head(self.stages(self.stem(x)))
+
+
+def resnet18(
+    in_channels: int,
+    num_classes: int,
+    *,
+    join: Join = AddJoin,
+    stem: str = "conv3x3",
+    strides: Sequence[int] = (1, 2, 2, 2),
+    dropout: float = 0.0,
+) -> ResNet:
+    """ResNet-18: stages of 64, 128, 256 and 512 channels, two blocks each."""
+    return ResNet(
+        in_channels,
+        num_classes,
+        join=join,
+        stem=stem,
+        widths=(64, 128, 256, 512),
+        blocks=(2, 2, 2, 2),
+        strides=strides,
+        dropout=dropout,
+    )
+
+
+def mini_resnet(
+    in_channels: int,
+    num_classes: int,
+    *,
+    join: Join = AddJoin,
+    stem: str = "conv3x3",
+    strides: Sequence[int] = (2, 2, 2, 2),
+    dropout: float = 0.0,
+) -> ResNet:
+    """Liu & Goh's Mini-ResNet: half of ResNet-18's widths, and every stage halves the image."""
+    return ResNet(
+        in_channels,
+        num_classes,
+        join=join,
+        stem=stem,
+        widths=(32, 64, 128, 256),
+        blocks=(2, 2, 2, 2),
+        strides=strides,
+        dropout=dropout,
+    )

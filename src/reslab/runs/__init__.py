@@ -1,0 +1,1 @@
+"""Runs: a directory named after its configuration, and what happens in it."""

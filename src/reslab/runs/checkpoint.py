@@ -1,0 +1,107 @@
+"""Checkpoint files: written whole or not at all, verified when read, tensors and plain values only."""
+
+import hashlib
+import io
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import CheckpointIO
+from lightning.fabric.utilities.types import _PATH
+
+from reslab.errors import UserError
+from reslab.files import write_atomically
+
+# A file is torch.save's bytes followed by this and the SHA-256 of those bytes. torch.load reads such
+# a file as any other, since a zip archive is found from its end with room for a comment.
+TRAILER = b"\nreslab-sha256:"
+TRAILER_SIZE = len(TRAILER) + hashlib.sha256().digest_size
+
+
+class TruncatedCheckpoint(Exception):
+    """The file ends too early to be a checkpoint."""
+
+
+def save(checkpoint: dict[str, Any], path: Path) -> None:
+    """Writes a checkpoint; raises UserError as `write_atomically` does."""
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    payload = buffer.getvalue()
+    write_atomically(path, payload + TRAILER + hashlib.sha256(payload).digest())
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint on the CPU.
+
+    Raises:
+        TruncatedCheckpoint: The file is empty or cut off.
+        UserError: The content is not what was written, or holds more than plain values.
+    """
+    content = path.read_bytes()
+    payload, trailer = content[:-TRAILER_SIZE], content[-TRAILER_SIZE:]
+    if not trailer.startswith(TRAILER):
+        raise TruncatedCheckpoint(f"{path} is {'cut off' if content else 'empty'}")
+    digest = hashlib.sha256(payload).digest()
+    if digest != trailer[len(TRAILER) :]:
+        raise UserError(
+            f"{path} was altered after it was written: its SHA-256 is {digest.hex()}, not "
+            f"{trailer[len(TRAILER) :].hex()}; restore it, or start over with rerun=true"
+        )
+    try:
+        return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(f"{path} holds more than tensors and plain values: refused") from error
+
+
+class LatestCheckpoint:
+    """`last.ckpt` and the one before it, `previous.ckpt`, in a run's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.last, self.previous = folder / "last.ckpt", folder / "previous.ckpt"
+
+    def keep_previous(self) -> None:
+        """Makes what is `last` also `previous`, so that a save never leaves fewer than it found."""
+        if self.last.exists():
+            link = self.previous.with_name(f".{self.previous.name}.{os.getpid()}.tmp")
+            link.unlink(missing_ok=True)
+            os.link(self.last, link)
+            link.replace(self.previous)
+
+    def load(self) -> tuple[Path, dict[str, Any], list[str]] | None:
+        """The newest intact checkpoint, its path, and what was wrong with a newer one.
+
+        Raises:
+            UserError: A checkpoint was altered, or none of those there is intact.
+        """
+        problems = []
+        found = [path for path in (self.last, self.previous) if path.exists()]
+        for path in found:
+            try:
+                return path, load(path), problems
+            except TruncatedCheckpoint as error:
+                problems.append(str(error))
+        if found:
+            raise UserError(f"{'; '.join(problems)}: nothing to resume; rerun=true starts over")
+        return None
+
+
+class VerifiedCheckpointIO(CheckpointIO):
+    """Gives Lightning's checkpoints the properties of this module."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any = None
+    ) -> None:
+        """Writes the file atomically, with its digest."""
+        save(checkpoint, Path(path))
+
+    def load_checkpoint(
+        self, path: _PATH, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Reads and verifies the file."""
+        return load(Path(path))
+
+    def remove_checkpoint(self, path: _PATH) -> None:
+        """Deletes the file."""
+        Path(path).unlink(missing_ok=True)

@@ -1,0 +1,84 @@
+"""What a result may depend on besides its configuration: machine, versions, code."""
+
+import os
+import platform
+import resource
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from reslab.runs.identity import code_digest
+
+PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "numpy", "reslab")
+
+
+def describe_environment(device: torch.device, precision: str) -> dict[str, Any]:
+    """All that must stay the same for a resumed run to be bitwise the uninterrupted one."""
+    return {
+        "hardware": describe_hardware(device),
+        "precision": precision,
+        "threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "versions": {"python": platform.python_version()} | _package_versions(),
+        "code_digest": code_digest(),
+    }
+
+
+def describe_hardware(device: torch.device) -> str:
+    """The accelerator's name, or the processor's with the number of its cores."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_processor()}, {os.cpu_count()} cores"
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most memory held so far: the accelerator's, or on a CPU the whole process'."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    scale = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
+
+def git_commit() -> str | None:
+    """The repository's commit, with `+` if files differ from it; None outside a repository."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def supports_bf16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bf16 natively, not by emulation."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return False
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _package_versions() -> dict[str, str]:
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "unknown"
+    return versions

@@ -1,0 +1,100 @@
+"""Identity: the hash of a resolved configuration, which names the run's directory."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+# What cannot change a result: `join` and `augment` act through `model` and `dataset`, which
+# interpolate them; the others say where things lie, what is shown and whether to resume.
+IGNORED = (
+    "augment",
+    "checkpoint_every",
+    "data_dir",
+    "dataset.data_dir",
+    "join",
+    "logger",
+    "rerun",
+    "resume",
+    "runs_dir",
+    "trainer.enable_progress_bar",
+)
+
+SOURCES_THAT_MATTER = ("nn", "data", "optim.py", "task.py")
+
+
+def register_resolvers() -> None:
+    """Makes `${run_name:}` available to configurations."""
+    OmegaConf.register_new_resolver(
+        "run_name", lambda *, _root_: run_name(_root_), replace=True, use_cache=False
+    )
+
+
+def hashed_config(cfg: DictConfig) -> dict[str, Any]:
+    """The part of a configuration that a run is a function of, as plain values.
+
+    Nulls are dropped and numbers are floats, so that an option that is added later with a null
+    default, or `1` written as `1.0`, leaves identities as they are.
+    """
+    config = {
+        str(key): OmegaConf.to_container(cfg[key], resolve=True)
+        if OmegaConf.is_config(cfg[key])
+        else cfg[key]
+        for key in cfg
+        if key not in (*IGNORED, "hydra")
+    }
+    for path in IGNORED:
+        group, _, key = path.partition(".")
+        if isinstance(config.get(group), dict):
+            config[group].pop(key, None)
+    return _canonical(config)
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _canonical(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list | tuple):
+        return [_canonical(v) for v in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value
+
+
+def identity(cfg: DictConfig) -> str:
+    """Eight hexadecimal digits that name the configuration's result."""
+    text = json.dumps(hashed_config(cfg), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def run_name(cfg: DictConfig) -> str:
+    """`<data set>-<model>[-<join>]-s<seed>-<identity>`; tolerates a partial configuration."""
+    if "model" not in cfg or "dataset" not in cfg:
+        return f"partial-{identity(cfg)}"
+    model = cfg.model._target_.rpartition(".")[2]
+    join = (cfg.model.get("join") or {}).get("_target_", "").rpartition(".")[2].lower()
+    parts = [cfg.dataset.name, model, *([join] if join == "nojoin" else [])]
+    return "-".join([*parts, f"s{cfg.seed}", identity(cfg)])
+
+
+def code_digest() -> str:
+    """SHA-256 over the source files that can change a result."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for name in SOURCES_THAT_MATTER:
+        path = package / name
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(f"{file.relative_to(package)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def differing_keys(ours: Any, theirs: Any, prefix: str = "") -> list[str]:
+    """Dotted keys at which two hashed configurations differ."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return [
+            key
+            for name in sorted(ours.keys() | theirs.keys())
+            for key in differing_keys(ours.get(name), theirs.get(name), f"{prefix}{name}.")
+        ]
+    return [] if ours == theirs else [prefix.rstrip(".")]

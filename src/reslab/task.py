@@ -1,0 +1,132 @@
+"""The one LightningModule: what a step of training, validation and prediction does."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torchmetrics import Metric
+
+from reslab.optim import Optimization
+
+Batch = tuple[Tensor, Tensor]
+
+
+class LossAndAccuracy(Metric):
+    """Mean loss and share of right answers over an epoch, summed on the device.
+
+    The sums are part of the checkpoint, so that an epoch resumed half-way reports all of itself.
+    """
+
+    full_state_update = False
+    loss_sum: Tensor
+    num_right: Tensor
+    num_images: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("loss_sum", torch.zeros(()), "sum", persistent=True)
+        for name in ("num_right", "num_images"):
+            self.add_state(name, torch.zeros((), dtype=torch.long), "sum", persistent=True)
+
+    def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Adds a batch: its mean loss, logits `[B, K]` and labels `[B]`."""
+        self.loss_sum += loss * len(labels)
+        self.num_right += (logits.argmax(1) == labels).sum()
+        self.num_images += len(labels)
+
+    def compute(self) -> dict[str, Tensor]:
+        """`loss` and `accuracy` (a fraction)."""
+        return {
+            "loss": self.loss_sum / self.num_images,
+            "accuracy": self.num_right / self.num_images,
+        }
+
+
+class ImageClassifier(LightningModule):
+    """Cross-entropy training of a network that maps images to logits.
+
+    Optimization is manual, and the schedule is stepped here after validation, because a schedule
+    that Lightning steps loses an update at every resume.
+
+    Args:
+        network: `[B, C, H, W] -> [B, K]`.
+        optimization: Optimizer and schedule.
+        label_smoothing: Share of the target spread over all classes, in training only.
+        monitor: The epoch's metric that a plateau schedule watches.
+
+    Raises:
+        ValueError: `label_smoothing` is not in [0, 1).
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimization: Optimization,
+        label_smoothing: float = 0.0,
+        monitor: str = "val/loss",
+    ) -> None:
+        super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing}")
+        self.automatic_optimization = False
+        self.network = network
+        self.optimization, self.label_smoothing = optimization, label_smoothing
+        self.monitor = monitor
+        self.train_metrics = LossAndAccuracy()
+        self.val_metrics = LossAndAccuracy()
+        self.last_loss = torch.tensor(float("nan"))
+        self.epoch_metrics: dict[str, float] = {}
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer and, if any, its schedule, whose states Lightning keeps."""
+        optimizer, schedule = self.optimization.build(self.network)
+        if schedule is None:
+            return optimizer
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "monitor": self.monitor},
+        }
+
+    def forward(self, images: Tensor) -> Tensor:
+        """`[B, C, H, W] -> [B, K]`, logits."""
+        return self.network(images)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One update."""
+        images, labels = batch
+        optimizer: Any = self.optimizers()
+        logits = self.network(images)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+        self.last_loss = loss.detach()
+        self.train_metrics.update(self.last_loss, logits.detach(), labels)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Cross-entropy without smoothing, and accuracy."""
+        images, labels = batch
+        logits = self.network(images)
+        self.val_metrics.update(F.cross_entropy(logits, labels), logits, labels)
+
+    def on_validation_epoch_end(self) -> None:
+        """Reads the epoch's metrics, once, and steps the schedule by them."""
+        learning_rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        values = {"lr": learning_rate}
+        for stage, metric in [("train", self.train_metrics), ("val", self.val_metrics)]:
+            values |= {f"{stage}/{key}": value.item() for key, value in metric.compute().items()}
+            metric.reset()
+        self.epoch_metrics = values
+        self.log_dict(values, logger=False)
+        schedule: Any = self.lr_schedulers()
+        if isinstance(schedule, ReduceLROnPlateau):
+            schedule.step(values[self.monitor])
+        elif schedule is not None:
+            schedule.step()
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Logits `[B, K]`, on the CPU."""
+        return self.network(batch[0]).float().cpu()
