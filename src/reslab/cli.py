@@ -3,16 +3,28 @@
 import os
 import signal
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reslab.errors import UserError
 
+if TYPE_CHECKING:
+    from reslab.tables.spec import Table
+
 OVERRIDES: dict[str, Any] = {
     "context_settings": {"ignore_unknown_options": True, "help_option_names": []},
     "add_help_option": False,
 }
+
+OUTPUT = click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default="outputs/tables",
+    show_default=True,
+    help="Where tables are written.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,6 +41,87 @@ def train(arguments: tuple[str, ...]) -> None:
 
     sys.argv = ["reslab train", *arguments]
     app()
+
+
+@cli.command()
+@click.argument("overrides", nargs=-1)
+def summary(overrides: tuple[str, ...]) -> None:
+    """Layers, shapes, parameters and multiply-accumulates of a configuration's network."""
+    from reslab.config import compose, instantiate
+    from reslab.nn.summary import list_layers
+    from reslab.terminal import print_layers
+
+    cfg = compose(overrides)
+    shape = (cfg.dataset.channels, cfg.dataset.size, cfg.dataset.size)
+    print_layers(list_layers(instantiate(cfg, "model"), shape), shape)
+
+
+@cli.command()
+@click.argument("table")
+@click.argument("overrides", nargs=-1)
+@OUTPUT
+def reproduce(table: str, overrides: tuple[str, ...], output: Path) -> None:
+    """Run what a published table lacks, then render it.
+
+    OVERRIDES apply to every cell; `seed=0,1` chooses the seeds, `hydra/launcher=...` how to run.
+    """
+    from reslab.apps.reproduce import launch
+    from reslab.tables.spec import load_table
+
+    own = tuple(o for o in overrides if o.lstrip("+").startswith("hydra"))
+    asked = tuple(o for o in overrides if o not in own)
+    spec = load_table(table, asked)
+    for failure in launch(spec, own):
+        click.echo(f"reslab: failed: {failure}", err=True)
+    _render(spec, output)
+
+
+@cli.command(name="table")
+@click.argument("table")
+@click.argument("overrides", nargs=-1)
+@OUTPUT
+def render_table(table: str, overrides: tuple[str, ...], output: Path) -> None:
+    """Render a published table from the runs at hand."""
+    from reslab.tables.spec import load_table
+
+    _render(load_table(table, overrides), output)
+
+
+def _render(table: "Table", output: Path) -> None:
+    from reslab.tables.collect import collect
+    from reslab.tables.render import render
+
+    results = collect(table)
+    for path in render(table, results, output):
+        click.echo(path)
+    if lacking := sum(result.record is None for result in results):
+        sys.exit(f"reslab: {lacking} of {len(results)} cells are missing or failed")
+
+
+@cli.command()
+@click.option(
+    "--runs-dir", type=click.Path(path_type=Path), default="outputs/runs", show_default=True
+)
+def runs(runs_dir: Path) -> None:
+    """What is under outputs/runs, with state and result."""
+    from reslab.runs.store import list_runs
+    from reslab.terminal import print_runs
+
+    print_runs(list_runs(runs_dir), runs_dir)
+
+
+@cli.command()
+@click.argument("name")
+@click.argument("overrides", nargs=-1)
+def data(name: str, overrides: tuple[str, ...]) -> None:
+    """Fetch and verify a data set, and say what is in it."""
+    from reslab.config import compose, instantiate
+    from reslab.terminal import print_data
+
+    module = instantiate(compose([f"dataset={name}", *overrides]), "dataset")
+    module.prepare_data()
+    module.setup()
+    print_data(module)
 
 
 def main() -> None:
@@ -55,5 +148,3 @@ def _explain(error: Exception) -> str | None:
 
         return explain(error, sys.argv[1:])
     return None
-
-

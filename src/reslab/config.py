@@ -3,11 +3,12 @@
 import difflib
 import inspect
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
@@ -59,6 +60,23 @@ def compose(overrides: Sequence[str]) -> DictConfig:
         raise UserError(explain(error, overrides)) from error
 
 
+def parse_overrides(overrides: Sequence[str]) -> tuple[tuple[str, ...], dict[str, list[Any]]]:
+    """Splits overrides into plain ones, as they are, and sweeps, as key to values.
+
+    Raises:
+        UserError: An override is not one.
+    """
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise UserError(explain(error, overrides)) from error
+    plain = tuple(o.input_line for o in parsed if not o.is_sweep_override() and o.input_line)
+    sweeps = {
+        str(o.key_or_group): list(o.sweep_iterator()) for o in parsed if o.is_sweep_override()
+    }
+    return plain, sweeps
+
+
 def instantiate(cfg: DictConfig, field: str, **arguments: Any) -> Any:
     """Builds what `cfg[field]` describes, if every target in it is allowed.
 
@@ -90,7 +108,7 @@ def _check_targets(node: Any, path: str) -> None:
             if key == "_target_":
                 _check_target(str(value), path)
             elif isinstance(value, DictConfig | ListConfig):
-                _check_targets(value, f"{path}.{key}")
+                _check_targets(value, f"{path}.{key!s}")
     elif isinstance(node, ListConfig):
         for index, value in enumerate(node):
             _check_targets(value, f"{path}[{index}]")
@@ -151,16 +169,15 @@ def _known_keys(overrides: Sequence[str]) -> list[str]:
             cfg = hydra.compose("train", chosen)
     except (HydraException, OmegaConfBaseException):
         return groups
-    keys = set(groups)
+    plain: Any = OmegaConf.to_container(cfg)
+    return sorted({*groups, *_dotted_keys(plain)})
 
-    def walk(node: Any, prefix: str) -> None:
-        for key in node:
-            keys.add(f"{prefix}{key}")
-            if isinstance(value := OmegaConf.to_container(node)[key], dict):
-                walk(OmegaConf.create(value), f"{prefix}{key}.")
 
-    walk(cfg, "")
-    return sorted(keys)
+def _dotted_keys(node: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in node.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _dotted_keys(value, f"{prefix}{key}.")
 
 
 def _first_line(error: BaseException) -> str:

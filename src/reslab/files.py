@@ -3,10 +3,12 @@
 import os
 from pathlib import Path
 
+from typing_extensions import Buffer
+
 from reslab.errors import UserError
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, *chunks: Buffer) -> None:
     """Replaces a file by new content, durably: after a crash it holds the old or the new.
 
     Raises:
@@ -15,7 +17,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            for chunk in chunks:
+                file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

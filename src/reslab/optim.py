@@ -36,7 +36,5 @@ class Optimization:
 
     def build(self, network: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
         """The optimizer over the network's parameters and its schedule."""
-        optimizer = self.optimizer(
-            network.parameters(), lr=self.lr, weight_decay=self.weight_decay
-        )
+        optimizer = self.optimizer(network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
         return optimizer, self.schedule(optimizer) if self.schedule else None

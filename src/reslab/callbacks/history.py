@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback
 
 from reslab.files import write_atomically
 
@@ -26,34 +26,37 @@ class History(Callback):
         self.path = path
         self.rows: list[dict[str, float]] = []
         self._before = {"seconds": 0.0, "train_seconds": 0.0}
-        self._start = 0.0
-        self._train_seconds: float | None = None
+        self._since = dict(self._before)
+        self._train_seconds = 0.0
 
     @property
     def seconds(self) -> float:
         """Wall-clock seconds of all epochs so far, those of earlier processes included."""
         return sum(row["seconds"] for row in self.rows)
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._start = time.perf_counter()
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        self._since = dict.fromkeys(self._since, time.perf_counter())
         self._write()
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        self._since["train_seconds"] = time.perf_counter()  # saving a checkpoint is not training
+
+    def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
         if pl_module.device.type == "cuda":
             pl_module.last_loss.item()  # waits for the epoch's work, so that its time is true
         self._train_seconds = self._elapsed("train_seconds")
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         self.rows.append(
             {
                 "epoch": trainer.current_epoch + 1,
                 "step": trainer.global_step,
                 **pl_module.epoch_metrics,
-                "train_seconds": self._train_seconds or 0.0,
+                "train_seconds": self._train_seconds,
                 "seconds": self._elapsed("seconds"),
             }
         )
-        self._start = time.perf_counter()
+        self._since = dict.fromkeys(self._since, time.perf_counter())
         self._before = dict.fromkeys(self._before, 0.0)
         self._write()
 
@@ -67,7 +70,7 @@ class History(Callback):
         self.rows, self._before = state_dict["rows"], state_dict["before"]
 
     def _elapsed(self, name: str) -> float:
-        return self._before[name] + time.perf_counter() - self._start
+        return self._before[name] + time.perf_counter() - self._since[name]
 
     def _write(self) -> None:
         if self.rows:

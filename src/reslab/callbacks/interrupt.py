@@ -5,7 +5,7 @@ import sys
 from types import FrameType
 from typing import Any, Self
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback
 
 
 class Stopped(SystemExit):
@@ -43,13 +43,13 @@ class StopRequest(Callback):
         if self.requested is not None:
             raise Stopped(self.requested)
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         # Lightning has put its own SIGTERM handler before ours by now, which would stop without
         # a checkpoint.
         self._install()
         self._training = True
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         self._training = False
         self.raise_if_requested()
 

@@ -4,11 +4,11 @@ import sys
 import time
 from typing import Any
 
-from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
 SECONDS_BETWEEN_READS = 0.5
+BAR_FORMAT = "{desc} |{bar:20}| {percentage:3.0f}% [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 
 
 class Progress(ProgressBar):
@@ -24,7 +24,7 @@ class Progress(ProgressBar):
         self._read_at = 0.0
         self._shown = {"loss": "", "val": ""}
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         super().on_train_start(trainer, pl_module)
         batch_size = trainer.datamodule.batch_size
         steps = trainer.max_epochs * trainer.num_training_batches
@@ -36,16 +36,16 @@ class Progress(ProgressBar):
             mininterval=SECONDS_BETWEEN_READS if sys.stderr.isatty() else 30,
             dynamic_ncols=True,
             smoothing=0.05,
-            bar_format="{desc} |{bar:20}| {percentage:3.0f}% [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
+            bar_format=BAR_FORMAT,
         )
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         self._bar.set_description_str(
             f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", refresh=False
         )
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         now = time.perf_counter()
         if now - self._read_at > SECONDS_BETWEEN_READS:
@@ -53,16 +53,14 @@ class Progress(ProgressBar):
             self._show(loss=f"{pl_module.last_loss.item():.3f}")
         self._bar.update(trainer.datamodule.batch_size)
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         if not trainer.sanity_checking and self._bar is not None:
             self._show(val=f"{pl_module.epoch_metrics['val/accuracy']:.2%}")
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         self.close()
 
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         self.close()
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback
 from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 
@@ -21,7 +21,7 @@ class TensorBoard(Callback):
         self.folder = folder
         self._writer: Any = None
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         step = trainer.global_step
         # After a resume, whatever a killed process logged beyond its checkpoint is void.
         self._writer = SummaryWriter(str(self.folder), purge_step=step + 1 if step else None)
@@ -30,17 +30,15 @@ class TensorBoard(Callback):
             self._writer.add_image("augmented training images", make_grid(preview, nrow=8), 0)
             self._add_graph(pl_module.network, trainer.datamodule.image_shape)
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         for name, value in pl_module.epoch_metrics.items():
             self._writer.add_scalar(name, value, trainer.global_step)
         self._writer.flush()
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         self._close()
 
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         self._close()
 
     def write_hyperparameters(self, values: dict[str, Any], metrics: dict[str, float]) -> None:

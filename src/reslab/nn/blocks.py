@@ -7,7 +7,7 @@ from reslab.nn.joins import Join
 
 
 class BasicBlock(nn.Module):
-    """`relu(join(x, branch(x)))` with a branch of two 3x3 convolutions (He et al. 2016, figure 2)."""
+    """`relu(join(x, branch(x)))` with a branch of two 3x3 convolutions (He et al. 2016, fig. 2)."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, join: Join) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Head(nn.Module):
 
 
 def initialize(network: nn.Module) -> None:
-    """Draws convolutions as He et al. 2015 do (normal, fan-out); the other layers keep torch's way."""
+    """Draws convolutions as He et al. 2015 do (normal, fan-out); other layers keep torch's way."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

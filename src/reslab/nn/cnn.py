@@ -6,9 +6,10 @@ from reslab.nn.blocks import Head, initialize
 
 
 def baseline_cnn(in_channels: int, num_classes: int, *, dropout: float = 0.0) -> nn.Sequential:
-    """Liu & Goh's baseline CNN: four times 3x3 convolution with bias, BatchNorm, ReLU, 2x2 max pool.
+    """Liu & Goh's baseline CNN: four times 3x3 convolution, BatchNorm, ReLU, 2x2 max pool.
 
-    32, 64, 128 and 256 channels; `[B, C, H, W] -> [B, K]` for images of at least 16x16 pixels.
+    32, 64, 128 and 256 channels, convolutions with bias; images of at least 16x16 pixels.
+    `[B, C, H, W] -> [B, K]`.
     """
     network = nn.Sequential()
     channels = in_channels

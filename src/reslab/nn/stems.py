@@ -8,9 +8,7 @@ from torch import nn
 def _conv_stem(kernel_size: int, stride: int, pool: bool) -> Callable[[int, int], nn.Sequential]:
     def stem(in_channels: int, out_channels: int) -> nn.Sequential:
         layers = [
-            nn.Conv2d(
-                in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False
-            ),
+            nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False),
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
         ]

@@ -67,9 +67,7 @@ def build(cfg: DictConfig, directory: RunDirectory, stop: StopRequest) -> Run:
     if cfg.patience is not None:
         mode = "max" if is_better(cfg.monitor, 1, 0) else "min"
         callbacks.append(
-            EarlyStop(
-                cfg.monitor, patience=cfg.patience, mode=mode, check_on_train_epoch_end=False
-            )
+            EarlyStop(cfg.monitor, patience=cfg.patience, mode=mode, check_on_train_epoch_end=False)
         )
     if cfg.trainer.enable_progress_bar:
         callbacks.append(Progress())
@@ -99,9 +97,10 @@ def build_trainer(cfg: DictConfig, callbacks: list[Callback], folder: Path) -> T
         "num_sanity_val_steps": 0,
     }
     if cfg.trainer.precision == "auto":
-        probe = instantiate(cfg, "trainer", precision="32-true", barebones=False, **arguments)
-        bf16 = supports_bf16(probe.strategy.root_device)
-        return probe if not bf16 else instantiate(cfg, "trainer", precision="bf16-mixed", **arguments)
+        trainer = instantiate(cfg, "trainer", precision="32-true", **arguments)
+        if not supports_bf16(trainer.strategy.root_device):
+            return trainer
+        return instantiate(cfg, "trainer", precision="bf16-mixed", **arguments)
     return instantiate(cfg, "trainer", **arguments)
 
 

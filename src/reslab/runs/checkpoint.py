@@ -1,4 +1,4 @@
-"""Checkpoint files: written whole or not at all, verified when read, tensors and plain values only."""
+"""Checkpoint files: whole or absent, verified when read, tensors and plain values only."""
 
 import hashlib
 import io
@@ -14,13 +14,13 @@ from lightning.fabric.utilities.types import _PATH
 from reslab.errors import UserError
 from reslab.files import write_atomically
 
-# A file is torch.save's bytes followed by this and the SHA-256 of those bytes. torch.load reads such
-# a file as any other, since a zip archive is found from its end with room for a comment.
+# A file is torch.save's bytes followed by this and the SHA-256 of those bytes. torch.load reads
+# such a file as any other, since a zip archive is found from its end with room for a comment.
 TRAILER = b"\nreslab-sha256:"
 TRAILER_SIZE = len(TRAILER) + hashlib.sha256().digest_size
 
 
-class TruncatedCheckpoint(Exception):
+class TruncatedCheckpointError(Exception):
     """The file ends too early to be a checkpoint."""
 
 
@@ -28,21 +28,21 @@ def save(checkpoint: dict[str, Any], path: Path) -> None:
     """Writes a checkpoint; raises UserError as `write_atomically` does."""
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
-    payload = buffer.getvalue()
-    write_atomically(path, payload + TRAILER + hashlib.sha256(payload).digest())
+    payload = buffer.getbuffer()
+    write_atomically(path, payload, TRAILER, hashlib.sha256(payload).digest())
 
 
 def load(path: Path) -> dict[str, Any]:
     """Reads a checkpoint on the CPU.
 
     Raises:
-        TruncatedCheckpoint: The file is empty or cut off.
+        TruncatedCheckpointError: The file is empty or cut off.
         UserError: The content is not what was written, or holds more than plain values.
     """
     content = path.read_bytes()
-    payload, trailer = content[:-TRAILER_SIZE], content[-TRAILER_SIZE:]
+    payload, trailer = memoryview(content)[:-TRAILER_SIZE], content[-TRAILER_SIZE:]
     if not trailer.startswith(TRAILER):
-        raise TruncatedCheckpoint(f"{path} is {'cut off' if content else 'empty'}")
+        raise TruncatedCheckpointError(f"{path} is {'cut off' if content else 'empty'}")
     digest = hashlib.sha256(payload).digest()
     if digest != trailer[len(TRAILER) :]:
         raise UserError(
@@ -75,12 +75,12 @@ class LatestCheckpoint:
         Raises:
             UserError: A checkpoint was altered, or none of those there is intact.
         """
-        problems = []
+        problems: list[str] = []
         found = [path for path in (self.last, self.previous) if path.exists()]
         for path in found:
             try:
                 return path, load(path), problems
-            except TruncatedCheckpoint as error:
+            except TruncatedCheckpointError as error:
                 problems.append(str(error))
         if found:
             raise UserError(f"{'; '.join(problems)}: nothing to resume; rerun=true starts over")

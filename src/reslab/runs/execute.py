@@ -1,10 +1,11 @@
-"""A run from its configuration to its record: resumed if it was broken, skipped if it is finished."""
+"""A run from its configuration to its record: resumed if broken, skipped if finished."""
 
 import logging
 import sys
 import time
 import traceback
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -123,8 +124,6 @@ def _is_exact(
 
 
 def _load_initial_weights(run: Run, cfg: DictConfig) -> None:
-    from pathlib import Path
-
     source = find_run(cfg.init_from, Path(cfg.runs_dir))
     if not source.best.exists():
         raise UserError(f"init_from={cfg.init_from}: {source.best} does not exist")

@@ -38,7 +38,7 @@ def hashed_config(cfg: DictConfig) -> dict[str, Any]:
     Nulls are dropped and numbers are floats, so that an option that is added later with a null
     default, or `1` written as `1.0`, leaves identities as they are.
     """
-    config = {
+    config: dict[str, Any] = {
         str(key): OmegaConf.to_container(cfg[key], resolve=True)
         if OmegaConf.is_config(cfg[key])
         else cfg[key]

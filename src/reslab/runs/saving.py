@@ -7,15 +7,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from reslab.callbacks import StopRequest
 from reslab.runs import checkpoint as files
 
+EPOCH_END_SECONDS = 5.0
+
 
 class SaveCheckpoints(Checkpoint):
-    """Saves the latest state at every epoch's end and from time to time within, and the best.
+    """Saves the latest state at epochs' ends and from time to time within, and the best.
+
+    At an epoch's end only if the last save is some seconds ago: with epochs shorter than that,
+    saving would cost more than training again what is lost.
 
     Lightning calls `Checkpoint` callbacks last, so that what is saved is the epoch's final state.
     Nothing is saved after an epoch's last batch before its validation: a resume would skip that.
@@ -24,7 +29,7 @@ class SaveCheckpoints(Checkpoint):
         latest: Where the latest checkpoint goes.
         best: Where the best weights go.
         monitor: Metric of the epoch that decides which is best, by a strict improvement.
-        every_seconds: Seconds between saves within an epoch.
+        every_seconds: Seconds between saves within an epoch; 0 saves at every step.
         about: Plain values that say what run this is; they go into every checkpoint.
         stop: Asked after every save.
     """
@@ -45,21 +50,20 @@ class SaveCheckpoints(Checkpoint):
         self._saved_at = time.monotonic()
         self._random_states: dict[str, Any] | None = None
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         self._saved_at = time.monotonic()
         if self._random_states is not None:
             restore_random_states(self._random_states)
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if batch_idx + 1 == trainer.num_training_batches:
             return
-        due = time.monotonic() - self._saved_at >= self.every_seconds
-        if due or self.stop.requested is not None:
+        if self._is_due(self.every_seconds):
             self._save(trainer)
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         value = pl_module.epoch_metrics[self.monitor]
         if self.best_value is None or is_better(self.monitor, value, self.best_value):
             self.best_value, self.best_epoch = value, trainer.current_epoch + 1
@@ -71,7 +75,9 @@ class SaveCheckpoints(Checkpoint):
                 },
                 self.best,
             )
-        self._save(trainer)
+        last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        if last or self._is_due(EPOCH_END_SECONDS):
+            self._save(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """Which epoch was best so far."""
@@ -81,16 +87,16 @@ class SaveCheckpoints(Checkpoint):
         """Takes that back."""
         self.best_epoch, self.best_value = state_dict["best_epoch"], state_dict["best_value"]
 
-    def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         checkpoint["reslab"] = self.about
         checkpoint["random_states"] = random_states()
 
-    def on_load_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         self._random_states = checkpoint["random_states"]
+
+    def _is_due(self, seconds: float) -> bool:
+        elapsed = time.monotonic() - self._saved_at
+        return elapsed >= min(seconds, self.every_seconds) or self.stop.requested is not None
 
     def _save(self, trainer: Trainer) -> None:
         self.latest.keep_previous()
@@ -107,7 +113,8 @@ def is_better(monitor: str, value: float, than: float) -> bool:
 def random_states() -> dict[str, Any]:
     """The state of every global random generator, as tensors and plain values."""
     version, words, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    state: Any = np.random.get_state(legacy=True)
+    name, keys, position, has_gauss, cached = state
     return {
         "python": [version, list(words), gauss],
         "numpy": [name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached],

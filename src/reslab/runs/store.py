@@ -93,7 +93,7 @@ class RunDirectory:
         try:
             return json.loads(self.record_file.read_text())
         except ValueError as error:
-            raise UserError(f"{self.record_file} is not JSON; start over with rerun=true") from error
+            raise UserError(f"{self.record_file} is not JSON; rerun=true starts over") from error
 
     def write_record(self, record: dict[str, Any]) -> None:
         """Writes the record: from now on the run is finished."""

@@ -1,0 +1,100 @@
+"""`reslab reproduce`: runs a table's missing cells through Hydra's launcher."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hydra import initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobStatus
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig
+
+from reslab.apps.train import run_cell
+from reslab.config import CONF_DIR, VERSION_BASE
+from reslab.tables.collect import collect
+from reslab.tables.spec import Cell, Table
+
+
+@dataclass(frozen=True)
+class AnnouncedCell:
+    """Runs a cell after saying which it is, how many are done, and the time left.
+
+    All of that is read from the runs' records, so it is true in any process of any launcher.
+    """
+
+    table: Table
+    launched: tuple[Cell, ...]
+
+    def __call__(self, cfg: DictConfig) -> float:
+        cell = self.launched[HydraConfig.get().job.num]
+        results = collect(self.table)
+        done = sum(result.record is not None for result in results)
+        print(
+            f"\n[{done + 1}/{len(results)}] {cell.row.name}, seed {cell.seed}"
+            f"{time_left(self.table)}",
+            file=sys.stderr,
+            flush=True,
+        )
+        return run_cell(cfg)
+
+
+def time_left(table: Table) -> str:
+    """`, about 3 min left`, from the finished cells; empty before there is one.
+
+    A cell takes what its row's finished cells took; for a row without one, its network's
+    multiply-accumulates scale the mean of the others.
+    """
+    results = collect(table)
+    seconds: dict[str, list[float]] = {}
+    rates = []
+    for result in results:
+        if result.record:
+            seconds.setdefault(result.cell.row.name, []).append(result.record["seconds"])
+            rates.append(result.record["seconds"] / result.cell.macs)
+    if not rates:
+        return ""
+    left = 0.0
+    for result in results:
+        if not result.record:
+            known = seconds.get(result.cell.row.name)
+            left += sum(known) / len(known) if known else result.cell.macs * sum(rates) / len(rates)
+    return f", about {left / 60:.0f} min left" if left > 90 else f", about {left:.0f} s left"
+
+
+def launch(table: Table, launcher_overrides: Sequence[str] = ()) -> list[str]:
+    """Runs what is not finished, cheapest first, and goes on when a cell fails.
+
+    Args:
+        table: The table.
+        launcher_overrides: Overrides of Hydra's own, such as `hydra/launcher=joblib`.
+
+    Returns:
+        A line for each cell that failed.
+    """
+    missing = tuple(
+        result.cell
+        for result in sorted(collect(table), key=lambda result: result.cell.macs)
+        if result.record is None
+    )
+    if not missing:
+        return []
+    with initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE):
+        loader = GlobalHydra.instance().config_loader()
+        config = loader.load_configuration(
+            "train", list(launcher_overrides), run_mode=RunMode.MULTIRUN
+        )
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks(config)),
+            task_function=AnnouncedCell(table, missing),
+            config=config,
+        )
+        jobs = launcher.launch([list(cell.overrides) for cell in missing], initial_job_idx=0)
+    return [
+        f"{cell.row.name}, seed {cell.seed}: {job._return_value}"
+        for cell, job in zip(missing, jobs, strict=True)
+        if job.status != JobStatus.COMPLETED
+    ]

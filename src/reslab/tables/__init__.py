@@ -1,0 +1,1 @@
+"""Tables: recipes times seeds, what their runs recorded, and how that is shown."""

@@ -1,0 +1,92 @@
+"""What a table's runs recorded."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from reslab.runs.identity import code_digest
+from reslab.tables.spec import Cell, Row, Table
+
+
+@dataclass(frozen=True)
+class Result:
+    """A cell with the state of its run and, once that is finished, its record."""
+
+    cell: Cell
+    state: str
+    record: dict[str, Any] | None
+
+
+def collect(table: Table) -> list[Result]:
+    """Looks every cell up; a run that was never begun is `missing`."""
+    results = []
+    for cell in table.cells:
+        begun = cell.directory.config_file.exists() or cell.directory.failure_file.exists()
+        state = cell.directory.state() if begun else "missing"
+        results.append(Result(cell, state, cell.directory.record()))
+    return results
+
+
+def summarize(row: Row, results: list[Result]) -> dict[str, Any]:
+    """One line of the table: accuracy in percent, time in minutes, over a row's finished runs.
+
+    `std` is the sample standard deviation over seeds, None for fewer than two.
+    """
+    mine = [result for result in results if result.cell.row == row]
+    records = [result.record for result in mine if result.record]
+    frame = pd.DataFrame(records)
+    line: dict[str, Any] = {
+        "model": row.name,
+        "recipe": row.recipe,
+        "n": len(records),
+        "seeds": [result.cell.seed for result in mine if result.record],
+        "accuracy": None,
+        "std": None,
+        "published_accuracy": row.published["accuracy"],
+        "difference": None,
+        "parameters": None,
+        "published_parameters": row.published["parameters"],
+        "minutes": None,
+        "published_minutes": row.published["minutes"],
+        "epochs": None,
+        "hardware": None,
+        "unfinished": {str(r.cell.seed): r.state for r in mine if not r.record},
+    }
+    if records:
+        accuracy = 100 * frame["test/accuracy"]
+        line |= {
+            "accuracy": float(accuracy.mean()),
+            "std": float(accuracy.std()) if len(records) > 1 else None,
+            "difference": float(accuracy.mean()) - row.published["accuracy"],
+            "parameters": int(frame["parameters"].iloc[0]),
+            "minutes": float(frame["seconds"].mean()) / 60,
+            "epochs": float(frame["epochs"].mean()),
+            "hardware": " / ".join(sorted(set(frame["hardware"]))),
+        }
+    return line
+
+
+def remarks(table: Table, results: list[Result]) -> list[str]:
+    """What a reader must know to read the table rightly."""
+    notes = []
+    if table.dataset != table.published_dataset:
+        notes.append(
+            f"The published figures are for {table.published_dataset}; ours are for "
+            f"{table.dataset}, another data set: the columns stand side by side, the "
+            f"differences are not errors of either."
+        )
+    if table.asked:
+        notes.append(f"Differs from the recipes in: {' '.join(table.asked)}.")
+    records = [result.record for result in results if result.record]
+    if old := sum(record["code_digest"] != code_digest() for record in records):
+        notes.append(f"{old} of {len(records)} runs were trained by another version of the code.")
+    if inexact := sum(not record["exact"] for record in records):
+        notes.append(f"{inexact} of {len(records)} runs were resumed in another environment.")
+    for result in results:
+        if not result.record:
+            reason = ""
+            if result.state == "failed":
+                reason = ": " + result.cell.directory.failure_file.read_text().partition("\n")[0]
+            notes.append(f"{result.cell.row.name}, seed {result.cell.seed}: {result.state}{reason}")
+    return notes

@@ -1,0 +1,92 @@
+"""A table as it was published, and the cells that reproduce it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from reslab.config import CONF_DIR, compose, instantiate, list_options, parse_overrides, suggest
+from reslab.errors import UserError
+from reslab.nn.summary import count_macs
+from reslab.runs.build import check
+from reslab.runs.identity import run_name
+from reslab.runs.store import RunDirectory
+
+
+@dataclass(frozen=True)
+class Row:
+    """One published row: `published` has accuracy (percent), minutes, parameters."""
+
+    name: str
+    recipe: str
+    published: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a row: what to ask of Hydra, where it lies, what a forward pass costs."""
+
+    row: Row
+    seed: int
+    overrides: tuple[str, ...]
+    directory: RunDirectory
+    dataset: str
+    macs: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """A published table with the cells to fill it; `asked` is what the user asked beyond it."""
+
+    name: str
+    title: str
+    published_dataset: str
+    rows: tuple[Row, ...]
+    cells: tuple[Cell, ...]
+    asked: tuple[str, ...]
+
+    @property
+    def dataset(self) -> str:
+        """The data set that the cells train on."""
+        return self.cells[0].dataset
+
+
+def load_table(name: str, overrides: Sequence[str] = ()) -> Table:
+    """Reads `conf/table/<name>.yaml` and works out its cells.
+
+    Args:
+        name: The table's name.
+        overrides: Hydra overrides for every cell; `seed=0,1` replaces the table's seeds.
+
+    Raises:
+        UserError: There is no such table, or an override is wrong.
+    """
+    path = CONF_DIR / "table" / f"{name}.yaml"
+    if not path.is_file():
+        raise UserError(f"there is no table {name}{suggest(name, list_options('table'))}")
+    spec: Any = OmegaConf.to_container(OmegaConf.load(path))
+    rows = tuple(Row(**row) for row in spec["rows"])
+    asked, sweeps = parse_overrides(overrides)
+    seeds = sweeps.pop("seed", spec["seeds"])
+    if sweeps:
+        raise UserError(f"a table sweeps over seeds alone, not over {', '.join(sweeps)}")
+    cells = tuple(cell for row in rows for cell in _cells(row, seeds, asked))
+    return Table(name, spec["title"], spec["dataset"], rows, cells, asked)
+
+
+def _cells(row: Row, seeds: Sequence[int], asked: tuple[str, ...]) -> list[Cell]:
+    cells: list[Cell] = []
+    for seed in seeds:
+        overrides = (f"recipe={row.recipe}", f"seed={seed}", *asked)
+        cfg = compose(overrides)
+        check(cfg)
+        directory = RunDirectory(Path(cfg.runs_dir) / run_name(cfg))
+        if cells:
+            macs = cells[0].macs
+        else:
+            size = cfg.dataset.size
+            macs = count_macs(instantiate(cfg, "model"), (cfg.dataset.channels, size, size))
+        cells.append(Cell(row, seed, overrides, directory, cfg.dataset.name, macs))
+    return cells

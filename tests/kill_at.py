@@ -1,0 +1,92 @@
+"""Runs `reslab ARGUMENTS` in this process and kills it (SIGKILL) at a given moment.
+
+    python kill_at.py MOMENT NUMBER ARGUMENTS...
+
+The moments, each at its NUMBERth occurrence (from 1):
+
+    step        before an update
+    validation  in a validation pass
+    record      at an epoch's edge, its row written and its checkpoint not
+    epoch       at an epoch's edge, its checkpoint written
+    save        in a checkpoint's save, half of the file on the disk
+    swap        in a checkpoint's save, the file whole and not yet in its place
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from reslab import cli, files
+from reslab.callbacks import History
+from reslab.runs.saving import SaveCheckpoints
+from reslab.task import ImageClassifier
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def wrap(owner, name, number, *, after=False, when=lambda *arguments: True):
+    original, count = getattr(owner, name), 0
+
+    def wrapped(*arguments, **keywords):
+        nonlocal count
+        due = False
+        if when(*arguments):
+            count += 1
+            due = count == number
+        if due and not after:
+            die()
+        result = original(*arguments, **keywords)
+        if due:
+            die()
+        return result
+
+    setattr(owner, name, wrapped)
+
+
+def kill_in_save(number: int) -> None:
+    def half(path: Path, *chunks) -> None:
+        content = b"".join(chunks)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        with temporary.open("wb") as file:
+            file.write(content[: len(content) // 2])
+            file.flush()
+            os.fsync(file.fileno())
+        die()
+
+    count, original = 0, files.write_atomically
+
+    def wrapped(path: Path, *chunks) -> None:
+        nonlocal count
+        count += path.name == "last.ckpt"
+        (half if count == number and path.name == "last.ckpt" else original)(path, *chunks)
+
+    from reslab.runs import checkpoint
+
+    checkpoint.write_atomically = wrapped
+
+
+def main() -> None:
+    moment, number, arguments = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+    if moment == "step":
+        wrap(ImageClassifier, "training_step", number)
+    elif moment == "validation":
+        wrap(ImageClassifier, "validation_step", number)
+    elif moment == "record":
+        wrap(History, "on_validation_end", number, after=True)
+    elif moment == "epoch":
+        wrap(SaveCheckpoints, "on_validation_end", number, after=True)
+    elif moment == "save":
+        kill_in_save(number)
+    elif moment == "swap":
+        wrap(Path, "replace", number, when=lambda path, target: Path(target).name == "last.ckpt")
+    else:
+        raise SystemExit(f"no such moment: {moment}")
+    sys.argv = ["reslab", *arguments]
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
