@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich import box
-from rich.console import Console
-from rich.table import Table as TerminalTable
 
+from reslab.console import print_table
 from reslab.files import write_atomically
 from reslab.tables.collect import Result, remarks, summarize
 from reslab.tables.figures import draw_curves
@@ -48,7 +46,9 @@ def render(table: Table, results: list[Result], folder: Path) -> list[Path]:
     written = [folder / name for name in texts]
     if any(result.record for result in results):
         written.append(draw_curves(table, results, folder / "curves.png"))
-    print_table(table, lines, notes)
+    columns = len(HEADINGS) - 1  # all that 80 columns hold
+    print_table(_title(table), HEADINGS[:columns], [_texts(line)[:columns] for line in lines])
+    print("\n".join(["", *(f"- {note}" for note in [_hardware(lines), *notes]), ""]))
     return written
 
 
@@ -58,23 +58,6 @@ def markdown(table: Table, lines: list[dict[str, Any]], notes: list[str]) -> str
     body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     below = "\n".join(f"- {note}" for note in [_hardware(lines), *notes])
     return f"### {_title(table)}\n\n{body}\n\n{below}\n"
-
-
-def print_table(table: Table, lines: list[dict[str, Any]], notes: list[str]) -> None:
-    """The table in the terminal."""
-    terminal = TerminalTable(title=_title(table), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    headings = HEADINGS[:-1]  # all that 80 columns hold
-    for index, heading in enumerate(headings):
-        style = "dim" if heading in ("paper", "diff.") else None
-        terminal.add_column(
-            heading, justify="right" if index else "left", style=style, no_wrap=True
-        )
-    for line in lines:
-        terminal.add_row(*_texts(line)[: len(headings)])
-    console = Console()
-    console.print(terminal)
-    for note in [_hardware(lines), *notes]:
-        console.print(f"- {note}", highlight=False, markup=False)
 
 
 def _texts(line: dict[str, Any]) -> tuple[str, ...]:
