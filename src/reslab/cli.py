@@ -148,3 +148,7 @@ def _explain(error: Exception) -> str | None:
 
         return explain(error, sys.argv[1:])
     return None
+
+
+if __name__ == "__main__":
+    main()

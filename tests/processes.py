@@ -1,0 +1,107 @@
+"""Real processes that run reslab's commands, forked from one that has imported torch already."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+PRELOAD = ["reslab.runs.execute", "reslab.apps.reproduce", "reslab.tables.render", "kill_at"]
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(PRELOAD)
+
+
+@dataclass
+class Started:
+    """A process under way, with the files that its output goes to."""
+
+    process: BaseProcess
+    out: Path
+    err: Path
+
+    def wait(self, timeout: float = 240) -> "Finished":
+        self.process.join(timeout)
+        if self.process.exitcode is None:
+            self.process.kill()
+            raise TimeoutError(f"still running after {timeout} s:\n{self.err.read_text()}")
+        return Finished(self.process.exitcode, self.out.read_text(), self.err.read_text())
+
+    def wait_for_text(self, text: str, timeout: float = 60) -> None:
+        """Returns when the text stands in the error output."""
+        deadline = time.monotonic() + timeout
+        while text not in self.err.read_text():
+            if self.process.exitcode is not None or time.monotonic() > deadline:
+                raise AssertionError(f"never said {text!r}:\n{self.err.read_text()}")
+            time.sleep(0.01)
+
+    def send(self, signum: int) -> None:
+        os.kill(self.process.pid, signum)
+
+
+@dataclass
+class Finished:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def killed(self) -> bool:
+        return self.code == -signal.SIGKILL
+
+    def error_line(self) -> str:
+        """The one line that a failing command ends with; there must be no traceback."""
+        assert self.code not in (0, None), self.out + self.err
+        assert "Traceback" not in self.err, self.err
+        lines = [line for line in self.err.splitlines() if line.startswith("reslab: ")]
+        assert len(lines) == 1, self.err
+        return lines[0]
+
+
+def start(
+    cwd: Path, *arguments: str, kill: tuple[str, int] | None = None, **environment: str
+) -> Started:
+    """Starts `reslab ARGUMENTS` in a folder; `kill` is a moment of `kill_at` and its number."""
+    cwd.mkdir(exist_ok=True, parents=True)
+    number = len(list(cwd.glob(".process-*.out")))
+    out, err = cwd / f".process-{number}.out", cwd / f".process-{number}.err"
+    out.touch()
+    err.touch()
+    target = _context.Process(target=_work, args=(cwd, arguments, kill, environment, out, err))
+    target.start()
+    return Started(target, out, err)
+
+
+def run(
+    cwd: Path, *arguments: str, kill: tuple[str, int] | None = None, **environment: str
+) -> Finished:
+    """Runs `reslab ARGUMENTS` to its end."""
+    return start(cwd, *arguments, kill=kill, **environment).wait()
+
+
+def _work(cwd, arguments, kill, environment, out, err):
+    os.environ.update(environment)
+    os.chdir(cwd)
+    for path, stream in [(out, sys.stdout), (err, sys.stderr)]:
+        file = os.open(path, os.O_WRONLY | os.O_APPEND)
+        os.dup2(file, stream.fileno())
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    import kill_at
+
+    try:
+        if kill:
+            sys.argv = ["kill_at", kill[0], str(kill[1]), *arguments]
+            kill_at.main()
+        else:
+            sys.argv = ["reslab", *arguments]
+            kill_at.cli.main()
+    except SystemExit as error:
+        if isinstance(error.code, str):
+            print(error.code, file=sys.stderr)
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

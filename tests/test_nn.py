@@ -1,0 +1,163 @@
+import pytest
+import torch
+import torchvision
+from reslab.nn import AddJoin, NoJoin, baseline_cnn, mini_resnet, resnet18
+from reslab.nn.blocks import BasicBlock, Head
+from reslab.nn.summary import count_macs, count_parameters, list_layers
+
+LIU_GOH = {"strides": (2, 2, 2, 2)}
+
+# Trainable parameters as published, or as the definition in the paper gives them by hand.
+PARAMETERS = {
+    "resnet18, 3 channels": (lambda: resnet18(3, 10), 11_173_962),
+    "resnet18, 1 channel": (lambda: resnet18(1, 10), 11_172_810),
+    "resnet18, stem stride 2": (lambda: resnet18(3, 10, stem="conv3x3_stride2"), 11_173_962),
+    "Liu & Goh ResNet-18": (lambda: resnet18(3, 10, **LIU_GOH), 11_178_186),
+    "Liu & Goh no skip": (lambda: resnet18(3, 10, join=NoJoin, **LIU_GOH), 11_000_138),
+    "Liu & Goh Mini-ResNet": (lambda: mini_resnet(3, 10), 2_798_698),
+    "Liu & Goh baseline CNN": (lambda: baseline_cnn(3, 10), 391_946),
+}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters_are_the_published_ones(name):
+    make, expected = PARAMETERS[name]
+    assert count_parameters(make()) == expected
+
+
+def test_baseline_cnn_has_the_paper_s_total_with_running_statistics():
+    network = baseline_cnn(3, 10)
+    running = sum(b.numel() for n, b in network.named_buffers() if "running" in n)
+    assert count_parameters(network) + running == 392_906
+
+
+def residual_macs(widths, strides, size, channels, *, skip, stem_stride=1):
+    """By the definition: every convolution's output pixels x kernel x channels in x channels out."""
+    size = -(-size // stem_stride)
+    total = size * size * 9 * channels * widths[0]
+    channels = widths[0]
+    for width, stride in zip(widths, strides, strict=True):
+        size = -(-size // stride)
+        total += size * size * 9 * (channels * width + 3 * width * width)
+        if skip and (stride != 1 or channels != width):
+            total += size * size * channels * width
+        channels = width
+    return total + channels * 10
+
+
+def cnn_macs(size, channels):
+    total = 0
+    for width in (32, 64, 128, 256):
+        total += size * size * 9 * channels * width
+        size, channels = size // 2, width
+    return total + channels * 10
+
+
+FULL, HALF = (64, 128, 256, 512), (32, 64, 128, 256)
+MACS = {
+    "resnet18": (
+        lambda: resnet18(3, 10),
+        residual_macs(FULL, (1, 2, 2, 2), 32, 3, skip=True),
+        "0.555",
+    ),
+    "resnet18, stem stride 2": (
+        lambda: resnet18(3, 10, stem="conv3x3_stride2"),
+        residual_macs(FULL, (1, 2, 2, 2), 32, 3, skip=True, stem_stride=2),
+        "0.139",
+    ),
+    "Liu & Goh ResNet-18": (
+        lambda: resnet18(3, 10, **LIU_GOH),
+        residual_macs(FULL, (2, 2, 2, 2), 32, 3, skip=True),
+        "0.141",
+    ),
+    "Liu & Goh no skip": (
+        lambda: resnet18(3, 10, join=NoJoin, **LIU_GOH),
+        residual_macs(FULL, (2, 2, 2, 2), 32, 3, skip=False),
+        "0.139",
+    ),
+    "Liu & Goh Mini-ResNet": (
+        lambda: mini_resnet(3, 10),
+        residual_macs(HALF, (2, 2, 2, 2), 32, 3, skip=True),
+        "0.036",
+    ),
+    "Liu & Goh baseline CNN": (lambda: baseline_cnn(3, 10), cnn_macs(32, 3), "0.015"),
+}
+
+
+@pytest.mark.parametrize("name", MACS)
+def test_macs_are_those_of_the_definition(name):
+    make, expected, billions = MACS[name]
+    assert count_macs(make(), (3, 32, 32)) == expected
+    assert f"{expected / 1e9:.3f}" == billions
+
+
+def test_layers_add_up_to_the_network():
+    network = mini_resnet(3, 10)
+    layers = list_layers(network, (3, 32, 32))
+    assert sum(layer.parameters for layer in layers) == count_parameters(network)
+    assert layers[0].output == (32, 32, 32)
+    assert layers[-1].output == (10,)
+
+
+def test_resnet18_with_the_imagenet_stem_equals_torchvision_s():
+    theirs = torchvision.models.resnet18(num_classes=10)
+    for name, buffer in theirs.named_buffers():  # untrained statistics would hide a swapped layer
+        if "running" in name:
+            buffer.uniform_(0.5, 1.5)
+    ours = resnet18(3, 10, stem="conv7x7_pool")
+    source, target = theirs.state_dict(), ours.state_dict()
+    assert [v.shape for v in source.values()] == [v.shape for v in target.values()]
+    ours.load_state_dict(dict(zip(target, source.values(), strict=True)))
+    images = torch.randn(4, 3, 224, 224)
+    with torch.no_grad():
+        expected, actual = theirs.eval()(images), ours.eval()(images)
+    assert torch.allclose(actual, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 7])
+def test_networks_take_any_number_of_channels(channels):
+    images = torch.randn(2, channels, 32, 32)
+    for make in (resnet18, mini_resnet, baseline_cnn):
+        assert make(channels, 5)(images).shape == (2, 5)
+
+
+def test_joins_by_their_equations():
+    x, branch = torch.randn(2, 8, 6, 6), torch.randn(2, 8, 6, 6)
+    assert torch.equal(AddJoin(8, 8, 1)(x, branch), x + branch)
+    assert torch.equal(NoJoin(8, 8, 1)(x, branch), branch)
+    halved = torch.randn(2, 16, 3, 3)
+    join = AddJoin(8, 16, 2).eval()
+    projection = torch.einsum("bchw,kc->bkhw", x[:, :, ::2, ::2], join.shortcut[0].weight[:, :, 0, 0])
+    expected = projection / (1 + 1e-5) ** 0.5 + halved
+    assert torch.allclose(join(x, halved), expected, atol=1e-5)
+
+
+def test_an_identity_branch_free_block_is_relu_of_its_input():
+    block = BasicBlock(8, 8, 1, AddJoin)
+    torch.nn.init.zeros_(block.branch[-1].weight)
+    x = torch.randn(2, 8, 6, 6)
+    assert torch.equal(block(x), x.relu())
+
+
+def test_the_head_is_fp32_under_autocast():
+    head = Head(16, 10, dropout=0.0)
+    features = torch.randn(4, 16, 2, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = head(features)
+    assert logits.dtype == torch.float32
+    assert torch.equal(logits, head(features))
+
+
+def test_dropout_drops_the_given_share():
+    head = Head(100_000, 1, dropout=0.3).train()
+    kept = head.dropout(torch.ones(100_000)).count_nonzero().item() / 100_000
+    assert kept == pytest.approx(0.7, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [({"stem": "conv5x5"}, "stem"), ({"strides": (1, 2)}, "strides"), ({"dropout": 1.0}, "dropout")],
+)
+def test_wrong_arguments_are_named(arguments, named):
+    with pytest.raises(ValueError, match=named):
+        resnet18(3, 10, **arguments)

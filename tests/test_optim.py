@@ -1,0 +1,101 @@
+import math
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from reslab.config import compose, instantiate
+from reslab.errors import UserError
+from torch import nn
+
+
+def build(*overrides):
+    cfg = compose(overrides)
+    return instantiate(cfg, "optimizer").build(nn.Linear(3, 2))
+
+
+def rates(optimizer, schedule, metrics):
+    """The rate in each epoch, stepping after it with its metric."""
+    seen = []
+    for metric in metrics:
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step() if metric is None else schedule.step(metric)
+    return seen
+
+
+def test_cosine_is_its_closed_form():
+    optimizer, schedule = build("optimizer=sgd_cosine", "trainer.max_epochs=50")
+    expected = [0.1 * (1 + math.cos(math.pi * t / 50)) / 2 for t in range(50)]
+    assert rates(optimizer, schedule, [None] * 50) == pytest.approx(expected, abs=1e-12)
+
+
+def keras_plateau(losses, lr=1e-3, factor=0.2, patience=3, min_delta=1e-4):
+    """Keras' ReduceLROnPlateau, by its documentation."""
+    best, wait, seen = math.inf, 0, []
+    for loss in losses:
+        seen.append(lr)
+        if loss < best - min_delta:
+            best, wait = loss, 0
+        else:
+            wait += 1
+            if wait >= patience:
+                lr, wait = lr * factor, 0
+    return seen
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_plateau_is_keras(seed):
+    noise = torch.rand(30, generator=torch.Generator().manual_seed(seed)) * 0.3
+    losses = (torch.linspace(1, 0.5, 30) + noise).tolist()
+    optimizer, schedule = build("optimizer=adam_plateau")
+    expected = keras_plateau(losses)
+    assert rates(optimizer, schedule, losses) == pytest.approx(expected)
+    assert expected[-1] < expected[0]
+
+
+def test_plateau_counts_an_improvement_of_less_than_1e_4_as_none():
+    losses = [1 - 5e-5 * epoch for epoch in range(8)]
+    optimizer, schedule = build("optimizer=adam_plateau")
+    assert rates(optimizer, schedule, losses) == pytest.approx(keras_plateau(losses))
+
+
+def test_adam_s_first_step_is_lr_along_the_sign():
+    network = nn.Linear(3, 2)
+    cfg = compose(["optimizer=adam", "optimizer.lr=0.01"])
+    optimizer, schedule = instantiate(cfg, "optimizer").build(network)
+    before = network.weight.detach().clone()
+    network(torch.randn(5, 3)).square().sum().backward()
+    optimizer.step()
+    step = network.weight.detach() - before
+    assert torch.allclose(step, -0.01 * network.weight.grad.sign(), atol=1e-6)
+    assert schedule is None
+
+
+def test_sgd_with_momentum_and_weight_decay_is_its_recurrence():
+    optimizer, _ = build("optimizer=sgd_cosine")
+    (weight, bias) = optimizer.param_groups[0]["params"]
+    expected, velocity = weight.detach().clone(), torch.zeros_like(weight)
+    for _ in range(3):
+        gradient = torch.randn_like(weight)
+        weight.grad, bias.grad = gradient.clone(), torch.zeros_like(bias)
+        optimizer.step()
+        velocity = 0.9 * velocity + gradient + 5e-4 * expected
+        expected = expected - 0.1 * velocity
+    assert torch.allclose(weight, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [("optimizer.lr=-1", "lr"), ("optimizer.lr=0", "lr"), ("optimizer.weight_decay=-1", "decay")],
+)
+def test_rates_out_of_range_are_refused_by_name(override, named):
+    with pytest.raises(UserError, match=named):
+        build(override)
+
+
+def test_every_optimizer_file_has_the_keys_that_recipes_set():
+    from reslab.config import CONF_DIR
+
+    for path in (CONF_DIR / "optimizer").glob("*.yaml"):
+        cfg = compose([f"optimizer={path.stem}"]).optimizer
+        assert {"lr", "weight_decay", "optimizer", "schedule"} <= set(OmegaConf.to_container(cfg))
