@@ -10,6 +10,7 @@ The moments, each at its NUMBERth occurrence (from 1):
     epoch       at an epoch's edge, its checkpoint written
     save        in a checkpoint's save, half of the file on the disk
     swap        in a checkpoint's save, the file whole and not yet in its place
+    end         after training, before the test set is read
 """
 
 import os
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from reslab import cli, files
 from reslab.callbacks import History
+from reslab.runs import execute
 from reslab.runs.saving import SaveCheckpoints
 from reslab.task import ImageClassifier
 
@@ -82,6 +84,8 @@ def main() -> None:
         kill_in_save(number)
     elif moment == "swap":
         wrap(Path, "replace", number, when=lambda path, target: Path(target).name == "last.ckpt")
+    elif moment == "end":
+        wrap(execute, "_finish", number)
     else:
         raise SystemExit(f"no such moment: {moment}")
     sys.argv = ["reslab", *arguments]

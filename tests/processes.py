@@ -90,7 +90,10 @@ def _work(cwd, arguments, kill, environment, out, err):
         os.dup2(file, stream.fileno())
     signal.signal(signal.SIGINT, signal.default_int_handler)
     import kill_at
+    import torch
 
+    if "TEST_THREADS" in environment:
+        torch.set_num_threads(int(environment["TEST_THREADS"]))
     try:
         if kill:
             sys.argv = ["kill_at", kill[0], str(kill[1]), *arguments]

@@ -143,6 +143,8 @@ def _explain(error: Exception) -> str | None:
     """One line for an error that a user can cause, None for one of ours."""
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
     if type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):
         from reslab.config import explain
 

@@ -1,0 +1,162 @@
+"""A killed run, run again, is to the bit the run that was not killed."""
+
+import json
+import random
+import signal
+import time
+
+import pytest
+from processes import run, start
+from training import (
+    ARGUMENTS,
+    EVERY_STEP,
+    EXACT,
+    STEPS_PER_EPOCH,
+    assert_same_results,
+    assert_same_state,
+    history,
+    only_run,
+)
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory):
+    """An uninterrupted run, and one ended by force before its record, with its full state."""
+    folder = tmp_path_factory.mktemp("reference")
+    assert run(folder / "whole", *EXACT).code == 0
+    assert run(folder / "state", *EXACT, kill=("end", 1)).killed
+    return only_run(folder / "whole"), only_run(folder / "state")
+
+
+def resume_and_compare(folder, reference, *arguments):
+    """To the end of training, where optimizer and generators are compared, and to the record."""
+    whole, state = reference
+    resumed = run(folder, *EXACT, *arguments, kill=("end", 1))
+    assert resumed.killed, resumed.err
+    assert_same_state(only_run(folder), state)
+    finished = run(folder, *EXACT, *arguments)
+    assert finished.code == 0, finished.err
+    assert_same_results(only_run(folder), whole)
+    record = json.loads((only_run(folder) / "metrics.json").read_text())
+    expected = json.loads((whole / "metrics.json").read_text())
+    assert record["exact"] is True
+    assert record["test/accuracy"] == expected["test/accuracy"]
+    assert not list(only_run(folder).rglob(".*.tmp"))
+    return resumed
+
+
+def test_the_reference_lowers_its_rate_and_the_run_has_a_state_to_lose(reference):
+    rows = history(reference[0])
+    assert rows["lr"].nunique() > 1
+    assert list(rows["epoch"]) == list(range(1, len(rows) + 1))
+    assert list(rows["step"]) == [STEPS_PER_EPOCH * epoch for epoch in rows["epoch"]]
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        ("step", 1),
+        ("step", 30),
+        ("step", STEPS_PER_EPOCH),
+        ("step", STEPS_PER_EPOCH + 1),
+        ("validation", 2),
+        ("record", 2),
+        ("epoch", 1),
+        ("epoch", 3),
+        ("save", 25),
+        ("save", STEPS_PER_EPOCH),
+        ("swap", 25),
+    ],
+    ids=lambda moment: f"{moment[0]}{moment[1]}",
+)
+def test_a_run_killed_at_any_moment_ends_bitwise_the_same(moment, reference, tmp_path):
+    assert run(tmp_path, *EXACT, EVERY_STEP, kill=moment).killed
+    resumed = resume_and_compare(tmp_path, reference, EVERY_STEP)
+    if moment[1] > 1 or moment[0] == "epoch":
+        assert "resuming at step" in resumed.err
+
+
+def test_a_run_without_a_checkpoint_yet_starts_again(reference, tmp_path):
+    assert run(tmp_path, *EXACT, kill=("step", 15)).killed
+    resume_and_compare(tmp_path, reference)
+
+
+def test_a_save_killed_with_tmpdir_on_another_filesystem_loses_nothing(reference, tmp_path):
+    assert run(tmp_path, *EXACT, EVERY_STEP, kill=("save", 25), TMPDIR="/dev/shm").killed
+    strays = list(only_run(tmp_path).rglob(".*.tmp"))
+    assert len(strays) == 1, "the kill must have left half a file beside the checkpoint"
+    resume_and_compare(tmp_path, reference, EVERY_STEP)
+
+
+def test_killed_twice_in_different_epochs(reference, tmp_path):
+    assert run(tmp_path, *EXACT, EVERY_STEP, kill=("step", 10)).killed
+    assert run(tmp_path, *EXACT, EVERY_STEP, kill=("step", 25)).killed
+    resume_and_compare(tmp_path, reference, EVERY_STEP)
+
+
+def test_automatic_precision_resumes_bitwise_too(tmp_path):
+    assert run(tmp_path / "whole", *ARGUMENTS, "trainer.max_epochs=2").code == 0
+    broken = (*ARGUMENTS, "trainer.max_epochs=2", EVERY_STEP)
+    assert run(tmp_path / "broken", *broken, kill=("step", 27)).killed
+    assert run(tmp_path / "broken", *broken).code == 0
+    assert_same_results(only_run(tmp_path / "broken"), only_run(tmp_path / "whole"))
+
+
+def test_early_stopping_counts_across_a_resume_and_stays_stopped(tmp_path):
+    arguments = (*EXACT, "optimizer.lr=0.3", "patience=1", "trainer.max_epochs=12")
+    assert run(tmp_path / "whole", *arguments).code == 0
+    epochs = len(history(only_run(tmp_path / "whole")))
+    assert 1 < epochs < 12, "the reference must stop early, and not at once"
+    for number in (epochs - 1, epochs):
+        folder = tmp_path / str(number)
+        assert run(folder, *arguments, EVERY_STEP, kill=("epoch", number)).killed
+        assert run(folder, *arguments, EVERY_STEP).code == 0
+        assert_same_results(only_run(folder), only_run(tmp_path / "whole"))
+
+
+
+def test_sigterm_saves_at_the_next_step_and_exits_143(tmp_path):
+    assert run(tmp_path / "whole", *EXACT, kill=("end", 1)).killed
+    process = start(tmp_path / "broken", *EXACT)
+    process.wait_for_text("outputs/runs")
+    time.sleep(0.5)
+    process.send(signal.SIGTERM)
+    stopped = process.wait()
+    assert stopped.code == 143, stopped.err
+    assert (only_run(tmp_path / "broken") / "checkpoints/last.ckpt").exists()
+    resumed = run(tmp_path / "broken", *EXACT, kill=("end", 1))
+    assert "resuming at step" in resumed.err
+    assert_same_state(only_run(tmp_path / "broken"), only_run(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_leaves_a_checkpoint_and_exits_130(times, reference, tmp_path):
+    process = start(tmp_path, *EXACT, EVERY_STEP)
+    process.wait_for_text("outputs/runs")
+    time.sleep(0.5)
+    for _ in range(times):
+        process.send(signal.SIGINT)
+    stopped = process.wait()
+    assert stopped.code == 130, stopped.err
+    assert "Traceback" not in stopped.err
+    resume_and_compare(tmp_path, reference, EVERY_STEP)
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments(reference, tmp_path):
+    """Each time the process has a random time to live, until it ends by itself."""
+    moments = random.Random(0)
+    kills = 0
+    for attempt in range(10):
+        folder = tmp_path / str(attempt)
+        while True:
+            process = start(folder, *EXACT, "checkpoint_every=0.2")
+            process.process.join(moments.uniform(0.2, 2.5))
+            if process.process.exitcode is not None:
+                break
+            process.send(signal.SIGKILL)
+            assert process.wait().killed
+            kills += 1
+        assert process.wait().code == 0
+        assert_same_results(only_run(folder), reference[0])
+    assert kills >= 10
