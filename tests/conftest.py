@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from reslab.runs.identity import register_resolvers
 
 REPOSITORY = Path(__file__).parents[1]
@@ -18,7 +19,7 @@ def _seed():
     torch.manual_seed(0)
 
 
-@pytest.fixture()
+@pytest.fixture
 def in_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -30,5 +31,7 @@ def data_dir():
     folder = Path(os.environ.get("RESLAB_DATA", REPOSITORY / "data"))
     for name in ("MNIST/raw/train-images-idx3-ubyte", "cifar-10-batches-py/data_batch_1"):
         if not (folder / name).exists():
-            pytest.skip(f"the real data are not there: {folder / name} (RESLAB_DATA names a folder)")
+            pytest.skip(
+                f"the real data are not there: {folder / name} (RESLAB_DATA names a folder)"
+            )
     return str(folder)

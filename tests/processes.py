@@ -89,8 +89,9 @@ def _work(cwd, arguments, kill, environment, out, err):
         file = os.open(path, os.O_WRONLY | os.O_APPEND)
         os.dup2(file, stream.fileno())
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    import kill_at
     import torch
+
+    import kill_at
 
     if "TEST_THREADS" in environment:
         torch.set_num_threads(int(environment["TEST_THREADS"]))

@@ -4,8 +4,9 @@ import random
 import numpy as np
 import pytest
 import torch
+
 from reslab.errors import UserError
-from reslab.files import remove_leftovers, write_atomically
+from reslab.files import remove_leftovers
 from reslab.runs import checkpoint as files
 from reslab.runs.checkpoint import LatestCheckpoint, TruncatedCheckpointError
 from reslab.runs.saving import random_states, restore_random_states
@@ -13,7 +14,7 @@ from reslab.runs.saving import random_states, restore_random_states
 CONTENT = {"weights": torch.arange(1000.0), "epoch": 3, "name": "x"}
 
 
-@pytest.fixture()
+@pytest.fixture
 def path(tmp_path):
     files.save(CONTENT, tmp_path / "last.ckpt")
     return tmp_path / "last.ckpt"

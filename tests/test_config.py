@@ -7,6 +7,7 @@ import pytest
 import yaml
 from hydra.utils import get_class
 from omegaconf import OmegaConf
+
 from reslab.callbacks import StopRequest
 from reslab.config import CONF_DIR, compose, instantiate, list_options
 from reslab.errors import UserError
@@ -24,7 +25,17 @@ ABLATIONS = list_options("ablation")
 def test_groups_stand_in_the_order_in_which_the_last_override_wins():
     defaults = yaml.safe_load((CONF_DIR / "train.yaml").read_text())["defaults"]
     groups = [key for entry in defaults if isinstance(entry, dict) for key in entry]
-    expected = "dataset augment join model optimizer trainer logger recipe ablation".split()
+    expected = [
+        "dataset",
+        "augment",
+        "join",
+        "model",
+        "optimizer",
+        "trainer",
+        "logger",
+        "recipe",
+        "ablation",
+    ]
     assert [group for group in groups if not group.startswith("override")] == expected
 
 

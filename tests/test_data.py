@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms.v2 import functional as transforms
+
 from reslab.config import compose, instantiate
 from reslab.data import Augment, BrightnessJitter, HorizontalFlip, ImageData, RandomCrop
 from reslab.data.loader import EvaluationLoader, Normalization, TrainingLoader
 from reslab.data.splits import split
-from torchvision.transforms.v2 import functional as transforms
 
 PLAIN = Normalization((0.0,), (1.0,))
 

@@ -7,6 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
+
 from processes import run, start
 from reslab.runs import checkpoint as files
 from training import EVERY_STEP, EXACT, assert_same_results, history, only_run
@@ -26,7 +27,7 @@ def _broken(tmp_path_factory):
     return folder
 
 
-@pytest.fixture()
+@pytest.fixture
 def broken(_broken, tmp_path):
     """A folder with a run that was killed in its second epoch, `last` and `previous` intact."""
     shutil.copytree(_broken, tmp_path, dirs_exist_ok=True)
@@ -75,7 +76,7 @@ def test_rerun_starts_over(broken, whole):
     assert_same_results(only_run(broken), whole)
 
 
-@pytest.fixture()
+@pytest.fixture
 def tmpfs(tmp_path):
     """Mounts a small filesystem at tmp_path/name, or skips where that is not allowed."""
     mounted = []
@@ -96,7 +97,7 @@ def tmpfs(tmp_path):
 
 
 def test_a_full_disk_keeps_the_old_checkpoint_and_says_so(tmpfs, tmp_path, whole):
-    disk = tmpfs("outputs", "size=12m")
+    disk = tmpfs("outputs", "size=8m")
     line = run(tmp_path, *EXACT, EVERY_STEP).error_line()
     assert "last.ckpt" in line
     assert "No space left on device" in line

@@ -3,6 +3,7 @@ import re
 
 import pytest
 from omegaconf import OmegaConf
+
 from processes import run
 from reslab.config import compose
 from reslab.runs.identity import code_digest, differing_keys, hashed_config, identity, run_name

@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torchvision
+
 from reslab.nn import AddJoin, NoJoin, baseline_cnn, mini_resnet, resnet18
 from reslab.nn.blocks import BasicBlock, Head
 from reslab.nn.summary import count_macs, count_parameters, list_layers
@@ -127,7 +128,9 @@ def test_joins_by_their_equations():
     assert torch.equal(NoJoin(8, 8, 1)(x, branch), branch)
     halved = torch.randn(2, 16, 3, 3)
     join = AddJoin(8, 16, 2).eval()
-    projection = torch.einsum("bchw,kc->bkhw", x[:, :, ::2, ::2], join.shortcut[0].weight[:, :, 0, 0])
+    projection = torch.einsum(
+        "bchw,kc->bkhw", x[:, :, ::2, ::2], join.shortcut[0].weight[:, :, 0, 0]
+    )
     expected = projection / (1 + 1e-5) ** 0.5 + halved
     assert torch.allclose(join(x, halved), expected, atol=1e-5)
 
@@ -156,7 +159,11 @@ def test_dropout_drops_the_given_share():
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [({"stem": "conv5x5"}, "stem"), ({"strides": (1, 2)}, "strides"), ({"dropout": 1.0}, "dropout")],
+    [
+        ({"stem": "conv5x5"}, "stem"),
+        ({"strides": (1, 2)}, "strides"),
+        ({"dropout": 1.0}, "dropout"),
+    ],
 )
 def test_wrong_arguments_are_named(arguments, named):
     with pytest.raises(ValueError, match=named):

@@ -3,9 +3,10 @@ import math
 import pytest
 import torch
 from omegaconf import OmegaConf
+from torch import nn
+
 from reslab.config import compose, instantiate
 from reslab.errors import UserError
-from torch import nn
 
 
 def build(*overrides):

@@ -6,6 +6,7 @@ import signal
 import time
 
 import pytest
+
 from processes import run, start
 from training import (
     ARGUMENTS,
@@ -112,7 +113,6 @@ def test_early_stopping_counts_across_a_resume_and_stays_stopped(tmp_path):
         assert run(folder, *arguments, EVERY_STEP, kill=("epoch", number)).killed
         assert run(folder, *arguments, EVERY_STEP).code == 0
         assert_same_results(only_run(folder), only_run(tmp_path / "whole"))
-
 
 
 def test_sigterm_saves_at_the_next_step_and_exits_143(tmp_path):

@@ -7,17 +7,18 @@ import tarfile
 import numpy as np
 import pytest
 import torch
+from torchvision.datasets import CIFAR10
+
 from processes import run, start
 from reslab.data import TorchvisionSource
 from reslab.errors import UserError
-from torchvision.datasets import CIFAR10
 
 
 def md5(path):
     return hashlib.md5(path.read_bytes()).hexdigest()
 
 
-@pytest.fixture()
+@pytest.fixture
 def official(tmp_path):
     """An archive like CIFAR-10's with 20 + 10 images, and the source that reads it."""
     folder = tmp_path / "official" / "small-batches"
@@ -100,7 +101,7 @@ def test_a_file_with_the_wrong_digest_is_refused_and_kept(official):
 
 
 def test_altered_mnist_is_refused_before_training(tmp_path, data_dir):
-    """torchvision reads raw MNIST files without a look at their digest."""
+    """Torchvision reads raw MNIST files without a look at their digest."""
     import shutil
 
     shutil.copytree(f"{data_dir}/MNIST", tmp_path / "data/MNIST")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+
 from reslab.runs import checkpoint as files
 
 # Dropout, augmentation, a plateau schedule and early stopping: all that has a state.
@@ -16,7 +17,7 @@ ARGUMENTS = (
     "optimizer=adam_plateau",
     "optimizer.lr=0.01",
     "optimizer.schedule.patience=0",
-    "optimizer.schedule.threshold=0.5",
+    "optimizer.schedule.threshold=5",
     "logger=none",
     "monitor=val/loss",
     "patience=3",

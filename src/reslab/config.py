@@ -14,6 +14,7 @@ from hydra.errors import (
     HydraException,
     InstantiationException,
     MissingConfigException,
+    OverrideParseException,
 )
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -60,8 +61,8 @@ def compose(overrides: Sequence[str]) -> DictConfig:
         raise UserError(explain(error, overrides)) from error
 
 
-def parse_overrides(overrides: Sequence[str]) -> tuple[tuple[str, ...], dict[str, list[Any]]]:
-    """Splits overrides into plain ones, as they are, and sweeps, as key to values.
+def parse_overrides(overrides: Sequence[str]) -> list[tuple[str, str, list[Any]]]:
+    """Key, text and values of each override; a sweep has several values.
 
     Raises:
         UserError: An override is not one.
@@ -70,11 +71,12 @@ def parse_overrides(overrides: Sequence[str]) -> tuple[tuple[str, ...], dict[str
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
         raise UserError(explain(error, overrides)) from error
-    plain = tuple(o.input_line for o in parsed if not o.is_sweep_override() and o.input_line)
-    sweeps = {
-        str(o.key_or_group): list(o.sweep_iterator()) for o in parsed if o.is_sweep_override()
-    }
-    return plain, sweeps
+    return [
+        (o.key_or_group, str(o.input_line), list(o.sweep_iterator()))
+        if o.is_sweep_override()
+        else (o.key_or_group, str(o.input_line), [o.value()])
+        for o in parsed
+    ]
 
 
 def instantiate(cfg: DictConfig, field: str, **arguments: Any) -> Any:
@@ -138,7 +140,10 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     if isinstance(error, ConfigCompositionException) and text.startswith("Could not override"):
         key = text.split("'")[1]
         return f"there is no option {key}{suggest(key, _known_keys(overrides), listed=False)}"
-    return ": ".join(line for line in text.splitlines()[:2] if "https://" not in line)
+    lines = [line for line in text.splitlines()[:2] if "https://" not in line]
+    if isinstance(error, OverrideParseException) and str(error.override) not in lines[0]:
+        lines.insert(0, str(error.override))
+    return ": ".join(lines)
 
 
 def suggest(name: str, options: Iterable[str], *, listed: bool = True) -> str:

@@ -3,12 +3,10 @@
 import os
 from pathlib import Path
 
-from typing_extensions import Buffer
-
 from reslab.errors import UserError
 
 
-def write_atomically(path: Path, *chunks: Buffer) -> None:
+def write_atomically(path: Path, *chunks: bytes | memoryview) -> None:
     """Replaces a file by new content, durably: after a crash it holds the old or the new.
 
     Raises:

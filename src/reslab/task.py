@@ -94,12 +94,16 @@ class ImageClassifier(LightningModule):
         """`[B, C, H, W] -> [B, K]`, logits."""
         return self.network(images)
 
+    def training_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross-entropy of logits `[B, K]` against labels `[B]`, smoothed."""
+        return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update."""
         images, labels = batch
         optimizer: Any = self.optimizers()
         logits = self.network(images)
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        loss = self.training_loss(logits, labels)
         optimizer.zero_grad()
         self.manual_backward(loss)
         optimizer.step()

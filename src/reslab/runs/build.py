@@ -13,6 +13,7 @@ from reslab.callbacks import History, Progress, StopRequest, TensorBoard
 from reslab.config import instantiate, suggest
 from reslab.data import ImageData
 from reslab.errors import UserError
+from reslab.nn.summary import count_macs
 from reslab.runs.checkpoint import VerifiedCheckpointIO
 from reslab.runs.environment import supports_bf16
 from reslab.runs.identity import hashed_config, identity
@@ -36,6 +37,7 @@ class Run:
 
     data: ImageData
     task: ImageClassifier
+    macs: int
     trainer: Trainer
     history: History
     checkpoints: SaveCheckpoints
@@ -51,6 +53,7 @@ def build(cfg: DictConfig, directory: RunDirectory, stop: StopRequest) -> Run:
     check(cfg)
     data = instantiate(cfg, "dataset")
     task = build_task(cfg)
+    macs = _try_network(task, data)
     history = History(directory.metrics_file)
     checkpoints = SaveCheckpoints(
         directory.latest,
@@ -72,7 +75,7 @@ def build(cfg: DictConfig, directory: RunDirectory, stop: StopRequest) -> Run:
     if cfg.trainer.enable_progress_bar:
         callbacks.append(Progress())
     trainer = build_trainer(cfg, callbacks, directory.path)
-    return Run(data, task, trainer, history, checkpoints, tensorboard)
+    return Run(data, task, macs, trainer, history, checkpoints, tensorboard)
 
 
 def build_task(cfg: DictConfig) -> ImageClassifier:
@@ -84,6 +87,17 @@ def build_task(cfg: DictConfig) -> ImageClassifier:
         return ImageClassifier(network, optimization, cfg.label_smoothing, cfg.monitor)
     except ValueError as error:
         raise UserError(str(error)) from error
+
+
+def _try_network(task: ImageClassifier, data: ImageData) -> int:
+    """The network's multiply-accumulates for one of the images, if it takes them."""
+    try:
+        return count_macs(task.network, data.image_shape)
+    except RuntimeError as error:
+        shape = "x".join(map(str, data.image_shape))
+        raise UserError(
+            f"model does not take images of {shape}: {error}; raise dataset.size"
+        ) from error
 
 
 def build_trainer(cfg: DictConfig, callbacks: list[Callback], folder: Path) -> Trainer:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from reslab.callbacks import StopRequest
 from reslab.errors import UserError
-from reslab.nn.summary import count_macs, count_parameters
+from reslab.nn.summary import count_parameters
 from reslab.runs import checkpoint as files
 from reslab.runs.build import Run, build, check
 from reslab.runs.environment import describe_environment, git_commit, peak_memory_bytes
@@ -158,7 +158,7 @@ def _finish(
         "overrides": overrides,
         "seed": cfg.seed,
         "parameters": count_parameters(run.task.network),
-        "macs": count_macs(run.task.network, run.data.image_shape),
+        "macs": run.macs,
         "epochs": len(rows),
         "best_epoch": run.checkpoints.best_epoch,
         "val/accuracy": best["val/accuracy"],

@@ -36,7 +36,7 @@ class RunDirectory:
         self.record_file = path / "metrics.json"
         self.predictions_file = path / "predictions.npz"
         self.failure_file = path / "failure.txt"
-        self._lock = FileLock(path / "run.lock", blocking=False)
+        self.lock_file = path / "run.lock"
 
     @property
     def name(self) -> str:
@@ -50,29 +50,30 @@ class RunDirectory:
         Raises:
             UserError: Another process holds it, or it cannot be written.
         """
+        lock = FileLock(self.lock_file, blocking=False)
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
+            lock.acquire()
             (self.path / ".writable").touch()
             (self.path / ".writable").unlink()
         except Timeout as error:
             raise UserError(f"{self.path} is in use by another process; wait or stop it") from error
         except OSError as error:
-            self._lock.release()
+            lock.release()
             raise UserError(f"cannot write in {self.path}: {error.strerror}") from error
         try:
             remove_leftovers(self.path)
             remove_leftovers(self.checkpoints)
             yield
         finally:
-            self._lock.release()
+            lock.release()
 
     def clear(self) -> None:
         """Deletes what the run has saved, all but the lock."""
         for path in self.path.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
-            elif path.name != "run.lock":
+            elif path != self.lock_file:
                 path.unlink()
         self.checkpoints.mkdir()
 
@@ -117,7 +118,7 @@ class RunDirectory:
         if not os.access(self.path, os.W_OK):
             return False
         try:
-            with FileLock(self.path / "run.lock", blocking=False):
+            with FileLock(self.lock_file, blocking=False):
                 return False
         except Timeout:
             return True

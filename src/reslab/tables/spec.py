@@ -68,10 +68,14 @@ def load_table(name: str, overrides: Sequence[str] = ()) -> Table:
         raise UserError(f"there is no table {name}{suggest(name, list_options('table'))}")
     spec: Any = OmegaConf.to_container(OmegaConf.load(path))
     rows = tuple(Row(**row) for row in spec["rows"])
-    asked, sweeps = parse_overrides(overrides)
-    seeds = sweeps.pop("seed", spec["seeds"])
-    if sweeps:
-        raise UserError(f"a table sweeps over seeds alone, not over {', '.join(sweeps)}")
+    seeds, asked = spec["seeds"], ()
+    for key, text, values in parse_overrides(overrides):
+        if key == "seed":
+            seeds = values
+        elif len(values) > 1:
+            raise UserError(f"{text}: a table sweeps over seeds alone")
+        else:
+            asked += (text,)
     cells = tuple(cell for row in rows for cell in _cells(row, seeds, asked))
     return Table(name, spec["title"], spec["dataset"], rows, cells, asked)
 

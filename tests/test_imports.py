@@ -1,0 +1,74 @@
+"""Imports point one way; Hydra and the figures' library stay in their rooms."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import reslab
+
+PACKAGE = Path(reslab.__file__).parent
+
+# What each part may import besides itself. `errors`, `files` and `console` are below all others.
+BELOW = {
+    "errors": set(),
+    "files": {"errors"},
+    "console": set(),
+    "config": {"errors"},
+    "nn": set(),
+    "optim": set(),
+    "data": {"errors"},
+    "task": {"nn", "data", "optim"},
+    "callbacks": {"nn", "data", "optim", "task", "files"},
+    "runs": {"nn", "data", "optim", "task", "callbacks", "config", "errors", "files"},
+    "tables": {"nn", "data", "runs", "config", "errors", "files", "console"},
+    "terminal": {"nn", "data", "runs", "console"},
+    "apps": {"runs", "tables", "config", "errors"},
+    "cli": {"apps", "terminal", "tables", "runs", "nn", "config", "errors"},
+    "__init__": {"runs"},
+}
+ALONE = {"hydra": {"config", "runs", "apps"}, "matplotlib": {"tables"}, "bokeh": set()}
+
+
+def modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            for name in names:
+                yield path, part, name
+
+
+def test_parts_import_only_what_is_below_them():
+    parts = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert parts - {"__pycache__"} == set(BELOW)
+    for path, part, name in modules():
+        if name.startswith("reslab."):
+            other = name.split(".")[1]
+            assert other == part or other in BELOW[part], f"{path} imports {name}"
+
+
+def test_libraries_stay_in_their_rooms():
+    for path, part, name in modules():
+        library = name.partition(".")[0]
+        if library in ALONE:
+            assert part in ALONE[library], f"{path} imports {name}"
+
+
+def test_networks_need_torch_alone():
+    allowed = {"torch", "reslab", "collections", "dataclasses"}
+    for path, part, name in modules():
+        if part == "nn":
+            assert name.partition(".")[0] in allowed, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("module", ["reslab", "reslab.cli"])
+def test_importing_the_package_does_not_import_torch(module):
+    code = f"import {module}, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
