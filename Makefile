@@ -3,11 +3,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo install test lint
+DEMO := liu_goh dataset=digits seed=0,1 trainer.max_epochs=5
+
+.PHONY: demo install test lint readme
 
 # Liu & Goh's ablation on 1,797 real digits: under two minutes on 2 cores.
 demo: install
-	$(BIN)/reslab reproduce liu_goh dataset=digits seed=0,1 trainer.max_epochs=5
+	$(BIN)/reslab reproduce $(DEMO)
+
+# The README's table and picture, from the demo's runs.
+readme: demo
+	$(BIN)/reslab table $(DEMO) --output outputs/reference --readme README.md
 
 install: $(INSTALLED)
 

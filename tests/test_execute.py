@@ -1,6 +1,8 @@
 """What a finished run leaves behind."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,10 +14,13 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 import reslab
 from processes import run
+from reslab.callbacks import StopRequest
 from reslab.config import compose, instantiate
 from reslab.errors import UserError
 from reslab.runs import checkpoint as files
-from reslab.runs.store import find_run, list_runs
+from reslab.runs.build import build
+from reslab.runs.environment import supports_bf16
+from reslab.runs.store import RunDirectory, find_run, list_runs
 from training import only_run
 
 KEYS = [
@@ -53,14 +58,19 @@ ARGUMENTS = ("train", "model=mini_resnet", "optimizer=sgd_cosine", "trainer.max_
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def finished(tmp_path_factory):
     """A run that was killed once on its way."""
     folder = tmp_path_factory.mktemp("execute")
     arguments = (*ARGUMENTS, "augment=crop_flip", "checkpoint_every=0")
     assert run(folder, *arguments, kill=("step", 25)).killed
     finished = run(folder, *arguments)
     assert finished.code == 0, finished.err
-    return folder
+    return folder, finished
+
+
+@pytest.fixture(scope="module")
+def folder(finished):
+    return finished[0]
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +220,36 @@ def test_tensorboard_s_hparams_have_the_real_final_metrics(events, record):
     values = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
     assert values["model"].string_value == "mini_resnet"
     assert values["lr"].number_value == 0.1
+
+
+def test_the_progress_bar_has_epoch_time_left_rate_loss_and_validation_accuracy(finished):
+    bar = finished[1].err.replace("\r", "\n").splitlines()[-1]
+    pattern = r"epoch 3/3 \|.*100% \[\d+:\d\d<00:00, [\d.]+k?img/s, loss=\d\.\d+, val acc=[\d.]+%\]"
+    assert re.search(pattern, bar), bar
+
+
+@pytest.mark.parametrize(("trainer", "deterministic"), [("auto", False), ("exact", True)])
+def test_trainers_are_what_they_say(trainer, deterministic, tmp_path):
+    cfg = compose([f"trainer={trainer}", "model=mini_resnet", "trainer.accelerator=cpu"])
+    built = build(cfg, RunDirectory(tmp_path), StopRequest())
+    bf16 = trainer == "auto" and supports_bf16(torch.device("cpu"))
+    assert built.trainer.precision == ("bf16-mixed" if bf16 else "32-true")
+    assert torch.are_deterministic_algorithms_enabled() == deterministic
+    built.data.setup()
+    images, _ = next(iter(built.data.train_dataloader()))
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    weights = [p for p in built.task.network.parameters() if p.ndim == 4 and p.shape[1] > 1]
+    assert all(w.is_contiguous(memory_format=torch.channels_last) for w in weights)
+    torch.use_deterministic_algorithms(False)
+
+
+def test_bf16_is_what_the_processor_s_flags_say():
+    flags = Path("/proc/cpuinfo")
+    if not flags.exists():
+        pytest.skip("no /proc/cpuinfo")
+    words = flags.read_text().split()
+    native = "avx512_bf16" in words or "amx_bf16" in words
+    assert supports_bf16(torch.device("cpu")) == native
 
 
 def test_commands_list_and_describe(folder):

@@ -79,12 +79,17 @@ def reproduce(table: str, overrides: tuple[str, ...], output: Path) -> None:
 @cli.command(name="table")
 @click.argument("table")
 @click.argument("overrides", nargs=-1)
+@click.option("--readme", type=click.Path(path_type=Path), help="Also insert it into this file.")
 @OUTPUT
-def render_table(table: str, overrides: tuple[str, ...], output: Path) -> None:
+def render_table(table: str, overrides: tuple[str, ...], readme: Path | None, output: Path) -> None:
     """Render a published table from the runs at hand."""
+    from reslab.tables.readme import insert_table
     from reslab.tables.spec import load_table
 
-    _render(load_table(table, overrides), output)
+    spec = load_table(table, overrides)
+    _render(spec, output)
+    if readme:
+        insert_table(readme, output / spec.name / spec.dataset / "table.md")
 
 
 def _render(table: "Table", output: Path) -> None:

@@ -53,7 +53,7 @@ def execute(cfg: DictConfig, directory: RunDirectory, overrides: list[str]) -> d
 def _execute(
     cfg: DictConfig, directory: RunDirectory, overrides: list[str], stop: StopRequest
 ) -> dict[str, Any]:
-    checkpoint_path, checkpoint = _find_checkpoint(cfg, directory)
+    checkpoint_path, begun_as = _find_checkpoint(cfg, directory)
     run = build(cfg, directory, stop)
     run.data.prepare_data()
     try:
@@ -66,14 +66,13 @@ def _execute(
     run.checkpoints.about |= {
         "environment": environment,
         "data_digest": run.data.digest,
-        "exact": _is_exact(cfg, checkpoint, environment, run.data.digest),
+        "exact": _is_exact(cfg, begun_as, environment, run.data.digest),
         "class_names": list(run.data.class_names),
         "mean": run.data.normalization.mean.flatten().tolist(),
         "std": run.data.normalization.std.flatten().tolist(),
     }
-    if checkpoint is None and cfg.init_from is not None:
+    if checkpoint_path is None and cfg.init_from is not None:
         _load_initial_weights(run, cfg)
-    del checkpoint
     print(f"{directory.path}", file=sys.stderr)
     run.trainer.fit(run.task, datamodule=run.data, ckpt_path=checkpoint_path)
     return _finish(cfg, directory, overrides, run, environment)
@@ -82,6 +81,7 @@ def _execute(
 def _find_checkpoint(
     cfg: DictConfig, directory: RunDirectory
 ) -> tuple[str | None, dict[str, Any] | None]:
+    """Path of the checkpoint to go on from and what it says of its run; None where there is none."""
     found = directory.latest.load()
     if found is None:
         if cfg.resume == "must":
@@ -98,24 +98,23 @@ def _find_checkpoint(
             f"{', '.join(keys)}; move it away, or start over with rerun=true"
         )
     print(f"resuming at step {checkpoint['global_step']} from {path}", file=sys.stderr)
-    return str(path), checkpoint
+    return str(path), about
 
 
 def _is_exact(
     cfg: DictConfig,
-    checkpoint: dict[str, Any] | None,
+    begun_as: dict[str, Any] | None,
     environment: dict[str, Any],
     data_digest: str,
 ) -> bool:
     """Whether the run is, to the bit, what one uninterrupted process would have made of it."""
-    if checkpoint is None:
+    if begun_as is None:
         return True
-    about = checkpoint["reslab"]
-    keys = differing_keys(environment, about["environment"])
-    if data_digest != about["data_digest"]:
+    keys = differing_keys(environment, begun_as["environment"])
+    if data_digest != begun_as["data_digest"]:
         keys.append("data_digest")
     if not keys:
-        return about["exact"]
+        return begun_as["exact"]
     text = f"the run began in another environment, which differs in {', '.join(keys)}"
     if cfg.trainer.deterministic:
         raise UserError(f"{text}: trainer=exact does not go on; resume it there, or use rerun=true")

@@ -50,7 +50,7 @@ class RunDirectory:
         Raises:
             UserError: Another process holds it, or it cannot be written.
         """
-        lock = FileLock(self.lock_file, blocking=False)
+        lock = FileLock(self.lock_file, timeout=1)  # `state` holds it for a moment
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             lock.acquire()
@@ -84,8 +84,9 @@ class RunDirectory:
         return cfg
 
     def write_config(self, cfg: DictConfig) -> None:
-        """Writes the configuration with its interpolations resolved."""
-        write_atomically(self.config_file, OmegaConf.to_yaml(cfg, resolve=True).encode())
+        """Writes the configuration with its interpolations resolved, once."""
+        if not self.config_file.exists():
+            write_atomically(self.config_file, OmegaConf.to_yaml(cfg, resolve=True).encode())
 
     def record(self) -> dict[str, Any] | None:
         """The finished run's record, None before."""

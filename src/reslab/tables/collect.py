@@ -73,8 +73,8 @@ def remarks(table: Table, results: list[Result]) -> list[str]:
     if table.dataset != table.published_dataset:
         notes.append(
             f"The published figures are for {table.published_dataset}; ours are for "
-            f"{table.dataset}, another data set: the columns stand side by side, the "
-            f"differences are not errors of either."
+            f"{table.dataset}, another data set: the difference says nothing of how well the "
+            f"paper is reproduced."
         )
     if table.asked:
         notes.append(f"Differs from the recipes in: {' '.join(table.asked)}.")

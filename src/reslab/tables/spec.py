@@ -68,7 +68,8 @@ def load_table(name: str, overrides: Sequence[str] = ()) -> Table:
         raise UserError(f"there is no table {name}{suggest(name, list_options('table'))}")
     spec: Any = OmegaConf.to_container(OmegaConf.load(path))
     rows = tuple(Row(**row) for row in spec["rows"])
-    seeds, asked = spec["seeds"], ()
+    seeds: list[int] = spec["seeds"]
+    asked: tuple[str, ...] = ()
     for key, text, values in parse_overrides(overrides):
         if key == "seed":
             seeds = values

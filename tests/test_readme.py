@@ -1,0 +1,152 @@
+"""The README's commands, run in the order in which it gives them, and its table."""
+
+import json
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from conftest import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line for kind, block in BLOCKS if kind == "sh" for line in block.splitlines()]
+SHORTENED = [
+    "trainer.max_epochs=1",
+    "+trainer.limit_train_batches=2",
+    "+trainer.limit_val_batches=1",
+]
+
+
+def environment() -> dict[str, str]:
+    """As after `source .venv/bin/activate`."""
+    folder = Path(sys.executable).parent
+    return os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+
+
+def call(command: list[str], cwd: Path) -> subprocess.CompletedProcess:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"
+    return done
+
+
+@pytest.mark.slow
+def test_the_commands_on_the_embedded_digits_run(tmp_path):
+    """Those that train on the digits, and those that need no data, just as they stand."""
+    for line in COMMANDS:
+        words = shlex.split(line)
+        if words[0] == "tensorboard":
+            watch(words, tmp_path)
+        elif words[:2] in (["reslab", "runs"], ["reslab", "summary"]) or (
+            "dataset=digits" in words and words[1] == "train"
+        ):
+            done = call(words, tmp_path)
+            if words[1] == "runs":
+                assert done.stdout.count("finished") == 4  # one of the sweep was run before
+    (python,) = [block for kind, block in BLOCKS if kind == "python"]
+    done = call([sys.executable, "-c", python], tmp_path)
+    assert "('0', '1', '2'" in done.stdout
+
+
+def watch(words: list[str], cwd: Path) -> None:
+    """TensorBoard lists the runs of the sweep by their directories' names."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [*words, "--port", str(port), "--host", "127.0.0.1"],
+        cwd=cwd,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        url = f"http://127.0.0.1:{port}/data/runs"
+        names, expected = set(), {path.name for path in cwd.glob("outputs/runs/*") if path.is_dir()}
+        deadline = time.monotonic() + 60
+        while names != expected and time.monotonic() < deadline:
+            time.sleep(0.5)
+            try:
+                with urllib.request.urlopen(url, timeout=5) as answer:
+                    names = set(json.load(answer))
+            except OSError:
+                continue
+        assert names == expected
+        assert len(expected) == 4
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.mark.slow
+def test_the_commands_on_the_real_data_run_shortened(tmp_path, data_dir):
+    seen = 0
+    for line in COMMANDS:
+        words = shlex.split(line)
+        if words[0] != "reslab" or "dataset=digits" in words:
+            continue
+        if words[1] == "data":
+            call([*words, f"data_dir={data_dir}"], tmp_path)
+        elif words[1] in ("train", "reproduce", "table"):
+            # All rows of the table with its smallest network are one run.
+            quick = ["seed=0", "model=baseline_cnn"] if words[1] != "train" else []
+            call([*words, f"data_dir={data_dir}", *SHORTENED, *quick], tmp_path)
+        else:
+            continue
+        seen += 1
+    assert seen == 5
+
+
+def test_every_command_is_run_by_some_test():
+    """Anything new in the README must be one of the kinds that are run above or by the demo."""
+    kinds = {" ".join(shlex.split(line)[:2]) for line in COMMANDS}
+    assert kinds == {
+        "make demo",
+        "make test",
+        "source .venv/bin/activate",
+        "reslab train",
+        "reslab data",
+        "reslab summary",
+        "reslab reproduce",
+        "reslab table",
+        "reslab runs",
+        "tensorboard --logdir",
+    }
+
+
+def test_the_demo_command_is_the_readme_s():
+    done = subprocess.run(
+        ["make", "-n", "demo"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert any(line.split("/")[-1] in COMMANDS for line in done.stdout.splitlines())
+
+
+def test_the_table_is_the_rendered_one_and_its_picture_is_there():
+    ((path, table),) = re.findall(r"<!-- table (\S+) -->\n(.*?)<!-- end -->", README, re.DOTALL)
+    assert table == (REPOSITORY / path).read_text()
+    rows = json.loads((REPOSITORY / path).with_suffix(".json").read_text())["rows"]
+    for row in rows:
+        assert f"| {row['model']} | {row['accuracy']:.2f} ± {row['std']:.2f} |" in table
+    for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
+        assert (REPOSITORY / picture).is_file()
+
+
+def test_no_file_names_a_package_registry_or_a_path_of_a_machine():
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True
+    ).stdout.splitlines()
+    if not tracked:
+        pytest.skip("not a git checkout")
+    registry = re.compile("py" + r"pi\.org|python" + r"hosted|/simp" + "le/")
+    for name in tracked:
+        content = (REPOSITORY / name).read_bytes().decode(errors="ignore")
+        assert not registry.search(content), name
+        if name != ".ci/run":
+            assert "../sha" + "red" not in content, name
