@@ -81,7 +81,7 @@ def _execute(
 def _find_checkpoint(
     cfg: DictConfig, directory: RunDirectory
 ) -> tuple[str | None, dict[str, Any] | None]:
-    """Path of the checkpoint to go on from and what it says of its run; None where there is none."""
+    """Path of the checkpoint to go on from and what it says of its run, if there is one."""
     found = directory.latest.load()
     if found is None:
         if cfg.resume == "must":
