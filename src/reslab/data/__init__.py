@@ -1,0 +1,16 @@
+"""From a data set's official files to batches on the device."""
+
+from reslab.data.augment import Augment, BrightnessJitter, HorizontalFlip, RandomCrop
+from reslab.data.module import ImageData
+from reslab.data.sources import DigitsSource, ImageArrays, TorchvisionSource
+
+__all__ = [
+    "Augment",
+    "BrightnessJitter",
+    "DigitsSource",
+    "HorizontalFlip",
+    "ImageArrays",
+    "ImageData",
+    "RandomCrop",
+    "TorchvisionSource",
+]

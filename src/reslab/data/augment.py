@@ -1,0 +1,101 @@
+"""Augmentation of whole batches, each image with its own random parameters.
+
+Drawing is apart from applying: an epoch's parameters are drawn once, on the CPU, so that they are
+the same on every device and at every batch position, and applying them needs no randomness.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Generator, Tensor
+
+
+class Augmentation(Protocol):
+    """One random change of an image."""
+
+    def draw(self, num_images: int, generator: Generator) -> Tensor:
+        """Random parameters `[num_images, ...]`, on the CPU."""
+
+    def apply(self, images: Tensor, drawn: Tensor) -> Tensor:
+        """Changes float images `[B, C, H, W]` on the 0-1 scale by their parameters `[B, ...]`."""
+
+
+class Augment:
+    """Named augmentations, applied in the order in which they are given."""
+
+    def __init__(self, **steps: Augmentation) -> None:
+        self.steps = tuple(steps.values())
+
+    def draw(self, num_images: int, generator: Generator) -> list[Tensor]:
+        """One tensor of parameters `[num_images, ...]` for each step."""
+        return [step.draw(num_images, generator) for step in self.steps]
+
+    def apply(self, images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
+        """Changes float images `[B, C, H, W]` on the 0-1 scale, shape kept."""
+        for step, parameters in zip(self.steps, drawn, strict=True):
+            images = step.apply(images, parameters)
+        return images
+
+
+class HorizontalFlip:
+    """Mirrors an image left to right with the given probability."""
+
+    def __init__(self, probability: float = 0.5) -> None:
+        if not 0 <= probability <= 1:
+            raise ValueError(f"probability must be in [0, 1], got {probability}")
+        self.probability = probability
+
+    def draw(self, num_images: int, generator: Generator) -> Tensor:
+        """Whether to mirror, bool `[num_images]`."""
+        return torch.rand(num_images, generator=generator) < self.probability
+
+    def apply(self, images: Tensor, drawn: Tensor) -> Tensor:
+        """`[B, C, H, W] -> [B, C, H, W]`."""
+        return torch.where(drawn[:, None, None, None], images.flip(-1), images)
+
+
+class RandomCrop:
+    """Pads an image on every side, with black or by reflection, and cuts its size out again."""
+
+    MODES = ("constant", "reflect")
+
+    def __init__(self, padding: int = 4, mode: str = "constant") -> None:
+        if padding < 1:
+            raise ValueError(f"padding must be at least 1, got {padding}")
+        if mode not in self.MODES:
+            raise ValueError(f"mode must be one of {', '.join(self.MODES)}, got {mode}")
+        self.padding, self.mode = padding, mode
+
+    def draw(self, num_images: int, generator: Generator) -> Tensor:
+        """Top-left corner (y, x) in the padded image, int `[num_images, 2]`."""
+        return torch.randint(2 * self.padding + 1, (num_images, 2), generator=generator)
+
+    def apply(self, images: Tensor, drawn: Tensor) -> Tensor:
+        """`[B, C, H, W] -> [B, C, H, W]`."""
+        height, width = images.shape[2:]
+        padded = F.pad(images, [self.padding] * 4, self.mode)
+        windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # [B, C, 2p + 1, 2p + 1, H, W]
+        batch = torch.arange(len(images), device=images.device)
+        return windows[batch, :, drawn[:, 0], drawn[:, 1]]
+
+
+class BrightnessJitter:
+    """Adds one number, uniform in [-delta, delta] on the 0-1 scale, to a whole image.
+
+    Not clipped, as TensorFlow's `random_brightness` is not on float images.
+    """
+
+    def __init__(self, delta: float = 0.1) -> None:
+        if not 0 <= delta <= 1:
+            raise ValueError(f"delta must be in [0, 1], got {delta}")
+        self.delta = delta
+
+    def draw(self, num_images: int, generator: Generator) -> Tensor:
+        """What to add, float `[num_images]`."""
+        return (torch.rand(num_images, generator=generator) * 2 - 1) * self.delta
+
+    def apply(self, images: Tensor, drawn: Tensor) -> Tensor:
+        """`[B, C, H, W] -> [B, C, H, W]`."""
+        return images + drawn[:, None, None, None]

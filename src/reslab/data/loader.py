@@ -1,0 +1,127 @@
+"""Batches of an image array that lives on the device."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from reslab.data.augment import Augment
+
+
+class Normalization(nn.Module):
+    """Pixels on the 0-1 scale to network input: `(x - mean) / std`, one of each a channel."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32)[:, None, None])
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32)[:, None, None])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Float `[B, C, H, W]` to the same shape, channels last in memory."""
+        return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+
+def epoch_generator(seed: int, epoch: int) -> Generator:
+    """A CPU generator that depends on (seed, epoch) alone, so that nothing need be saved."""
+    state = np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> 1))
+
+
+class EpochSampler:
+    """Holds the epoch; Lightning sets it through `loader.sampler.set_epoch`."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the epoch whose order and augmentation the next iteration has."""
+        self.epoch = epoch
+
+
+class EvaluationLoader:
+    """Normalized batches in the data set's own order, the last one shorter.
+
+    Yields (images float `[B, C, H, W]`, labels int64 `[B]`).
+    """
+
+    def __init__(
+        self, images: Tensor, labels: Tensor, batch_size: int, normalize: Normalization
+    ) -> None:
+        self.images, self.labels = images, labels
+        self.batch_size, self.normalize = batch_size, normalize.to(images.device)
+
+    def __len__(self) -> int:
+        return -(-len(self.images) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        batches = zip(
+            self.images.split(self.batch_size), self.labels.split(self.batch_size), strict=True
+        )
+        for images, labels in batches:
+            yield self.normalize(images.float() / 255), labels
+
+
+class TrainingLoader:
+    """Shuffled, augmented, normalized batches; a last partial batch is dropped.
+
+    An epoch's order and random parameters are drawn at once from (seed, epoch). The only state is
+    the position, which `state_dict` gives: Lightning keeps it in the checkpoint, and the next
+    iteration after `load_state_dict` starts there.
+
+    Yields (images float `[B, C, H, W]`, labels int64 `[B]`).
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        batch_size: int,
+        normalize: Normalization,
+        augment: Augment,
+        seed: int,
+    ) -> None:
+        self.images, self.labels = images, labels
+        self.batch_size, self.normalize = batch_size, normalize.to(images.device)
+        self.augment, self.seed = augment, seed
+        self.sampler = EpochSampler()
+        self._position = self._start = 0
+
+    def __len__(self) -> int:
+        return len(self.images) // self.batch_size
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        order, drawn = self._draw_epoch()
+        start, self._start = self._start, 0
+        for position in range(start, len(self)):
+            batch = slice(position * self.batch_size, (position + 1) * self.batch_size)
+            self._position = position + 1
+            images = self.augmented(order[batch], [values[batch] for values in drawn])
+            yield self.normalize(images), self.labels[order[batch]]
+
+    def augmented(self, indices: Tensor, drawn: list[Tensor]) -> Tensor:
+        """Float images `[B, C, H, W]` on the 0-1 scale, before normalization."""
+        return self.augment.apply(self.images[indices].float() / 255, drawn)
+
+    def preview(self, num_images: int) -> Tensor:
+        """The first images of the epoch as the network will meet them, on the 0-1 scale."""
+        order, drawn = self._draw_epoch()
+        return self.augmented(order[:num_images], [values[:num_images] for values in drawn])
+
+    def _draw_epoch(self) -> tuple[Tensor, list[Tensor]]:
+        generator = epoch_generator(self.seed, self.sampler.epoch)
+        order = torch.randperm(len(self.images), generator=generator)
+        drawn = self.augment.draw(len(self.images), generator)
+        device = self.images.device
+        return order.to(device), [values.to(device) for values in drawn]
+
+    def state_dict(self) -> dict[str, int]:
+        """How many batches of the epoch have been given out; none after the last."""
+        return {"position": self._position % len(self)}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Starts the next iteration where the saved one stood."""
+        self._start = state_dict["position"]

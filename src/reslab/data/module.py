@@ -1,0 +1,166 @@
+"""The data set as Lightning takes it."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torchvision.transforms.v2 import functional as transforms
+
+from reslab.data.augment import Augment
+from reslab.data.loader import EvaluationLoader, Normalization, TrainingLoader
+from reslab.data.sources import Source
+from reslab.data.splits import split
+
+EVALUATION_BATCH_SIZE = 500
+
+
+class ImageData(LightningDataModule):
+    """Decoded images with a stratified validation split held out of the training set.
+
+    Args:
+        name: The data set's name, for people.
+        source: Where the images come from.
+        data_dir: Folder that holds or will hold the official files.
+        channels: Channels that the images must have.
+        num_classes: Classes that the labels must have.
+        size: Height and width in pixels to which images are resized (bilinear, antialiased).
+        batch_size: Images in a training batch.
+        val_size: Images held out of the training set for validation.
+        split_seed: Seed of that split, apart from the training seed.
+        seed: Seed of order and augmentation.
+        mean: Mean to subtract on the 0-1 scale, a number or one a channel; the official training
+            set's by default.
+        std: Standard deviation to divide by; likewise.
+        augment: What happens to training images.
+
+    Raises:
+        ValueError: A number is out of range, or the images are not what was declared.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        data_dir: str,
+        channels: int,
+        num_classes: int,
+        size: int,
+        batch_size: int,
+        val_size: int,
+        split_seed: int,
+        seed: int,
+        augment: Augment,
+        mean: float | Sequence[float] | None = None,
+        std: float | Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        for field, value in {"batch_size": batch_size, "size": size, "val_size": val_size}.items():
+            if value < 1:
+                raise ValueError(f"{field} must be at least 1, got {value}")
+        if seed < 0 or split_seed < 0:
+            raise ValueError(f"seed and split_seed must not be negative, got {seed}, {split_seed}")
+        self.name, self.source, self.data_dir = name, source, Path(data_dir)
+        self.augment = augment
+        self.channels, self.num_classes, self.size = channels, num_classes, size
+        self.batch_size, self.val_size = batch_size, val_size
+        self.seed, self.split_seed = seed, split_seed
+        self._mean, self._std = mean, std
+        self._ready = False
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        return self.channels, self.size, self.size
+
+    def prepare_data(self) -> None:
+        """Fetches and verifies the files."""
+        self.source.prepare(self.data_dir)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Decodes, resizes and splits, once."""
+        if self._ready:
+            return
+        arrays = self.source.load(self.data_dir)
+        found = arrays.train_images.shape[1], len(arrays.class_names)
+        if found != (self.channels, self.num_classes):
+            raise ValueError(
+                f"{self.name} has {found[0]} channels and {found[1]} classes, "
+                f"not {self.channels} and {self.num_classes}"
+            )
+        if self.val_size + self.batch_size > len(arrays.train_labels):
+            raise ValueError(
+                f"val_size={self.val_size} and batch_size={self.batch_size} need more than the "
+                f"{len(arrays.train_labels)} training images"
+            )
+        train_images, self.test_images = (
+            self._resized(images) for images in (arrays.train_images, arrays.test_images)
+        )
+        self.test_labels, self.class_names = arrays.test_labels, arrays.class_names
+        self.normalization = self._normalization(train_images)
+        train, val = split(arrays.train_labels, self.val_size, self.split_seed)
+        self.train_images, self.train_labels = train_images[train], arrays.train_labels[train]
+        self.val_images, self.val_labels = train_images[val], arrays.train_labels[val]
+        self._ready = True
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all images and labels, after resizing, split by split."""
+        digest = hashlib.sha256()
+        for name in ("train", "val", "test"):
+            for part in ("images", "labels"):
+                digest.update(getattr(self, f"{name}_{part}").contiguous().numpy().data)
+        return digest.hexdigest()
+
+    def train_dataloader(self) -> TrainingLoader:
+        """Augmented training batches on the trainer's device."""
+        images, labels = self._on_device(self.train_images, self.train_labels)
+        return TrainingLoader(
+            images, labels, self.batch_size, self.normalization, self.augment, self.seed
+        )
+
+    def val_dataloader(self) -> EvaluationLoader:
+        """Validation batches on the trainer's device."""
+        return self._evaluation_loader(self.val_images, self.val_labels)
+
+    def predict_dataloader(self) -> EvaluationLoader:
+        """Test batches, in the data set's own order, on the trainer's device."""
+        return self._evaluation_loader(self.test_images, self.test_labels)
+
+    def _evaluation_loader(self, images: Tensor, labels: Tensor) -> EvaluationLoader:
+        images, labels = self._on_device(images, labels)
+        return EvaluationLoader(images, labels, EVALUATION_BATCH_SIZE, self.normalization)
+
+    def _on_device(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        return images.to(device), labels.to(device)
+
+    def _resized(self, images: Tensor) -> Tensor:
+        if images.shape[-1] == images.shape[-2] == self.size:
+            return images
+        return transforms.resize(images, [self.size, self.size], antialias=True)
+
+    def _normalization(self, images: Tensor) -> Normalization:
+        # In float64 and by counting grey levels: exact, and without a float copy of the images.
+        counts = torch.stack([torch.bincount(c.flatten(), minlength=256) for c in images.unbind(1)])
+        levels = torch.arange(256, dtype=torch.float64) / 255
+        share = counts.double() / counts.sum(1, keepdim=True)
+        mean = share @ levels
+        std = (share @ levels**2 - mean**2).sqrt()
+        return Normalization(
+            self._per_channel("mean", self._mean, mean), self._per_channel("std", self._std, std)
+        )
+
+    def _per_channel(
+        self, field: str, given: float | Sequence[float] | None, measured: Tensor
+    ) -> tuple[float, ...]:
+        if given is None:
+            return tuple(measured.tolist())
+        values = tuple(given) if isinstance(given, Sequence) else (given,) * self.channels
+        if len(values) != self.channels or (field == "std" and min(values) <= 0):
+            raise ValueError(
+                f"{field} must be a number or one a channel (std positive), got {given}"
+            )
+        return values

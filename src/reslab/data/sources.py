@@ -1,0 +1,140 @@
+"""Sources: official files, verified, as uint8 arrays."""
+
+import contextlib
+import hashlib
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from reslab.data.splits import split
+from reslab.errors import UserError
+
+
+@dataclass(frozen=True)
+class ImageArrays:
+    """A decoded data set: images uint8 `[N, C, H, W]`, labels int64 `[N]`."""
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    class_names: tuple[str, ...]
+
+
+class Source(Protocol):
+    """What a data set comes from."""
+
+    def prepare(self, root: Path) -> None:
+        """Makes the files below `root` present and verified, or raises UserError."""
+
+    def load(self, root: Path) -> ImageArrays:
+        """Decodes the files below `root`."""
+
+
+class DigitsSource:
+    """scikit-learn's 1,797 handwritten 8x8 digits, which need no file and no network.
+
+    They come without a test set: a fifth is set apart, stratified and always the same.
+    """
+
+    def prepare(self, root: Path) -> None:
+        """Nothing to fetch: the images are inside scikit-learn."""
+
+    def load(self, root: Path) -> ImageArrays:
+        """The images, their 17 grey levels spread over 0 to 255."""
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        images = torch.from_numpy(np.rint(digits.images * (255 / 16)).astype(np.uint8))[:, None]
+        labels = torch.from_numpy(digits.target).long()
+        train, test = split(labels, held_out=360, seed=0)
+        names = tuple(str(name) for name in digits.target_names)
+        return ImageArrays(images[train], labels[train], images[test], labels[test], names)
+
+
+class TorchvisionSource:
+    """A torchvision data set whose files are checked against digests of our own.
+
+    Args:
+        dataset: The torchvision class, called with (root, train=, download=).
+        files: Path below the root to digest (`md5:...` or `sha256:...`) of each file that is read.
+        archives: The same for the downloads from which torchvision unpacks them.
+    """
+
+    def __init__(
+        self, dataset: Callable[..., Any], files: Mapping[str, str], archives: Mapping[str, str]
+    ) -> None:
+        self.dataset, self.files, self.archives = dataset, files, archives
+
+    def prepare(self, root: Path) -> None:
+        """Verifies the files; fetches them first where they are missing.
+
+        Raises:
+            UserError: A file is not the official one, or cannot be fetched.
+        """
+        if self._missing(root):
+            try:
+                root.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UserError(f"data_dir: cannot make {root}: {error.strerror}") from error
+            with FileLock(root / ".prepare.lock"):
+                if self._missing(root):
+                    _verify(root, self.archives)
+                    _verify(root, self.files)
+                    self._fetch(root)
+        _verify(root, self.files)
+
+    def load(self, root: Path) -> ImageArrays:
+        """Decodes both halves through torchvision."""
+        train, test = (self.dataset(str(root), train=half) for half in (True, False))
+        return ImageArrays(
+            _as_images(train.data),
+            torch.as_tensor(train.targets).long(),
+            _as_images(test.data),
+            torch.as_tensor(test.targets).long(),
+            tuple(train.classes),
+        )
+
+    def _missing(self, root: Path) -> list[str]:
+        return [name for name in self.files if not (root / name).is_file()]
+
+    def _fetch(self, root: Path) -> None:
+        wanted = ", ".join(f"{root / name} ({digest})" for name, digest in self.archives.items())
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                self.dataset(str(root), train=True, download=True)
+        except (OSError, RuntimeError, EOFError) as error:
+            raise UserError(
+                f"data_dir={root} lacks {', '.join(self._missing(root))}, and fetching failed "
+                f"({str(error).splitlines()[0]}); put the official {wanted} there and run the "
+                f"same command again"
+            ) from error
+
+
+def _verify(root: Path, digests: Mapping[str, str]) -> None:
+    for name, expected in digests.items():
+        path = root / name
+        if not path.is_file():
+            continue
+        algorithm = expected.partition(":")[0]
+        with path.open("rb") as file:
+            actual = f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
+        if actual != expected:
+            raise UserError(
+                f"{path} is not the official file (expected {expected}, found {actual}); it was "
+                f"kept: replace it, or delete it to have it fetched again"
+            )
+
+
+def _as_images(data: Any) -> Tensor:
+    """`[N, H, W]` or `[N, H, W, C]` of uint8, as torchvision keeps it, to `[N, C, H, W]`."""
+    images = torch.as_tensor(data)
+    images = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
+    return images.contiguous()
