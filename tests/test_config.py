@@ -73,7 +73,7 @@ def expected_parameters(recipe_cfg, ablation, channels):
     without = ablation == "no_skip" or (
         ablation != "skip" and recipe_cfg.join._target_.endswith("NoJoin")
     )
-    name = recipe_cfg.model._target_.rpartition(".")[2]
+    name = recipe_cfg.model.name
     strided = list(recipe_cfg.model.get("strides", [])) == [2, 2, 2, 2]
     if ablation in ("baseline_cnn", "mini_resnet"):
         name, strided = ablation, True
@@ -211,7 +211,7 @@ def test_a_trusted_package_s_targets_are_allowed(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(
         "from torch import nn\n"
         "class Tiny(nn.Sequential):\n"
-        "    def __init__(self, in_channels, num_classes, dropout):\n"
+        "    def __init__(self, in_channels, num_classes, **rest):\n"
         "        super().__init__(nn.Flatten(), nn.LazyLinear(num_classes))\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -170,9 +170,9 @@ def test_init_from_starts_from_the_other_run_s_best_weights(whole, tmp_path):
 
 
 def test_init_from_another_architecture_is_refused_with_the_keys_that_differ(whole, tmp_path):
-    line = run(tmp_path, "train", "model=mini_resnet", f"init_from={whole}").error_line()
+    line = run(tmp_path, "train", "model=resnet18", f"init_from={whole}").error_line()
     assert "init_from" in line
-    for key in ("model._target_", "model.strides", "model.dropout"):
+    for key in ("model._target_", "model.strides", "model.widths"):
         assert key in line
 
 

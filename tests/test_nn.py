@@ -2,34 +2,42 @@ import pytest
 import torch
 import torchvision
 
-from reslab.nn import AddJoin, NoJoin, baseline_cnn, mini_resnet, resnet18
+from reslab.config import compose, instantiate, list_options
+from reslab.errors import UserError
+from reslab.nn import AddJoin, NoJoin
 from reslab.nn.blocks import BasicBlock, Head
 from reslab.nn.summary import count_macs, count_parameters, list_layers
 
-LIU_GOH = {"strides": (2, 2, 2, 2)}
+
+def network(*overrides, channels=3, num_classes=10):
+    """What a configuration builds for images of so many channels."""
+    data = [f"dataset.channels={channels}", f"dataset.num_classes={num_classes}"]
+    return instantiate(compose([*overrides, *data]), "model")
+
 
 # Trainable parameters as published, or as the definition in the paper gives them by hand.
 PARAMETERS = {
-    "resnet18, 3 channels": (lambda: resnet18(3, 10), 11_173_962),
-    "resnet18, 1 channel": (lambda: resnet18(1, 10), 11_172_810),
-    "resnet18, stem stride 2": (lambda: resnet18(3, 10, stem="conv3x3_stride2"), 11_173_962),
-    "Liu & Goh ResNet-18": (lambda: resnet18(3, 10, **LIU_GOH), 11_178_186),
-    "Liu & Goh no skip": (lambda: resnet18(3, 10, join=NoJoin, **LIU_GOH), 11_000_138),
-    "Liu & Goh Mini-ResNet": (lambda: mini_resnet(3, 10), 2_798_698),
-    "Liu & Goh baseline CNN": (lambda: baseline_cnn(3, 10), 391_946),
+    "resnet18, 3 channels": (("model=resnet18",), 11_173_962),
+    "resnet18, 1 channel": (("model=resnet18",), 11_172_810),
+    "resnet18, stem stride 2": (("model=resnet18_stride2",), 11_173_962),
+    "Liu & Goh ResNet-18": (("model=resnet18_liu_goh",), 11_178_186),
+    "Liu & Goh no skip": (("model=resnet18_liu_goh", "join=none"), 11_000_138),
+    "Liu & Goh Mini-ResNet": (("model=mini_resnet",), 2_798_698),
+    "Liu & Goh baseline CNN": (("model=baseline_cnn",), 391_946),
 }
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameters_are_the_published_ones(name):
-    make, expected = PARAMETERS[name]
-    assert count_parameters(make()) == expected
+    overrides, expected = PARAMETERS[name]
+    channels = 1 if "1 channel" in name else 3
+    assert count_parameters(network(*overrides, channels=channels)) == expected
 
 
 def test_baseline_cnn_has_the_paper_s_total_with_running_statistics():
-    network = baseline_cnn(3, 10)
-    running = sum(b.numel() for n, b in network.named_buffers() if "running" in n)
-    assert count_parameters(network) + running == 392_906
+    cnn = network("model=baseline_cnn")
+    running = sum(b.numel() for n, b in cnn.named_buffers() if "running" in n)
+    assert count_parameters(cnn) + running == 392_906
 
 
 def residual_macs(widths, strides, size, channels, *, skip, stem_stride=1):
@@ -57,45 +65,45 @@ def cnn_macs(size, channels):
 FULL, HALF = (64, 128, 256, 512), (32, 64, 128, 256)
 MACS = {
     "resnet18": (
-        lambda: resnet18(3, 10),
+        ("model=resnet18",),
         residual_macs(FULL, (1, 2, 2, 2), 32, 3, skip=True),
         "0.555",
     ),
     "resnet18, stem stride 2": (
-        lambda: resnet18(3, 10, stem="conv3x3_stride2"),
+        ("model=resnet18_stride2",),
         residual_macs(FULL, (1, 2, 2, 2), 32, 3, skip=True, stem_stride=2),
         "0.139",
     ),
     "Liu & Goh ResNet-18": (
-        lambda: resnet18(3, 10, **LIU_GOH),
+        ("model=resnet18_liu_goh",),
         residual_macs(FULL, (2, 2, 2, 2), 32, 3, skip=True),
         "0.141",
     ),
     "Liu & Goh no skip": (
-        lambda: resnet18(3, 10, join=NoJoin, **LIU_GOH),
+        ("model=resnet18_liu_goh", "join=none"),
         residual_macs(FULL, (2, 2, 2, 2), 32, 3, skip=False),
         "0.139",
     ),
     "Liu & Goh Mini-ResNet": (
-        lambda: mini_resnet(3, 10),
+        ("model=mini_resnet",),
         residual_macs(HALF, (2, 2, 2, 2), 32, 3, skip=True),
         "0.036",
     ),
-    "Liu & Goh baseline CNN": (lambda: baseline_cnn(3, 10), cnn_macs(32, 3), "0.015"),
+    "Liu & Goh baseline CNN": (("model=baseline_cnn",), cnn_macs(32, 3), "0.015"),
 }
 
 
 @pytest.mark.parametrize("name", MACS)
 def test_macs_are_those_of_the_definition(name):
-    make, expected, billions = MACS[name]
-    assert count_macs(make(), (3, 32, 32)) == expected
+    overrides, expected, billions = MACS[name]
+    assert count_macs(network(*overrides), (3, 32, 32)) == expected
     assert f"{expected / 1e9:.3f}" == billions
 
 
 def test_layers_add_up_to_the_network():
-    network = mini_resnet(3, 10)
-    layers = list_layers(network, (3, 32, 32))
-    assert sum(layer.parameters for layer in layers) == count_parameters(network)
+    mini = network("model=mini_resnet")
+    layers = list_layers(mini, (3, 32, 32))
+    assert sum(layer.parameters for layer in layers) == count_parameters(mini)
     assert layers[0].output == (32, 32, 32)
     assert layers[-1].output == (10,)
 
@@ -105,7 +113,7 @@ def test_resnet18_with_the_imagenet_stem_equals_torchvision_s():
     for name, buffer in theirs.named_buffers():  # untrained statistics would hide a swapped layer
         if "running" in name:
             buffer.uniform_(0.5, 1.5)
-    ours = resnet18(3, 10, stem="conv7x7_pool")
+    ours = network("model=resnet18_imagenet")
     source, target = theirs.state_dict(), ours.state_dict()
     assert [v.shape for v in source.values()] == [v.shape for v in target.values()]
     ours.load_state_dict(dict(zip(target, source.values(), strict=True)))
@@ -118,8 +126,9 @@ def test_resnet18_with_the_imagenet_stem_equals_torchvision_s():
 @pytest.mark.parametrize("channels", [1, 2, 3, 7])
 def test_networks_take_any_number_of_channels(channels):
     images = torch.randn(2, channels, 32, 32)
-    for make in (resnet18, mini_resnet, baseline_cnn):
-        assert make(channels, 5)(images).shape == (2, 5)
+    for model in list_options("model"):
+        built = network(f"model={model}", channels=channels, num_classes=5)
+        assert built(images).shape == (2, 5)
 
 
 def test_joins_by_their_equations():
@@ -158,13 +167,13 @@ def test_dropout_drops_the_given_share():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "named"),
+    ("override", "named"),
     [
-        ({"stem": "conv5x5"}, "stem"),
-        ({"strides": (1, 2)}, "strides"),
-        ({"dropout": 1.0}, "dropout"),
+        ("model.stem=conv5x5", "stem"),
+        ("model.strides=[1,2]", "strides"),
+        ("model.dropout=1.0", "dropout"),
     ],
 )
-def test_wrong_arguments_are_named(arguments, named):
-    with pytest.raises(ValueError, match=named):
-        resnet18(3, 10, **arguments)
+def test_wrong_arguments_are_named(override, named):
+    with pytest.raises(UserError, match=named):
+        network(override)

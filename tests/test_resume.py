@@ -30,20 +30,24 @@ def reference(tmp_path_factory):
 
 
 def resume_and_compare(folder, reference, *arguments):
-    """To the end of training, where optimizer and generators are compared, and to the record."""
-    whole, state = reference
+    """At the end of training, where optimizer and generators are still in the checkpoint."""
     resumed = run(folder, *EXACT, *arguments, kill=("end", 1))
     assert resumed.killed, resumed.err
-    assert_same_state(only_run(folder), state)
-    finished = run(folder, *EXACT, *arguments)
-    assert finished.code == 0, finished.err
-    assert_same_results(only_run(folder), whole)
-    record = json.loads((only_run(folder) / "metrics.json").read_text())
-    expected = json.loads((whole / "metrics.json").read_text())
-    assert record["exact"] is True
-    assert record["test/accuracy"] == expected["test/accuracy"]
+    assert_same_state(only_run(folder), reference[1])
     assert not list(only_run(folder).rglob(".*.tmp"))
     return resumed
+
+
+def test_a_run_killed_before_its_record_is_finished_by_the_same_command(reference, tmp_path):
+    assert run(tmp_path, *EXACT, EVERY_STEP, kill=("step", 30)).killed
+    assert run(tmp_path, *EXACT, kill=("end", 1)).killed
+    finished = run(tmp_path, *EXACT)
+    assert finished.code == 0, finished.err
+    assert_same_results(only_run(tmp_path), reference[0])
+    record = json.loads((only_run(tmp_path) / "metrics.json").read_text())
+    expected = json.loads((reference[0] / "metrics.json").read_text())
+    assert record["exact"] is True
+    assert record["test/accuracy"] == expected["test/accuracy"]
 
 
 def test_the_reference_lowers_its_rate_and_the_run_has_a_state_to_lose(reference):

@@ -1,28 +1,49 @@
 """The plain network that the residual ones are held against."""
 
-from torch import nn
+from collections.abc import Sequence
+
+from torch import Tensor, nn
 
 from reslab.nn.blocks import Head, initialize
 
 
-def baseline_cnn(in_channels: int, num_classes: int, *, dropout: float = 0.0) -> nn.Sequential:
-    """Liu & Goh's baseline CNN: four times 3x3 convolution, BatchNorm, ReLU, 2x2 max pool.
+class PlainCNN(nn.Module):
+    """Stages of 3x3 convolution with bias, BatchNorm, ReLU and 2x2 max pool, and a head.
 
-    32, 64, 128 and 256 channels, convolutions with bias; images of at least 16x16 pixels.
-    `[B, C, H, W] -> [B, K]`.
+    Args:
+        in_channels: Channels of the images.
+        num_classes: Number of classes K.
+        name: What people call it; `conf/model` has the published one.
+        widths: Channels of each stage; each halves the image.
+        dropout: Probability of dropping a feature before the classifier.
     """
-    network = nn.Sequential()
-    channels = in_channels
-    for width in (32, 64, 128, 256):
-        network.append(
-            nn.Sequential(
-                nn.Conv2d(channels, width, 3, padding=1),
-                nn.BatchNorm2d(width),
-                nn.ReLU(inplace=True),
-                nn.MaxPool2d(2),
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        *,
+        name: str = "cnn",
+        widths: Sequence[int],
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.stages = nn.Sequential()
+        channels = in_channels
+        for width in widths:
+            self.stages.append(
+                nn.Sequential(
+                    nn.Conv2d(channels, width, 3, padding=1),
+                    nn.BatchNorm2d(width),
+                    nn.ReLU(inplace=True),
+                    nn.MaxPool2d(2),
+                )
             )
-        )
-        channels = width
-    network.append(Head(channels, num_classes, dropout))
-    initialize(network)
-    return network
+            channels = width
+        self.head = Head(channels, num_classes, dropout)
+        initialize(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, C, H, W] -> [B, K]`, logits."""
+        return self.head(self.stages(x))

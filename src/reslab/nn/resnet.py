@@ -15,6 +15,7 @@ class ResNet(nn.Module):
     Args:
         in_channels: Channels of the images.
         num_classes: Number of classes K.
+        name: What people call it; `conf/model` has the published ones.
         join: Makes the join of each block; `NoJoin` turns the network plain.
         stem: A key of `STEMS`.
         widths: Channels of each stage; the stem has the first stage's.
@@ -28,6 +29,7 @@ class ResNet(nn.Module):
         in_channels: int,
         num_classes: int,
         *,
+        name: str = "resnet",
         join: Join = AddJoin,
         stem: str = "conv3x3",
         widths: Sequence[int],
@@ -36,6 +38,7 @@ class ResNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.name = name
         if stem not in STEMS:
             raise ValueError(f"stem must be one of {', '.join(STEMS)}, got {stem}")
         if not len(widths) == len(blocks) == len(strides):
@@ -58,47 +61,3 @@ class ResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`[B, C, H, W] -> [B, K]`, logits."""
         return self.head(self.stages(self.stem(x)))
-
-
-def resnet18(
-    in_channels: int,
-    num_classes: int,
-    *,
-    join: Join = AddJoin,
-    stem: str = "conv3x3",
-    strides: Sequence[int] = (1, 2, 2, 2),
-    dropout: float = 0.0,
-) -> ResNet:
-    """ResNet-18: stages of 64, 128, 256 and 512 channels, two blocks each."""
-    return ResNet(
-        in_channels,
-        num_classes,
-        join=join,
-        stem=stem,
-        widths=(64, 128, 256, 512),
-        blocks=(2, 2, 2, 2),
-        strides=strides,
-        dropout=dropout,
-    )
-
-
-def mini_resnet(
-    in_channels: int,
-    num_classes: int,
-    *,
-    join: Join = AddJoin,
-    stem: str = "conv3x3",
-    strides: Sequence[int] = (2, 2, 2, 2),
-    dropout: float = 0.0,
-) -> ResNet:
-    """Liu & Goh's Mini-ResNet: half of ResNet-18's widths, and every stage halves the image."""
-    return ResNet(
-        in_channels,
-        num_classes,
-        join=join,
-        stem=stem,
-        widths=(32, 64, 128, 256),
-        blocks=(2, 2, 2, 2),
-        strides=strides,
-        dropout=dropout,
-    )

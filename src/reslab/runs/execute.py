@@ -205,7 +205,7 @@ def _write_hyperparameters(run: Run, cfg: DictConfig, record: dict[str, Any]) ->
     assert run.tensorboard is not None
     values = {
         "dataset": cfg.dataset.name,
-        "model": cfg.model._target_.rpartition(".")[2],
+        "model": cfg.model.name,
         "join": (cfg.model.get("join") or {}).get("_target_", "none").rpartition(".")[2],
         "optimizer": cfg.optimizer.optimizer._target_.rpartition(".")[2],
         "lr": cfg.optimizer.lr,

@@ -72,9 +72,8 @@ def run_name(cfg: DictConfig) -> str:
     """`<data set>-<model>[-<join>]-s<seed>-<identity>`; tolerates a partial configuration."""
     if "model" not in cfg or "dataset" not in cfg:
         return f"partial-{identity(cfg)}"
-    model = cfg.model._target_.rpartition(".")[2]
     join = (cfg.model.get("join") or {}).get("_target_", "").rpartition(".")[2].lower()
-    parts = [cfg.dataset.name, model, *([join] if join == "nojoin" else [])]
+    parts = [cfg.dataset.name, cfg.model.name, *([join] if join == "nojoin" else [])]
     return "-".join([*parts, f"s{cfg.seed}", identity(cfg)])
 
 
