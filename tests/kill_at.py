@@ -11,11 +11,13 @@ The moments, each at its NUMBERth occurrence (from 1):
     save        in a checkpoint's save, half of the file on the disk
     swap        in a checkpoint's save, the file whole and not yet in its place
     end         after training, before the test set is read
+    stall       not killed: an update says `stalled` and takes five seconds
 """
 
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 from reslab import cli, files
@@ -70,6 +72,22 @@ def kill_in_save(number: int) -> None:
     checkpoint.write_atomically = wrapped
 
 
+def stall(number: int) -> None:
+    original, count = ImageClassifier.training_step, 0
+
+    def stalling(*arguments):
+        nonlocal count
+        count += 1
+        original(*arguments)
+        if count == number:
+            print("stalled", file=sys.stderr, flush=True)
+            deadline = time.monotonic() + 5
+            while time.monotonic() < deadline:
+                time.sleep(0.01)
+
+    ImageClassifier.training_step = stalling
+
+
 def main() -> None:
     moment, number, arguments = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
     if moment == "step":
@@ -84,6 +102,8 @@ def main() -> None:
         kill_in_save(number)
     elif moment == "swap":
         wrap(Path, "replace", number, when=lambda path, target: Path(target).name == "last.ckpt")
+    elif moment == "stall":
+        stall(number)
     elif moment == "end":
         wrap(execute, "_finish", number)
     else:

@@ -74,9 +74,9 @@ def test_leftovers_go_and_other_files_stay(path):
 def test_every_random_generator_comes_back():
     states = random_states()
     first = random.random(), np.random.rand(), torch.rand(3)
-    path_independent = random.random(), np.random.rand(), torch.rand(3)
+    second = random.random(), np.random.rand(), torch.rand(3)
     restore_random_states(states)
     again = random.random(), np.random.rand(), torch.rand(3)
     assert first[:2] == again[:2]
     assert torch.equal(first[2], again[2])
-    assert first[:2] != path_independent[:2]
+    assert first[:2] != second[:2]

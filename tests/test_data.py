@@ -120,11 +120,16 @@ def test_a_loader_goes_on_from_its_state(position):
         assert torch.equal(labels, expected_labels)
 
 
-def test_a_state_saved_after_the_last_batch_starts_a_whole_epoch():
+@pytest.mark.parametrize("position", [3, 10])
+def test_a_state_of_one_epoch_does_not_shorten_the_next(position):
+    """Also where Lightning ends an epoch early, by `limit_train_batches`."""
     loader = loader_of()
-    labels_of(loader)
+    batches = iter(loader)
+    for _ in range(position):
+        next(batches)
     again = loader_of()
     again.load_state_dict(loader.state_dict())
+    again.sampler.set_epoch(1)
     assert len(labels_of(again)) == 100
 
 

@@ -197,6 +197,14 @@ def test_tensorboard_has_each_scalar_once_an_epoch_also_after_a_resume(events, d
         assert np.allclose([scalar.value for scalar in scalars], rows[name], rtol=1e-6)
 
 
+def test_tensorboard_after_a_restart_without_a_checkpoint_has_nothing_twice(tmp_path):
+    assert run(tmp_path, *ARGUMENTS, kill=("step", 25)).killed
+    assert not (only_run(tmp_path) / "checkpoints/last.ckpt").exists()
+    assert run(tmp_path, *ARGUMENTS).code == 0
+    again = EventAccumulator(str(only_run(tmp_path)), size_guidance={"scalars": 0}).Reload()
+    assert [scalar.step for scalar in again.Scalars("val/loss")] == [19, 38, 57]
+
+
 def test_tensorboard_has_no_second_version(directory):
     assert [p.name for p in directory.iterdir() if p.is_dir()] == ["checkpoints"]
     assert list(directory.glob("events.out.tfevents.*"))
@@ -218,8 +226,8 @@ def test_tensorboard_s_hparams_have_the_real_final_metrics(events, record):
     assert events.Scalars("test/accuracy")[0].value == pytest.approx(record["test/accuracy"])
     content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     values = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
-    assert values["model"].string_value == "mini_resnet"
-    assert values["lr"].number_value == 0.1
+    assert values["run"].string_value == "digits-mini_resnet"
+    assert values["optimizer.lr"].number_value == 0.1
 
 
 def test_the_progress_bar_has_epoch_time_left_rate_loss_and_validation_accuracy(finished):

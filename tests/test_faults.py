@@ -1,5 +1,6 @@
 """Each fault is caused for real; nothing saved is lost, and one line says what happened."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,6 +11,8 @@ import pytest
 
 from processes import run, start
 from reslab.runs import checkpoint as files
+from reslab.runs.build import build_task
+from reslab.runs.store import RunDirectory
 from training import EVERY_STEP, EXACT, assert_same_results, history, only_run
 
 
@@ -110,6 +113,16 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_says_so(tmpfs, tmp_path, whole
     assert_same_results(only_run(tmp_path), whole)
 
 
+def test_a_disk_full_to_the_last_byte_is_one_line_too(tmpfs, tmp_path):
+    disk = tmpfs("outputs", "size=8m")
+    (disk / "runs").mkdir()
+    with contextlib.suppress(OSError), (disk / "filler").open("wb", 0) as file:
+        while True:
+            file.write(b"x" * 4096)
+    assert os.statvfs(disk).f_bfree == 0
+    assert "No space left on device" in run(tmp_path, *EXACT).error_line()
+
+
 def test_a_read_only_folder_fails_before_the_first_step(tmpfs, tmp_path):
     tmpfs("outputs", "ro,size=1m")
     line = run(tmp_path, *EXACT).error_line()
@@ -176,6 +189,11 @@ def test_init_from_another_architecture_is_refused_with_the_keys_that_differ(who
         assert key in line
 
 
+def test_init_from_with_another_dropout_is_the_same_architecture(whole, tmp_path):
+    arguments = ("model=baseline_cnn", "trainer.max_epochs=1", "logger=none")
+    assert run(tmp_path, "train", *arguments, f"init_from={whole}").code == 0
+
+
 def test_init_from_nothing_is_refused(tmp_path):
     assert "nowhere" in run(tmp_path, "train", "init_from=nowhere").error_line()
 
@@ -221,6 +239,32 @@ def test_a_half_written_row_is_repaired(broken, whole):
         file.write("2,38,0.0")
     assert run(broken, *EXACT).code == 0
     assert_same_results(only_run(broken), whole)
+
+
+@pytest.mark.parametrize("override", ["rerun=no", "rerun=true resume=must", "rerun=true lr=1"])
+def test_a_refused_rerun_leaves_the_finished_run_alone(override, whole, tmp_path):
+    shutil.copytree(whole.parents[2], tmp_path, dirs_exist_ok=True)
+    before = {p: p.read_bytes() for p in only_run(tmp_path).rglob("*") if p.is_file()}
+    run(tmp_path, *EXACT, *override.split()).error_line()
+    assert before == {p: p.read_bytes() for p in only_run(tmp_path).rglob("*") if p.is_file()}
+
+
+def test_a_truncated_best_checkpoint_is_named(whole, tmp_path):
+    shutil.copytree(whole.parents[2], tmp_path, dirs_exist_ok=True)
+    (only_run(tmp_path) / "checkpoints/best.ckpt").write_bytes(b"")
+    line = run(tmp_path, "train", "model=baseline_cnn", f"init_from={only_run(tmp_path)}")
+    assert "best.ckpt is empty" in line.error_line()
+
+
+def test_spoilt_runs_are_listed_with_the_others(whole, tmp_path):
+    for name in ("one", "two"):
+        shutil.copytree(whole, tmp_path / "outputs/runs" / name)
+    (tmp_path / "outputs/runs/one/metrics.csv").write_text("")
+    (tmp_path / "outputs/runs/two/metrics.json").write_text("{")
+    listed = run(tmp_path, "runs")
+    assert listed.code == 0, listed.err
+    assert "one" in listed.out
+    assert "two" in listed.out
 
 
 def test_a_finished_run_is_not_repeated(whole, tmp_path):
@@ -270,18 +314,68 @@ def test_a_killed_sweep_skips_what_is_finished_and_resumes_what_is_broken(tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (("optimizer.lr=-1",), "lr must be positive"),
-        (("dataset.batch_size=0",), "batch_size"),
-        (("trainer.max_epochs=0",), "trainer.max_epochs"),
-        (("trainer.accelerator=quantum",), "quantum"),
-        (("dataset=mnits",), "did you mean mnist"),
-        (("optimzer.lr=1",), "did you mean optimizer"),
-        (("model._target_=os.system",), "not allowed"),
-        (("dataset=[",), "dataset=["),
-        (("dataset.batch_size=1300",), "1437"),
-        (("dataset.size=8", "model=baseline_cnn"), "size"),
+        ("optimizer.lr=-1", "optimizer.lr"),
+        ("optimizer.lr=inf", "optimizer.lr"),
+        ("dataset.batch_size=0", "dataset.batch_size"),
+        ("dataset.batch_size=6.5", "dataset.batch_size"),
+        ("dataset.size=abc", "dataset.size"),
+        ("trainer.max_epochs=0", "trainer.max_epochs"),
+        ("trainer.accelerator=quantum", "quantum"),
+        ("label_smoothing=abc", "label_smoothing"),
+        ("checkpoint_every=abc", "checkpoint_every"),
+        ("seed=true", "seed"),
+        ("+optimizer.optimizer.nesterof=true", "nesterof"),
+        ("optimizer.schedule.factor=1.5 optimizer=adam_plateau", "actor"),
+        ("+trainer.val_check_interval=0.5", "val_check_interval"),
+        ("+trainer.max_steps=5", "max_steps"),
+        ("model.num_classes=5", "5"),
+        ("dataset=mnits", "did you mean mnist"),
+        ("dataset=null", "dataset"),
+        ("optimzer.lr=1", "did you mean optimizer"),
+        ("model._target_=os.system", "not allowed"),
+        ("dataset=[", "dataset=["),
+        ("model=resnet18 ablation=mini_resnet", "ablation=mini_resnet"),
+        ("-cn foo", "foo"),
     ],
 )
-def test_a_wrong_request_is_one_line(arguments, named, tmp_path):
-    assert named in run(tmp_path, "train", *arguments).error_line()
-    assert not list(tmp_path.glob("outputs/runs/*/metrics.csv"))
+def test_a_wrong_request_is_one_line_before_data_is_looked_for(arguments, named, tmp_path):
+    given = arguments.split()
+    without = [] if "dataset=" in arguments else ["dataset=mnist", "data_dir=nowhere"]
+    line = run(tmp_path, "train", *without, *given).error_line()
+    assert named in line
+    assert "nowhere" not in line
+    assert not list(tmp_path.glob("outputs/runs/*/config.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        ("train dataset.batch_size=1300", "1437"),
+        ("train dataset.size=8 model=baseline_cnn", "1x8x8"),
+        ("train augment=crop_flip augment.crop.mode=reflect augment.crop.padding=16", "dataset"),
+        ("summary dataset.size=8 model=baseline_cnn", "1x8x8"),
+        ("table liu_goh dataset=digits dataset.size=8", "1x8x8"),
+        ("data digits dataset.val_size=3", "val_size"),
+        ("data nothing", "choose from"),
+        ("train -m seed=0,1 --cfg job", "Traceback"),
+    ],
+)
+def test_other_wrong_requests_are_one_line_too(command, named, tmp_path):
+    if named == "Traceback":
+        assert named not in run(tmp_path, *command.split()).err
+    else:
+        assert named in run(tmp_path, *command.split()).error_line()
+
+
+def test_gradients_are_clipped_to_the_given_norm(tmp_path):
+    """With plain SGD, one step moves the weights by lr x the clipped norm."""
+    arguments = ("model=baseline_cnn", "optimizer=sgd_cosine", "optimizer.optimizer.momentum=0")
+    once = ("optimizer.weight_decay=0", "optimizer.lr=1", "trainer.max_epochs=1", "logger=none")
+    short = ("+trainer.limit_train_batches=1", "trainer=exact", "+trainer.gradient_clip_val=0.01")
+    finished = run(tmp_path, "train", *arguments, *once, *short)
+    assert finished.code == 0, finished.err
+    directory = only_run(tmp_path)
+    after = files.load(directory / "checkpoints/best.ckpt")["state_dict"]
+    network = build_task(RunDirectory(directory).config()).network
+    moved = sum((after[name] - p.detach()).square().sum() for name, p in network.named_parameters())
+    assert moved.sqrt().item() == pytest.approx(0.01, rel=0.01)

@@ -24,7 +24,7 @@ BELOW = {
     "callbacks": {"nn", "data", "optim", "task", "files"},
     "runs": {"nn", "data", "optim", "task", "callbacks", "config", "errors", "files"},
     "tables": {"nn", "data", "runs", "config", "errors", "files", "console"},
-    "terminal": {"nn", "data", "runs", "console"},
+    "terminal": {"nn", "data", "runs", "console", "errors"},
     "apps": {"runs", "tables", "config", "errors"},
     "cli": {"apps", "terminal", "tables", "runs", "nn", "config", "errors"},
     "__init__": {"runs"},

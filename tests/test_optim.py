@@ -9,9 +9,9 @@ from reslab.config import compose, instantiate
 from reslab.errors import UserError
 
 
-def build(*overrides):
+def build(*overrides, monitor="val/loss"):
     cfg = compose(overrides)
-    return instantiate(cfg, "optimizer").build(nn.Linear(3, 2))
+    return instantiate(cfg, "optimizer").build(nn.Linear(3, 2), monitor)
 
 
 def rates(optimizer, schedule, metrics):
@@ -60,10 +60,20 @@ def test_plateau_counts_an_improvement_of_less_than_1e_4_as_none():
     assert rates(optimizer, schedule, losses) == pytest.approx(keras_plateau(losses))
 
 
+def test_plateau_takes_a_rising_accuracy_as_an_improvement():
+    rising, falling = [0.1 * epoch for epoch in range(8)], [0.9 - 0.1 * epoch for epoch in range(8)]
+    for monitor, better, worse in [
+        ("val/accuracy", rising, falling),
+        ("val/loss", falling, rising),
+    ]:
+        assert rates(*build("optimizer=adam_plateau", monitor=monitor), better) == [1e-3] * 8
+        assert rates(*build("optimizer=adam_plateau", monitor=monitor), worse)[-1] < 1e-3
+
+
 def test_adam_s_first_step_is_lr_along_the_sign():
     network = nn.Linear(3, 2)
     cfg = compose(["optimizer=adam", "optimizer.lr=0.01"])
-    optimizer, schedule = instantiate(cfg, "optimizer").build(network)
+    optimizer, schedule = instantiate(cfg, "optimizer").build(network, "val/loss")
     before = network.weight.detach().clone()
     network(torch.randn(5, 3)).square().sum().backward()
     optimizer.step()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from conftest import REPOSITORY
+from reslab.tables.render import markdown
 
 README = (REPOSITORY / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
@@ -131,11 +132,22 @@ def test_the_demo_command_is_the_readme_s():
 def test_the_table_is_the_rendered_one_and_its_picture_is_there():
     ((path, table),) = re.findall(r"<!-- table (\S+) -->\n(.*?)<!-- end -->", README, re.DOTALL)
     assert table == (REPOSITORY / path).read_text()
-    rows = json.loads((REPOSITORY / path).with_suffix(".json").read_text())["rows"]
-    for row in rows:
+    content = json.loads((REPOSITORY / path).with_suffix(".json").read_text())
+    assert markdown(content["title"], content["rows"], content["remarks"]) == table
+    for row in content["rows"]:
         assert f"| {row['model']} | {row['accuracy']:.2f} ± {row['std']:.2f} |" in table
     for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
         assert (REPOSITORY / picture).is_file()
+
+
+def test_git_tracks_every_source_and_configuration():
+    ignored = subprocess.run(
+        ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "src", "conf", "tests"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    assert [name for name in ignored if not re.search(r"__pycache__|egg-info", name)] == []
 
 
 def test_no_file_names_a_package_registry_or_a_path_of_a_machine():

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from processes import run, start
+from reslab.runs import checkpoint as files
 from training import (
     ARGUMENTS,
     EVERY_STEP,
@@ -108,10 +109,11 @@ def test_automatic_precision_resumes_bitwise_too(tmp_path):
 
 
 def test_early_stopping_counts_across_a_resume_and_stays_stopped(tmp_path):
-    arguments = (*EXACT, "optimizer.lr=0.3", "patience=1", "trainer.max_epochs=12")
+    """Killed with one epoch of two without improvement counted, and after the last."""
+    arguments = (*EXACT, "optimizer.lr=0.3", "patience=2", "trainer.max_epochs=12")
     assert run(tmp_path / "whole", *arguments).code == 0
     epochs = len(history(only_run(tmp_path / "whole")))
-    assert 1 < epochs < 12, "the reference must stop early, and not at once"
+    assert 2 < epochs < 12, "the reference must stop early, and not at once"
     for number in (epochs - 1, epochs):
         folder = tmp_path / str(number)
         assert run(folder, *arguments, EVERY_STEP, kill=("epoch", number)).killed
@@ -119,30 +121,43 @@ def test_early_stopping_counts_across_a_resume_and_stays_stopped(tmp_path):
         assert_same_results(only_run(folder), only_run(tmp_path / "whole"))
 
 
-def test_sigterm_saves_at_the_next_step_and_exits_143(tmp_path):
-    assert run(tmp_path / "whole", *EXACT, kill=("end", 1)).killed
-    process = start(tmp_path / "broken", *EXACT)
-    process.wait_for_text("outputs/runs")
-    time.sleep(0.5)
+def test_epochs_cut_short_by_lightning_resume_bitwise(tmp_path):
+    arguments = (*EXACT, "+trainer.limit_train_batches=5")
+    assert run(tmp_path / "whole", *arguments).code == 0
+    for moment in (("epoch", 1), ("step", 8)):
+        folder = tmp_path / moment[0]
+        assert run(folder, *arguments, EVERY_STEP, kill=moment).killed
+        assert run(folder, *arguments, EVERY_STEP).code == 0
+        assert_same_results(only_run(folder), only_run(tmp_path / "whole"))
+
+
+def test_sigterm_saves_at_the_next_step_and_exits_143(reference, tmp_path):
+    process = start(tmp_path, *EXACT, kill=("stall", 30))
+    process.wait_for_text("stalled")
     process.send(signal.SIGTERM)
     stopped = process.wait()
     assert stopped.code == 143, stopped.err
-    assert (only_run(tmp_path / "broken") / "checkpoints/last.ckpt").exists()
-    resumed = run(tmp_path / "broken", *EXACT, kill=("end", 1))
-    assert "resuming at step" in resumed.err
-    assert_same_state(only_run(tmp_path / "broken"), only_run(tmp_path / "whole"))
+    assert files.load(only_run(tmp_path) / "checkpoints/last.ckpt")["global_step"] == 30
+    resumed = resume_and_compare(tmp_path, reference)
+    assert "resuming at step 30" in resumed.err
 
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_leaves_a_checkpoint_and_exits_130(times, reference, tmp_path):
-    process = start(tmp_path, *EXACT, EVERY_STEP)
-    process.wait_for_text("outputs/runs")
-    time.sleep(0.5)
-    for _ in range(times):
+    """Once: after the step, with a checkpoint of it. Twice: at once, with the one before."""
+    process = start(tmp_path, *EXACT, EVERY_STEP, kill=("stall", 30))
+    process.wait_for_text("stalled")
+    process.send(signal.SIGINT)
+    begun = time.monotonic()
+    if times == 2:
+        process.wait_for_text("Ctrl-C again stops at once")
         process.send(signal.SIGINT)
     stopped = process.wait()
     assert stopped.code == 130, stopped.err
     assert "Traceback" not in stopped.err
+    assert (time.monotonic() - begun < 4) == (times == 2)
+    step = files.load(only_run(tmp_path) / "checkpoints/last.ckpt")["global_step"]
+    assert step == (30 if times == 1 else 29)
     resume_and_compare(tmp_path, reference, EVERY_STEP)
 
 

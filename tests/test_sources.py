@@ -1,15 +1,17 @@
 """The way from official files to arrays, on a small CIFAR of our own, through torchvision."""
 
 import hashlib
+import multiprocessing
 import pickle
 import tarfile
+import time
 
 import numpy as np
 import pytest
 import torch
 from torchvision.datasets import CIFAR10
 
-from processes import run, start
+from processes import run
 from reslab.data import TorchvisionSource
 from reslab.errors import UserError
 
@@ -115,12 +117,36 @@ def test_altered_mnist_is_refused_before_training(tmp_path, data_dir):
     assert not list(tmp_path.glob("outputs/runs/*/metrics.csv"))
 
 
-def test_two_preparations_at_once_both_succeed(tmp_path, data_dir):
-    both = [start(tmp_path, "data", "mnist", f"data_dir={data_dir}") for _ in range(2)]
+def test_two_first_preparations_at_once_both_succeed_one_after_the_other(official):
+    source, archive, root = official
+    root.mkdir()
+    (root / "small.tar.gz").write_bytes(archive.read_bytes())
+    fetch, log = source._fetch, root / "log"
+
+    def slow_fetch(folder):
+        with log.open("a") as file:
+            file.write("begin ")
+        time.sleep(0.5)
+        fetch(folder)
+        with log.open("a") as file:
+            file.write("end ")
+
+    source._fetch = slow_fetch
+    fork = multiprocessing.get_context("fork")
+    both = [fork.Process(target=source.prepare, args=(root,)) for _ in range(2)]
     for process in both:
-        finished = process.wait()
-        assert finished.code == 0, finished.err
-        assert "55,000 training" in finished.out
+        process.start()
+    for process in both:
+        process.join(30)
+    assert [process.exitcode for process in both] == [0, 0]
+    assert log.read_text() == "begin end ", "the second must wait, and find the files there"
+
+
+def test_an_old_torchvision_s_mnist_is_not_read_past_the_digests(tmp_path, data_dir):
+    (tmp_path / "data/MNIST/processed").mkdir(parents=True)
+    (tmp_path / "data/MNIST/raw").symlink_to(f"{data_dir}/MNIST/raw")
+    line = run(tmp_path, "data", "mnist").error_line()
+    assert "MNIST/processed" in line
 
 
 def test_missing_data_is_refused_in_one_line(tmp_path):

@@ -16,12 +16,12 @@ ARGUMENTS = (
     "augment.crop.padding=2",
     "optimizer=adam_plateau",
     "optimizer.lr=0.01",
-    "optimizer.schedule.patience=0",
+    "optimizer.schedule.patience=1",
     "optimizer.schedule.threshold=5",
     "logger=none",
     "monitor=val/loss",
     "patience=3",
-    "trainer.max_epochs=3",
+    "trainer.max_epochs=4",
 )
 EXACT = (*ARGUMENTS, "trainer=exact")
 STEPS_PER_EPOCH = 1257 // 64

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,12 +49,14 @@ def train(arguments: tuple[str, ...]) -> None:
 def summary(overrides: tuple[str, ...]) -> None:
     """Layers, shapes, parameters and multiply-accumulates of a configuration's network."""
     from reslab.config import compose, instantiate
-    from reslab.nn.summary import list_layers
+    from reslab.runs.build import try_network
+    from reslab.runs.request import check
     from reslab.terminal import print_layers
 
     cfg = compose(overrides)
+    check(cfg)
     shape = (cfg.dataset.channels, cfg.dataset.size, cfg.dataset.size)
-    print_layers(list_layers(instantiate(cfg, "model"), shape), shape)
+    print_layers(try_network(cfg, instantiate(cfg, "model")), shape)
 
 
 @cli.command()
@@ -121,11 +124,14 @@ def runs(runs_dir: Path) -> None:
 def data(name: str, overrides: tuple[str, ...]) -> None:
     """Fetch and verify a data set, and say what is in it."""
     from reslab.config import compose, instantiate
+    from reslab.runs.build import prepare_data
+    from reslab.runs.request import check
     from reslab.terminal import print_data
 
-    module = instantiate(compose([f"dataset={name}", *overrides]), "dataset")
-    module.prepare_data()
-    module.setup()
+    cfg = compose([f"dataset={name}", *overrides])
+    check(cfg)
+    module = instantiate(cfg, "dataset")
+    prepare_data(module)
     print_data(module)
 
 
@@ -148,12 +154,14 @@ def _explain(error: Exception) -> str | None:
     """One line for an error that a user can cause, None for one of ours."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     if type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):
         from reslab.config import explain
 
         return explain(error, sys.argv[1:])
+    if "/hydra/" in traceback.extract_tb(error.__traceback__)[-1].filename:
+        return str(error).partition("\n")[0]
     return None
 
 

@@ -35,7 +35,7 @@ TARGETS = (
     "torch.nn.",
     "torch.optim.",
     "torchvision.datasets.",
-    "lightning.pytorch.Trainer",
+    "lightning.pytorch.Trainer.",
     "lightning.pytorch.callbacks.",
     "lightning.pytorch.loggers.",
 )
@@ -54,6 +54,7 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     Raises:
         UserError: An override names nothing.
     """
+    check_choices(overrides)
     try:
         with hydra.initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE):
             return hydra.compose("train", list(overrides))
@@ -77,6 +78,29 @@ def parse_overrides(overrides: Sequence[str]) -> list[tuple[str, str, list[Any]]
         else (o.key_or_group, str(o.input_line), [o.value()])
         for o in parsed
     ]
+
+
+def check_choices(overrides: Sequence[str]) -> None:
+    """Refuses an ablation beside a choice by hand of the group that it changes.
+
+    Hydra lets the choice by hand win: the ablation would silently do nothing.
+
+    Raises:
+        UserError: Both are there.
+    """
+    parsed = {key: (text, values) for key, text, values in parse_overrides(overrides)}
+    for ablation in parsed.get("ablation", ("", []))[1]:
+        path = CONF_DIR / "ablation" / f"{ablation}.yaml"
+        if not path.is_file():
+            continue
+        content: Any = OmegaConf.to_container(OmegaConf.load(path))
+        for entry in content.get("defaults", []):
+            for group in (str(key).removeprefix("override /") for key in entry):
+                if group in parsed:
+                    raise UserError(
+                        f"{parsed[group][0]} and ablation={ablation} both choose the {group}: "
+                        f"leave one of them out"
+                    )
 
 
 def instantiate(cfg: DictConfig, field: str, **arguments: Any) -> Any:
@@ -120,14 +144,14 @@ def _check_target(target: str, path: str) -> None:
     """Both the path and the module of what it leads to: `reslab.x.os.system` is os' function."""
     own = tuple(name + "." for name in os.environ.get("RESLAB_TARGETS", "").split(",") if name)
     refusal = f"{path}._target_={target} is not allowed; set RESLAB_TARGETS to trust a package"
-    if not target.startswith(TARGETS + own):
+    if not f"{target}.".startswith(TARGETS + own):
         raise UserError(refusal)
     try:
         found = hydra.utils.get_object(target)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"{path}._target_={target}: {_first_line(error)}") from error
     module = f"{getattr(found, '__module__', '')}."
-    if not callable(found) or not module.startswith(TARGET_MODULES + own):
+    if not isinstance(found, type) or not module.startswith(TARGET_MODULES + own):
         raise UserError(refusal)
 
 
@@ -135,6 +159,8 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     """One line for what Hydra says of a configuration, with the nearest valid names."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).partition("/")
+        if not name:
+            return f"there is no configuration {group}"
         return f"{group}={name}: there is no such file{suggest(name, list_options(group))}"
     text = str(error)
     if isinstance(error, ConfigCompositionException) and text.startswith("Could not override"):

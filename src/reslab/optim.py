@@ -1,10 +1,11 @@
 """What turns gradients into updates: an optimizer and its learning-rate schedule."""
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 
 class Optimization:
@@ -25,7 +26,7 @@ class Optimization:
         optimizer: Callable[..., Optimizer],
         lr: float,
         weight_decay: float = 0.0,
-        schedule: Callable[[Optimizer], LRScheduler] | None = None,
+        schedule: Callable[..., LRScheduler] | None = None,
     ) -> None:
         if not lr > 0:
             raise ValueError(f"lr must be positive, got {lr}")
@@ -34,7 +35,19 @@ class Optimization:
         self.optimizer, self.schedule = optimizer, schedule
         self.lr, self.weight_decay = lr, weight_decay
 
-    def build(self, network: nn.Module) -> tuple[Optimizer, LRScheduler | None]:
-        """The optimizer over the network's parameters and its schedule."""
+    def build(self, network: nn.Module, monitor: str) -> tuple[Optimizer, LRScheduler | None]:
+        """The optimizer over the network's parameters and its schedule.
+
+        A plateau schedule is told which way the metric that it will be given gets better.
+        """
         optimizer = self.optimizer(network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
-        return optimizer, self.schedule(optimizer) if self.schedule else None
+        if self.schedule is None:
+            return optimizer, None
+        plateau = isinstance(self.schedule, partial) and self.schedule.func is ReduceLROnPlateau
+        arguments = {"mode": better_is(monitor)} if plateau else {}
+        return optimizer, self.schedule(optimizer, **arguments)
+
+
+def better_is(monitor: str) -> str:
+    """`min` for a loss, `max` for an accuracy."""
+    return "min" if monitor.endswith("loss") else "max"

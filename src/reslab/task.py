@@ -56,6 +56,7 @@ class ImageClassifier(LightningModule):
         optimization: Optimizer and schedule.
         label_smoothing: Share of the target spread over all classes, in training only.
         monitor: The epoch's metric that a plateau schedule watches.
+        gradient_clip_val: Largest L2 norm of all gradients together; None does not clip.
 
     Raises:
         ValueError: `label_smoothing` is not in [0, 1).
@@ -67,6 +68,7 @@ class ImageClassifier(LightningModule):
         optimization: Optimization,
         label_smoothing: float = 0.0,
         monitor: str = "val/loss",
+        gradient_clip_val: float | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= label_smoothing < 1:
@@ -74,7 +76,7 @@ class ImageClassifier(LightningModule):
         self.automatic_optimization = False
         self.network = network
         self.optimization, self.label_smoothing = optimization, label_smoothing
-        self.monitor = monitor
+        self.monitor, self.gradient_clip_val = monitor, gradient_clip_val
         self.train_metrics = LossAndAccuracy()
         self.val_metrics = LossAndAccuracy()
         self.last_loss = torch.tensor(float("nan"))
@@ -82,7 +84,7 @@ class ImageClassifier(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer and, if any, its schedule, whose states Lightning keeps."""
-        optimizer, schedule = self.optimization.build(self.network)
+        optimizer, schedule = self.optimization.build(self.network, self.monitor)
         if schedule is None:
             return optimizer
         return {
@@ -106,6 +108,8 @@ class ImageClassifier(LightningModule):
         loss = self.training_loss(logits, labels)
         optimizer.zero_grad()
         self.manual_backward(loss)
+        if self.gradient_clip_val is not None:
+            self.clip_gradients(optimizer, self.gradient_clip_val, "norm")
         optimizer.step()
         self.last_loss = loss.detach()
         self.train_metrics.update(self.last_loss, logits.detach(), labels)

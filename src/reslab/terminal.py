@@ -6,6 +6,7 @@ import pandas as pd
 
 from reslab.console import print_table
 from reslab.data import ImageData
+from reslab.errors import UserError
 from reslab.nn.summary import Layer
 from reslab.runs.store import RunDirectory
 
@@ -38,10 +39,10 @@ def print_runs(runs: list[RunDirectory], folder: Path) -> None:
 
 
 def _results(run: RunDirectory) -> tuple[str, str, str, str]:
-    if not run.metrics_file.exists():
+    try:
+        history, record = pd.read_csv(run.metrics_file), run.record()
+    except (OSError, ValueError, UserError):  # not there yet, or spoilt: there is nothing to show
         return "", "", "", ""
-    history = pd.read_csv(run.metrics_file)
-    record = run.record()
     val = record["val/accuracy"] if record else history["val/accuracy"].max()
     test = f"{100 * record['test/accuracy']:.2f}" if record else ""
     return f"{len(history)}", f"{100 * val:.2f}", test, f"{history['seconds'].sum() / 60:.1f}"

@@ -15,40 +15,38 @@ from omegaconf import DictConfig
 
 from reslab.apps.train import run_cell
 from reslab.config import CONF_DIR, VERSION_BASE
-from reslab.tables.collect import collect
+from reslab.tables.collect import Result, collect
 from reslab.tables.spec import Cell, Table
 
 
 @dataclass(frozen=True)
 class AnnouncedCell:
-    """Runs a cell after saying which it is, how many are done, and the time left.
+    """Runs a cell after saying which it is, of how many that are to run, and the time left.
 
-    All of that is read from the runs' records, so it is true in any process of any launcher.
+    The time is read from the runs' records, so it is true in any process of any launcher.
     """
 
     table: Table
     launched: tuple[Cell, ...]
 
     def __call__(self, cfg: DictConfig) -> float:
-        cell = self.launched[HydraConfig.get().job.num]
-        results = collect(self.table)
-        done = sum(result.record is not None for result in results)
+        number = HydraConfig.get().job.num
+        cell, results = self.launched[number], collect(self.table)
         print(
-            f"\n[{done + 1}/{len(results)}] {cell.row.name}, seed {cell.seed}"
-            f"{time_left(self.table)}",
+            f"\n[{number + 1}/{len(self.launched)}] {cell.row.name}, seed {cell.seed}"
+            f"{time_left(results)}",
             file=sys.stderr,
             flush=True,
         )
         return run_cell(cfg)
 
 
-def time_left(table: Table) -> str:
+def time_left(results: list[Result]) -> str:
     """`, about 3 min left`, from the finished cells; empty before there is one.
 
     A cell takes what its row's finished cells took; for a row without one, its network's
     multiply-accumulates scale the mean of the others.
     """
-    results = collect(table)
     seconds: dict[str, list[float]] = {}
     rates = []
     for result in results:
@@ -75,11 +73,12 @@ def launch(table: Table, launcher_overrides: Sequence[str] = ()) -> list[str]:
     Returns:
         A line for each cell that failed.
     """
-    missing = tuple(
-        result.cell
+    cells = {
+        result.cell.directory.path: result.cell  # rows may come to one run
         for result in sorted(collect(table), key=lambda result: result.cell.macs)
-        if result.record is None
-    )
+        if result.record is None or "rerun=true" in map(str.lower, result.cell.overrides)
+    }
+    missing = tuple(cells.values())
     if not missing:
         return []
     with initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE):

@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from reslab.config import CONF_DIR, VERSION_BASE
+from reslab.config import CONF_DIR, VERSION_BASE, check_choices
 from reslab.errors import UserError
 from reslab.runs.identity import register_resolvers
 
@@ -21,8 +21,10 @@ def run_cell(cfg: DictConfig) -> float:
     from reslab.runs.store import RunDirectory
 
     context = HydraConfig.get()
+    overrides = list(context.overrides.task)
+    check_choices(overrides)
     directory = RunDirectory(Path(context.runtime.output_dir))
-    record = execute(cfg, directory, list(context.overrides.task))
+    record = execute(cfg, directory, overrides, context.runtime.choices.get("recipe"))
     return record["test/accuracy"]
 
 

@@ -54,7 +54,7 @@ class Progress(ProgressBar):
         self._bar.update(trainer.datamodule.batch_size)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-        if not trainer.sanity_checking and self._bar is not None:
+        if self._bar is not None:
             self._show(val=f"{pl_module.epoch_metrics['val/accuracy']:.2%}")
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:

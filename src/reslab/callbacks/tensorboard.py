@@ -23,6 +23,9 @@ class TensorBoard(Callback):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         step = trainer.global_step
+        if step == 0:  # what a killed process logged before its first checkpoint
+            for file in self.folder.glob("events.out.tfevents.*"):
+                file.unlink()
         # After a resume, whatever a killed process logged beyond its checkpoint is void.
         self._writer = SummaryWriter(str(self.folder), purge_step=step + 1 if step else None)
         if step == 0:

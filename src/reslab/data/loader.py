@@ -69,8 +69,7 @@ class TrainingLoader:
     """Shuffled, augmented, normalized batches; a last partial batch is dropped.
 
     An epoch's order and random parameters are drawn at once from (seed, epoch). The only state is
-    the position, which `state_dict` gives: Lightning keeps it in the checkpoint, and the next
-    iteration after `load_state_dict` starts there.
+    the position in the epoch, which Lightning keeps in the checkpoint.
 
     Yields (images float `[B, C, H, W]`, labels int64 `[B]`).
     """
@@ -88,15 +87,18 @@ class TrainingLoader:
         self.batch_size, self.normalize = batch_size, normalize.to(images.device)
         self.augment, self.seed = augment, seed
         self.sampler = EpochSampler()
-        self._position = self._start = 0
+        self._position = 0
+        self._resume: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self.images) // self.batch_size
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         order, drawn = self._draw_epoch()
-        start, self._start = self._start, 0
-        for position in range(start, len(self)):
+        self._position = 0
+        if self._resume.get("epoch") == self.sampler.epoch:
+            self._position = self._resume["position"]
+        for position in range(self._position, len(self)):
             batch = slice(position * self.batch_size, (position + 1) * self.batch_size)
             self._position = position + 1
             images = self.augmented(order[batch], [values[batch] for values in drawn])
@@ -119,9 +121,9 @@ class TrainingLoader:
         return order.to(device), [values.to(device) for values in drawn]
 
     def state_dict(self) -> dict[str, int]:
-        """How many batches of the epoch have been given out; none after the last."""
-        return {"position": self._position % len(self)}
+        """The epoch and how many of its batches have been given out."""
+        return {"epoch": self.sampler.epoch, "position": self._position}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Starts the next iteration where the saved one stood."""
-        self._start = state_dict["position"]
+        """Starts that epoch where the saved one stood; any other starts at its beginning."""
+        self._resume = state_dict

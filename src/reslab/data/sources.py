@@ -90,6 +90,12 @@ class TorchvisionSource:
                     _verify(root, self.files)
                     self._fetch(root)
         _verify(root, self.files)
+        for folder in {(root / name).parent.with_name("processed") for name in self.files}:
+            if folder.exists():
+                raise UserError(
+                    f"{folder} is of an old torchvision, which would read it instead of the "
+                    f"verified files: move it away"
+                )
 
     def load(self, root: Path) -> ImageArrays:
         """Decodes both halves through torchvision."""

@@ -7,21 +7,21 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from reslab.callbacks import History, Progress, StopRequest, TensorBoard
-from reslab.config import instantiate, suggest
+from reslab.config import instantiate
 from reslab.data import ImageData
 from reslab.errors import UserError
-from reslab.nn.summary import count_macs
+from reslab.nn.summary import Layer, list_layers
+from reslab.optim import better_is
 from reslab.runs.checkpoint import VerifiedCheckpointIO
 from reslab.runs.environment import supports_bf16
 from reslab.runs.identity import hashed_config, identity
-from reslab.runs.saving import SaveCheckpoints, is_better
+from reslab.runs.request import check
+from reslab.runs.saving import SaveCheckpoints
 from reslab.runs.store import RunDirectory
 from reslab.task import ImageClassifier
-
-MONITORS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 
 
 class EarlyStop(EarlyStopping):
@@ -53,7 +53,7 @@ def build(cfg: DictConfig, directory: RunDirectory, stop: StopRequest) -> Run:
     check(cfg)
     data = instantiate(cfg, "dataset")
     task = build_task(cfg)
-    macs = _try_network(task, data)
+    macs = sum(layer.macs for layer in try_network(cfg, task.network))
     history = History(directory.metrics_file)
     checkpoints = SaveCheckpoints(
         directory.latest,
@@ -68,7 +68,7 @@ def build(cfg: DictConfig, directory: RunDirectory, stop: StopRequest) -> Run:
     if tensorboard:
         callbacks.append(tensorboard)
     if cfg.patience is not None:
-        mode = "max" if is_better(cfg.monitor, 1, 0) else "min"
+        mode = better_is(cfg.monitor)
         callbacks.append(
             EarlyStop(cfg.monitor, patience=cfg.patience, mode=mode, check_on_train_epoch_end=False)
         )
@@ -84,24 +84,56 @@ def build_task(cfg: DictConfig) -> ImageClassifier:
     network = instantiate(cfg, "model").to(memory_format=torch.channels_last)
     optimization = instantiate(cfg, "optimizer")
     try:
-        return ImageClassifier(network, optimization, cfg.label_smoothing, cfg.monitor)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+        optimization.build(network, cfg.monitor)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"optimizer: {error}") from error
+    clip = cfg.trainer.get("gradient_clip_val")
+    return ImageClassifier(network, optimization, cfg.label_smoothing, cfg.monitor, clip)
 
 
-def _try_network(task: ImageClassifier, data: ImageData) -> int:
-    """The network's multiply-accumulates for one of the images, if it takes them."""
+def try_network(cfg: DictConfig, network: torch.nn.Module) -> list[Layer]:
+    """The network's layers for one of the data set's images.
+
+    Raises:
+        UserError: It does not take such images, or does not tell as many classes apart.
+    """
+    shape = cfg.dataset.channels, cfg.dataset.size, cfg.dataset.size
+    text = "x".join(map(str, shape))
     try:
-        return count_macs(task.network, data.image_shape)
+        layers = list_layers(network, shape)
     except RuntimeError as error:
-        shape = "x".join(map(str, data.image_shape))
+        line = str(error).partition("\n")[0]
         raise UserError(
-            f"model does not take images of {shape}: {error}; raise dataset.size"
+            f"model does not take images of {text}: {line}; try dataset.size"
         ) from error
+    if layers[-1].output != (cfg.dataset.num_classes,):
+        raise UserError(
+            f"model gives {layers[-1].output} for an image, not one logit for each of the "
+            f"{cfg.dataset.num_classes} classes"
+        )
+    return layers
+
+
+def prepare_data(data: ImageData) -> None:
+    """Fetches, verifies and decodes.
+
+    Raises:
+        UserError: The files are not the official ones, or not what the configuration says.
+    """
+    data.prepare_data()
+    try:
+        data.setup()
+        data.train_dataloader().preview(1)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"dataset: {error}") from error
 
 
 def build_trainer(cfg: DictConfig, callbacks: list[Callback], folder: Path) -> Trainer:
     """Lightning's trainer; what `precision: auto` means is settled here, on this machine."""
+    # Clipping is the task's, since optimization is manual. Exact means fp32 on a GPU too.
+    keys = [key for key in cfg.trainer if key != "gradient_clip_val"]
+    cfg = OmegaConf.create({"trainer": OmegaConf.masked_copy(cfg.trainer, keys)})
+    torch.backends.cudnn.allow_tf32 = not cfg.trainer.deterministic
     arguments = {
         "callbacks": callbacks,
         "plugins": [VerifiedCheckpointIO()],
@@ -116,20 +148,3 @@ def build_trainer(cfg: DictConfig, callbacks: list[Callback], folder: Path) -> T
             return trainer
         return instantiate(cfg, "trainer", precision="bf16-mixed", **arguments)
     return instantiate(cfg, "trainer", **arguments)
-
-
-def check(cfg: DictConfig) -> None:
-    """Refuses what no constructor below would refuse, or only after the data is read."""
-    if cfg.monitor not in MONITORS:
-        raise UserError(f"monitor={cfg.monitor}: not a metric{suggest(str(cfg.monitor), MONITORS)}")
-    epochs = cfg.trainer.max_epochs
-    if not isinstance(epochs, int) or epochs < 1:
-        raise UserError(f"trainer.max_epochs must be at least 1, got {epochs}")
-    if cfg.patience is not None and (not isinstance(cfg.patience, int) or cfg.patience < 1):
-        raise UserError(f"patience must be at least 1, or null for never, got {cfg.patience}")
-    if not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
-        raise UserError(f"seed must be a whole number from 0 to 4294967295, got {cfg.seed}")
-    if cfg.resume not in ("auto", "must"):
-        raise UserError(f"resume must be auto or must, got {cfg.resume}")
-    if not cfg.checkpoint_every >= 0:
-        raise UserError(f"checkpoint_every must not be negative, got {cfg.checkpoint_every}")

@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ TRAILER = b"\nreslab-sha256:"
 TRAILER_SIZE = len(TRAILER) + hashlib.sha256().digest_size
 
 
-class TruncatedCheckpointError(Exception):
+class TruncatedCheckpointError(UserError):
     """The file ends too early to be a checkpoint."""
 
 
@@ -66,7 +67,10 @@ class LatestCheckpoint:
         if self.last.exists():
             link = self.previous.with_name(f".{self.previous.name}.{os.getpid()}.tmp")
             link.unlink(missing_ok=True)
-            os.link(self.last, link)
+            try:
+                os.link(self.last, link)
+            except OSError:  # a filesystem without hard links
+                shutil.copyfile(self.last, link)
             link.replace(self.previous)
 
     def load(self) -> tuple[Path, dict[str, Any], list[str]] | None:

@@ -1,5 +1,6 @@
 """What a result may depend on besides its configuration: machine, versions, code."""
 
+import contextlib
 import os
 import platform
 import resource
@@ -34,10 +35,22 @@ def describe_hardware(device: torch.device) -> str:
     return f"{_processor()}, {os.cpu_count()} cores"
 
 
+def reset_peak_memory(device: torch.device) -> None:
+    """Starts the count of `peak_memory_bytes` anew, where the system allows it."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most memory held so far: the accelerator's, or on a CPU the whole process'."""
+    """The most memory held since `reset_peak_memory`: the accelerator's, or the process'."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
     scale = 1 if platform.system() == "Darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 

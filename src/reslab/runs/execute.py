@@ -1,5 +1,6 @@
 """A run from its configuration to its record: resumed if broken, skipped if finished."""
 
+import contextlib
 import logging
 import sys
 import time
@@ -17,65 +18,73 @@ from reslab.callbacks import StopRequest
 from reslab.errors import UserError
 from reslab.nn.summary import count_parameters
 from reslab.runs import checkpoint as files
-from reslab.runs.build import Run, build, check
-from reslab.runs.environment import describe_environment, git_commit, peak_memory_bytes
+from reslab.runs.build import Run, build, prepare_data
+from reslab.runs.environment import (
+    describe_environment,
+    git_commit,
+    peak_memory_bytes,
+    reset_peak_memory,
+)
 from reslab.runs.identity import code_digest, differing_keys, hashed_config, identity
+from reslab.runs.request import check
 from reslab.runs.store import RunDirectory, find_run
 
 
-def execute(cfg: DictConfig, directory: RunDirectory, overrides: list[str]) -> dict[str, Any]:
+def execute(
+    cfg: DictConfig, directory: RunDirectory, overrides: list[str], recipe: str | None = None
+) -> dict[str, Any]:
     """Brings the run in `directory` to its end and returns its record.
 
     Args:
         cfg: The run's configuration.
         directory: Its directory.
         overrides: What the user asked for, for the record.
+        recipe: The recipe that was chosen, for the record.
 
     Raises:
-        UserError: See `runs.store`, `runs.checkpoint`, `runs.build`, and `data`.
+        UserError: See `runs.request`, `runs.store`, `runs.checkpoint`, `runs.build` and `data`.
     """
     check(cfg)
     _quiet()
     with directory.locked(), StopRequest() as stop:
-        if cfg.rerun:
-            directory.clear()
-        if record := directory.record():
+        record = None if cfg.rerun else directory.record()
+        if record:
             _report_finished(directory, record)
             return record
         directory.failure_file.unlink(missing_ok=True)
         try:
-            return _execute(cfg, directory, overrides, stop)
+            return _execute(cfg, directory, stop, {"recipe": recipe, "overrides": overrides})
         except Exception as error:
-            directory.failure_file.write_text(f"{error}\n\n{traceback.format_exc()}")
+            with contextlib.suppress(OSError):  # the disk may be what failed
+                directory.failure_file.write_text(f"{error}\n\n{traceback.format_exc()}")
             raise
 
 
 def _execute(
-    cfg: DictConfig, directory: RunDirectory, overrides: list[str], stop: StopRequest
+    cfg: DictConfig, directory: RunDirectory, stop: StopRequest, asked: dict[str, Any]
 ) -> dict[str, Any]:
-    checkpoint_path, begun_as = _find_checkpoint(cfg, directory)
+    checkpoint_path, begun_as = (None, None) if cfg.rerun else _find_checkpoint(cfg, directory)
     run = build(cfg, directory, stop)
-    run.data.prepare_data()
-    try:
-        run.data.setup()
-    except ValueError as error:
-        raise UserError(f"dataset: {error}") from error
-    directory.write_config(cfg)
+    if checkpoint_path is None and cfg.init_from is not None:
+        _load_initial_weights(run.task.network, cfg)
     device = run.trainer.strategy.root_device
+    reset_peak_memory(device)
+    prepare_data(run.data)
+    if cfg.rerun:
+        directory.clear()  # only now, when nothing speaks against the new run
+    directory.write_config(cfg)
     environment = describe_environment(device, str(run.trainer.precision))
     run.checkpoints.about |= {
         "environment": environment,
         "data_digest": run.data.digest,
-        "exact": _is_exact(cfg, begun_as, environment, run.data.digest),
+        "exact": _is_exact(cfg, begun_as, environment, run.data.digest, device),
         "class_names": list(run.data.class_names),
         "mean": run.data.normalization.mean.flatten().tolist(),
         "std": run.data.normalization.std.flatten().tolist(),
     }
-    if checkpoint_path is None and cfg.init_from is not None:
-        _load_initial_weights(run, cfg)
     print(f"{directory.path}", file=sys.stderr)
     run.trainer.fit(run.task, datamodule=run.data, ckpt_path=checkpoint_path)
-    return _finish(cfg, directory, overrides, run, environment)
+    return _finish(cfg, directory, asked, run, environment)
 
 
 def _find_checkpoint(
@@ -106,6 +115,7 @@ def _is_exact(
     begun_as: dict[str, Any] | None,
     environment: dict[str, Any],
     data_digest: str,
+    device: torch.device,
 ) -> bool:
     """Whether the run is, to the bit, what one uninterrupted process would have made of it."""
     if begun_as is None:
@@ -114,7 +124,8 @@ def _is_exact(
     if data_digest != begun_as["data_digest"]:
         keys.append("data_digest")
     if not keys:
-        return begun_as["exact"]
+        # A GPU's kernels give the same bits again only where deterministic ones are asked for.
+        return begun_as["exact"] and (device.type == "cpu" or cfg.trainer.deterministic)
     text = f"the run began in another environment, which differs in {', '.join(keys)}"
     if cfg.trainer.deterministic:
         raise UserError(f"{text}: trainer=exact does not go on; resume it there, or use rerun=true")
@@ -122,21 +133,25 @@ def _is_exact(
     return False
 
 
-def _load_initial_weights(run: Run, cfg: DictConfig) -> None:
-    source = find_run(cfg.init_from, Path(cfg.runs_dir))
+def _load_initial_weights(network: torch.nn.Module, cfg: DictConfig) -> None:
+    asked = str(cfg.init_from)
+    source = find_run(asked, Path(cfg.runs_dir))
+    if source.name != Path(asked).name:
+        raise UserError(f"init_from={asked}: give the whole name, {source.name}")
     if not source.best.exists():
-        raise UserError(f"init_from={cfg.init_from}: {source.best} does not exist")
-    theirs = OmegaConf.to_container(source.config().model)
-    ours = OmegaConf.to_container(cfg.model, resolve=True)
-    if keys := differing_keys(ours, theirs, "model."):
-        raise UserError(f"init_from={cfg.init_from} has another network: {', '.join(keys)} differ")
-    run.task.network.load_state_dict(files.load(source.best)["state_dict"])
+        raise UserError(f"init_from={asked}: {source.best} does not exist")
+    theirs, ours = files.load(source.best)["state_dict"], network.state_dict()
+    if {k: w.shape for k, w in ours.items()} != {k: w.shape for k, w in theirs.items()}:
+        our_model, their_model = (hashed_config(c)["model"] for c in (cfg, source.config()))
+        keys = differing_keys(our_model, their_model, "model.")
+        raise UserError(f"init_from={asked} has another network: {', '.join(keys)} differ")
+    network.load_state_dict(theirs)
 
 
 def _finish(
     cfg: DictConfig,
     directory: RunDirectory,
-    overrides: list[str],
+    asked: dict[str, Any],
     run: Run,
     environment: dict[str, Any],
 ) -> dict[str, Any]:
@@ -149,12 +164,11 @@ def _finish(
     logits = last_logits if best is last else _test_logits(run)
     directory.write_predictions(logits, labels)
     test, last_test = score(logits, labels), score(last_logits, labels)
-    images = len(run.data.train_images) // run.data.batch_size * run.data.batch_size
+    images = last["step"] * run.data.batch_size
     epoch_seconds = float(np.median([row["seconds"] for row in rows]))
     record = {
         "identity": identity(cfg),
-        "recipe": next((o.partition("=")[2] for o in overrides if o.startswith("recipe=")), None),
-        "overrides": overrides,
+        **asked,
         "seed": cfg.seed,
         "parameters": count_parameters(run.task.network),
         "macs": run.macs,
@@ -169,7 +183,7 @@ def _finish(
         "train/loss": last["train/loss"],
         "seconds": run.history.seconds,
         "epoch_seconds": epoch_seconds,
-        "images_per_second": images * len(rows) / sum(row["train_seconds"] for row in rows),
+        "images_per_second": images / sum(row["train_seconds"] for row in rows),
         "peak_memory_bytes": peak,
         **{key: environment[key] for key in ("hardware", "precision", "threads", "versions")},
         "git": git_commit(),
@@ -179,9 +193,9 @@ def _finish(
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
     if run.tensorboard:
-        _write_hyperparameters(run, cfg, record)
-    _slim_last_checkpoint(directory)
+        _write_hyperparameters(run, cfg, directory, record)
     directory.write_record(record)
+    _slim_last_checkpoint(directory)
     print(
         f"test accuracy {record['test/accuracy']:.2%} (best epoch {record['best_epoch']} of "
         f"{record['epochs']}), {record['seconds']:.0f} s\n{directory.path}"
@@ -201,19 +215,13 @@ def score(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     return {"accuracy": float((logits.argmax(1) == labels).mean()), "loss": float(loss)}
 
 
-def _write_hyperparameters(run: Run, cfg: DictConfig, record: dict[str, Any]) -> None:
+def _write_hyperparameters(
+    run: Run, cfg: DictConfig, directory: RunDirectory, record: dict[str, Any]
+) -> None:
     assert run.tensorboard is not None
-    values = {
-        "dataset": cfg.dataset.name,
-        "model": cfg.model.name,
-        "join": (cfg.model.get("join") or {}).get("_target_", "none").rpartition(".")[2],
-        "optimizer": cfg.optimizer.optimizer._target_.rpartition(".")[2],
-        "lr": cfg.optimizer.lr,
-        "weight_decay": cfg.optimizer.weight_decay,
-        "batch_size": cfg.dataset.batch_size,
-        "label_smoothing": cfg.label_smoothing,
-        "max_epochs": cfg.trainer.max_epochs,
-        "seed": cfg.seed,
+    keys = ("optimizer.lr", "optimizer.weight_decay", "dataset.batch_size", "label_smoothing")
+    values = {"run": directory.name.rpartition("-s")[0]} | {
+        key: OmegaConf.select(cfg, key) for key in (*keys, "trainer.max_epochs", "seed")
     }
     names = ("test/accuracy", "test/loss", "last/test/accuracy", "seconds")
     run.tensorboard.write_hyperparameters(values, {name: record[name] for name in names})
@@ -223,6 +231,7 @@ def _slim_last_checkpoint(directory: RunDirectory) -> None:
     """A finished run is not resumed: its optimizer's state and its older checkpoint go."""
     checkpoint = files.load(directory.latest.last)
     checkpoint["optimizer_states"] = []
+    checkpoint["callbacks"].pop("SaveCheckpoints")  # with the best weights
     files.save(checkpoint, directory.latest.last)
     directory.latest.previous.unlink(missing_ok=True)
 

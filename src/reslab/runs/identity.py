@@ -45,6 +45,8 @@ def hashed_config(cfg: DictConfig) -> dict[str, Any]:
         for key in cfg
         if key not in (*IGNORED, "hydra")
     }
+    if config.get("init_from") is not None:
+        config["init_from"] = Path(str(config["init_from"])).name
     for path in IGNORED:
         group, _, key = path.partition(".")
         if isinstance(config.get(group), dict):

@@ -11,16 +11,18 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from reslab.callbacks import StopRequest
+from reslab.optim import better_is
 from reslab.runs import checkpoint as files
 
-EPOCH_END_SECONDS = 5.0
+EPOCH_END_SECONDS = 15.0
 
 
 class SaveCheckpoints(Checkpoint):
     """Saves the latest state at epochs' ends and from time to time within, and the best.
 
     At an epoch's end only if the last save is some seconds ago: with epochs shorter than that,
-    saving would cost more than training again what is lost.
+    saving would cost more than training again what is lost. The best weights are part of the
+    latest state, so that the file with the best can never be of another history.
 
     Lightning calls `Checkpoint` callbacks last, so that what is saved is the epoch's final state.
     Nothing is saved after an epoch's last batch before its validation: a resume would skip that.
@@ -45,13 +47,14 @@ class SaveCheckpoints(Checkpoint):
     ) -> None:
         self.latest, self.best, self.monitor = latest, best, monitor
         self.every_seconds, self.about, self.stop = every_seconds, about, stop
-        self.best_epoch = 0
-        self.best_value: float | None = None
+        self._best: dict[str, Any] = {"epoch": 0, "value": None, "weights": {}}
+        self._best_is_written = True
         self._saved_at = time.monotonic()
         self._random_states: dict[str, Any] | None = None
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         self._saved_at = time.monotonic()
+        self._write_best()
         if self._random_states is not None:
             restore_random_states(self._random_states)
 
@@ -65,27 +68,30 @@ class SaveCheckpoints(Checkpoint):
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         value = pl_module.epoch_metrics[self.monitor]
-        if self.best_value is None or is_better(self.monitor, value, self.best_value):
-            self.best_value, self.best_epoch = value, trainer.current_epoch + 1
-            weights = {k: v.cpu() for k, v in pl_module.network.state_dict().items()}
-            files.save(
-                {
-                    "reslab": self.about | {"epoch": self.best_epoch, self.monitor: value},
-                    "state_dict": weights,
-                },
-                self.best,
-            )
+        if self._best["value"] is None or self._is_better(value, self._best["value"]):
+            weights = pl_module.network.state_dict()
+            self._best = {
+                "epoch": trainer.current_epoch + 1,
+                "value": value,
+                "weights": {k: v.to("cpu", copy=True) for k, v in weights.items()},
+            }
+            self._best_is_written = False
         last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         if last or self._is_due(EPOCH_END_SECONDS):
             self._save(trainer)
 
+    @property
+    def best_epoch(self) -> int:
+        """The epoch, from 1, that was best so far."""
+        return self._best["epoch"]
+
     def state_dict(self) -> dict[str, Any]:
-        """Which epoch was best so far."""
-        return {"best_epoch": self.best_epoch, "best_value": self.best_value}
+        """The best epoch so far, its metric and its weights."""
+        return self._best
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes that back."""
-        self.best_epoch, self.best_value = state_dict["best_epoch"], state_dict["best_value"]
+        """Takes them back; the file with the best is written anew when training starts."""
+        self._best, self._best_is_written = state_dict, False
 
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         checkpoint["reslab"] = self.about
@@ -98,16 +104,21 @@ class SaveCheckpoints(Checkpoint):
         elapsed = time.monotonic() - self._saved_at
         return elapsed >= min(seconds, self.every_seconds) or self.stop.requested is not None
 
+    def _is_better(self, value: float, than: float) -> bool:
+        return value < than if better_is(self.monitor) == "min" else value > than
+
     def _save(self, trainer: Trainer) -> None:
         self.latest.keep_previous()
         trainer.save_checkpoint(self.latest.last)
+        self._write_best()
         self._saved_at = time.monotonic()
         self.stop.raise_if_requested()
 
-
-def is_better(monitor: str, value: float, than: float) -> bool:
-    """Whether a metric improved: a loss by falling, an accuracy by rising."""
-    return value < than if monitor.endswith("loss") else value > than
+    def _write_best(self) -> None:
+        if not self._best_is_written:
+            about = self.about | {"epoch": self._best["epoch"], self.monitor: self._best["value"]}
+            files.save({"reslab": about, "state_dict": self._best["weights"]}, self.best)
+            self._best_is_written = True
 
 
 def random_states() -> dict[str, Any]:

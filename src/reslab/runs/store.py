@@ -69,7 +69,8 @@ class RunDirectory:
             lock.release()
 
     def clear(self) -> None:
-        """Deletes what the run has saved, all but the lock."""
+        """Deletes what the run has saved, all but the lock; first what says that it is finished."""
+        self.record_file.unlink(missing_ok=True)
         for path in self.path.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)

@@ -76,8 +76,8 @@ def remarks(table: Table, results: list[Result]) -> list[str]:
             f"{table.dataset}, another data set: the difference says nothing of how well the "
             f"paper is reproduced."
         )
-    if table.asked:
-        notes.append(f"Differs from the recipes in: {' '.join(table.asked)}.")
+    if table.changes:
+        notes.append(f"Differs from the recipes in: {' '.join(table.changes)}.")
     records = [result.record for result in results if result.record]
     if old := sum(record["code_digest"] != code_digest() for record in records):
         notes.append(f"{old} of {len(records)} runs were trained by another version of the code.")

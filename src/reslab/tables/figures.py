@@ -1,11 +1,13 @@
 """Pictures of a table's runs."""
 
+import io
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from reslab.files import write_atomically
 from reslab.tables.collect import Result
 from reslab.tables.spec import Table
 
@@ -48,5 +50,7 @@ def draw_curves(table: Table, results: list[Result], path: Path) -> Path:
     panels[0].legend(frameon=False, loc="lower right")
     seeds = f"n = {min(counts)}" + (f" to {max(counts)}" if max(counts) != min(counts) else "")
     figure.suptitle(f"{table.title}, on {table.dataset} (mean and range over seeds, {seeds})")
-    figure.savefig(path, dpi=150)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=150, format="png")
+    write_atomically(path, buffer.getbuffer())
     return path

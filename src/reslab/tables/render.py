@@ -37,7 +37,7 @@ def render(table: Table, results: list[Result], folder: Path) -> list[Path]:
     lines = [summarize(row, results) for row in table.rows]
     notes = remarks(table, results)
     texts = {
-        "table.md": markdown(table, lines, notes),
+        "table.md": markdown(_title(table), lines, notes),
         "table.csv": pd.DataFrame(lines).drop(columns=["seeds", "unfinished"]).to_csv(index=False),
         "table.json": json.dumps(_as_json(table, lines, notes, results), indent=2) + "\n",
     }
@@ -52,12 +52,12 @@ def render(table: Table, results: list[Result], folder: Path) -> list[Path]:
     return written
 
 
-def markdown(table: Table, lines: list[dict[str, Any]], notes: list[str]) -> str:
+def markdown(title: str, lines: list[dict[str, Any]], notes: list[str]) -> str:
     """The table as GitHub shows it."""
     rows = [HEADINGS, ("---",) + ("---:",) * (len(HEADINGS) - 1), *(_texts(line) for line in lines)]
     body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     below = "\n".join(f"- {note}" for note in [_hardware(lines), *notes])
-    return f"### {_title(table)}\n\n{body}\n\n{below}\n"
+    return f"### {title}\n\n{body}\n\n{below}\n"
 
 
 def _texts(line: dict[str, Any]) -> tuple[str, ...]:

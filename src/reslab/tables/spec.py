@@ -9,9 +9,9 @@ from omegaconf import OmegaConf
 
 from reslab.config import CONF_DIR, compose, instantiate, list_options, parse_overrides, suggest
 from reslab.errors import UserError
-from reslab.nn.summary import count_macs
-from reslab.runs.build import check
-from reslab.runs.identity import run_name
+from reslab.runs.build import try_network
+from reslab.runs.identity import IGNORED, run_name
+from reslab.runs.request import check
 from reslab.runs.store import RunDirectory
 
 
@@ -38,14 +38,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A published table with the cells to fill it; `asked` is what the user asked beyond it."""
+    """A published table with the cells to fill it; `changes` are the user's to its recipes."""
 
     name: str
     title: str
     published_dataset: str
     rows: tuple[Row, ...]
     cells: tuple[Cell, ...]
-    asked: tuple[str, ...]
+    changes: tuple[str, ...]
 
     @property
     def dataset(self) -> str:
@@ -70,6 +70,7 @@ def load_table(name: str, overrides: Sequence[str] = ()) -> Table:
     rows = tuple(Row(**row) for row in spec["rows"])
     seeds: list[int] = spec["seeds"]
     asked: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
     for key, text, values in parse_overrides(overrides):
         if key == "seed":
             seeds = values
@@ -77,8 +78,9 @@ def load_table(name: str, overrides: Sequence[str] = ()) -> Table:
             raise UserError(f"{text}: a table sweeps over seeds alone")
         else:
             asked += (text,)
+            changes += (text,) if key not in IGNORED else ()
     cells = tuple(cell for row in rows for cell in _cells(row, seeds, asked))
-    return Table(name, spec["title"], spec["dataset"], rows, cells, asked)
+    return Table(name, spec["title"], spec["dataset"], rows, cells, changes)
 
 
 def _cells(row: Row, seeds: Sequence[int], asked: tuple[str, ...]) -> list[Cell]:
@@ -91,7 +93,6 @@ def _cells(row: Row, seeds: Sequence[int], asked: tuple[str, ...]) -> list[Cell]
         if cells:
             macs = cells[0].macs
         else:
-            size = cfg.dataset.size
-            macs = count_macs(instantiate(cfg, "model"), (cfg.dataset.channels, size, size))
+            macs = sum(layer.macs for layer in try_network(cfg, instantiate(cfg, "model")))
         cells.append(Cell(row, seed, overrides, directory, cfg.dataset.name, macs))
     return cells

@@ -1,0 +1,90 @@
+"""Whether a configuration can be meant: what no constructor refuses, or only after data is read."""
+
+import math
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from reslab.config import suggest
+from reslab.errors import UserError
+
+MONITORS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
+GROUPS = ("dataset", "model", "optimizer", "trainer")
+
+# Key to the lowest and the highest value.
+WHOLE = {
+    "seed": (0, 2**32 - 1),
+    "patience": (1, math.inf),
+    "trainer.max_epochs": (1, math.inf),
+    "dataset.batch_size": (1, math.inf),
+    "dataset.channels": (1, math.inf),
+    "dataset.num_classes": (2, math.inf),
+    "dataset.size": (1, math.inf),
+    "dataset.split_seed": (0, 2**32 - 1),
+    "dataset.val_size": (1, math.inf),
+}
+REAL = {
+    "checkpoint_every": (0, math.inf),
+    "label_smoothing": (0, 0.999),
+    "optimizer.lr": (0, 1e6),
+    "optimizer.weight_decay": (0, 1e6),
+    "trainer.gradient_clip_val": (0, 1e9),
+}
+OPTIONAL = ("patience", "optimizer.weight_decay", "trainer.gradient_clip_val")
+
+# These options of Lightning's break what every run keeps: one validation at each epoch's end.
+UNSUPPORTED = (
+    "accumulate_grad_batches",
+    "check_val_every_n_epoch",
+    "fast_dev_run",
+    "max_steps",
+    "max_time",
+    "min_epochs",
+    "min_steps",
+    "overfit_batches",
+    "reload_dataloaders_every_n_epochs",
+    "val_check_interval",
+)
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuses what cannot be meant, by its name, before anything is built.
+
+    Raises:
+        UserError: A value is of the wrong type or out of range.
+    """
+    for group in GROUPS:
+        if not OmegaConf.is_dict(cfg[group]) or "_target_" not in cfg[group]:
+            raise UserError(f"{group} must be one of its options, got {cfg[group]}")
+    for key, (low, high) in WHOLE.items():
+        _check_number(cfg, key, low, high, int)
+    for key, (low, high) in REAL.items():
+        _check_number(cfg, key, low, high, (int, float))
+    if cfg.optimizer.lr == 0:
+        raise UserError("optimizer.lr must be positive, got 0")
+    if cfg.monitor not in MONITORS:
+        raise UserError(f"monitor={cfg.monitor}: not a metric{suggest(str(cfg.monitor), MONITORS)}")
+    if cfg.resume not in ("auto", "must"):
+        raise UserError(f"resume must be auto or must, got {cfg.resume}")
+    if not isinstance(cfg.rerun, bool):
+        raise UserError(f"rerun must be true or false, got {cfg.rerun}")
+    if cfg.rerun and cfg.resume == "must":
+        raise UserError("rerun=true starts over, resume=must refuses to: give one of them")
+    for key in UNSUPPORTED:
+        if cfg.trainer.get(key) is not None:
+            raise UserError(
+                f"trainer.{key} is not supported: a run validates once, at each epoch's end"
+            )
+    if cfg.trainer.get("limit_val_batches") == 0:
+        raise UserError("trainer.limit_val_batches must not be 0: the best epoch is chosen by it")
+
+
+def _check_number(cfg: DictConfig, key: str, low: float, high: float, kinds: Any) -> None:
+    value = OmegaConf.select(cfg, key)
+    if value is None and key in OPTIONAL:
+        return
+    kind = "a whole number" if kinds is int else "a number"
+    right = isinstance(value, kinds) and not isinstance(value, bool)
+    if not right or not low <= value <= high:
+        limit = f"at least {low}" if high == math.inf else f"from {low} to {high}"
+        raise UserError(f"{key} must be {kind} {limit}, got {value}")
