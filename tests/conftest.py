@@ -1,6 +1,9 @@
 import os
 from pathlib import Path
 
+# Two workers of one thread each: set before torch is imported, here and in every child process.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import pytest
 import torch
 

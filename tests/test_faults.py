@@ -202,7 +202,7 @@ def test_another_environment_warns_and_is_recorded_as_not_exact(broken):
     arguments = [a for a in EXACT if a != "trainer=exact"]
     folder = broken / "auto"
     assert run(folder, *arguments, EVERY_STEP, kill=("step", 25)).killed
-    finished = run(folder, *arguments, TEST_THREADS="1")
+    finished = run(folder, *arguments, TEST_THREADS="2")
     assert finished.code == 0, finished.err
     assert "warning" in finished.err
     assert "threads" in finished.err
@@ -210,7 +210,7 @@ def test_another_environment_warns_and_is_recorded_as_not_exact(broken):
 
 
 def test_exact_refuses_another_environment_and_goes_on_in_its_own(broken, whole):
-    line = run(broken, *EXACT, TEST_THREADS="1").error_line()
+    line = run(broken, *EXACT, TEST_THREADS="2").error_line()
     assert "threads" in line
     assert run(broken, *EXACT).code == 0
     assert_same_results(only_run(broken), whole)
@@ -330,7 +330,7 @@ def test_a_killed_sweep_skips_what_is_finished_and_resumes_what_is_broken(tmp_pa
         ("+trainer.max_steps=5", "max_steps"),
         ("model.num_classes=5", "5"),
         ("dataset=mnits", "did you mean mnist"),
-        ("dataset=null", "dataset"),
+        ("dataset=null", "group override"),
         ("optimzer.lr=1", "did you mean optimizer"),
         ("model._target_=os.system", "not allowed"),
         ("dataset=[", "dataset=["),

@@ -110,7 +110,8 @@ def test_automatic_precision_resumes_bitwise_too(tmp_path):
 
 def test_early_stopping_counts_across_a_resume_and_stays_stopped(tmp_path):
     """Killed with one epoch of two without improvement counted, and after the last."""
-    arguments = (*EXACT, "optimizer.lr=0.3", "patience=2", "trainer.max_epochs=12")
+    stuck = ("optimizer.lr=1e-9", "monitor=train/accuracy", "patience=2", "trainer.max_epochs=12")
+    arguments = (*EXACT, *stuck)
     assert run(tmp_path / "whole", *arguments).code == 0
     epochs = len(history(only_run(tmp_path / "whole")))
     assert 2 < epochs < 12, "the reference must stop early, and not at once"

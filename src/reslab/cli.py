@@ -154,12 +154,12 @@ def _explain(error: Exception) -> str | None:
     """One line for an error that a user can cause, None for one of ours."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     if type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):
         from reslab.config import explain
 
         return explain(error, sys.argv[1:])
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     if "/hydra/" in traceback.extract_tb(error.__traceback__)[-1].filename:
         return str(error).partition("\n")[0]
     return None

@@ -90,6 +90,8 @@ class ImageData(LightningDataModule):
                 f"{self.name} has {found[0]} channels and {found[1]} classes, "
                 f"not {self.channels} and {self.num_classes}"
             )
+        if self.val_size < self.num_classes:
+            raise ValueError(f"val_size={self.val_size} is less than {self.num_classes} classes")
         if self.val_size + self.batch_size > len(arrays.train_labels):
             raise ValueError(
                 f"val_size={self.val_size} and batch_size={self.batch_size} need more than the "
