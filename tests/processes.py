@@ -23,14 +23,14 @@ class Started:
     out: Path
     err: Path
 
-    def wait(self, timeout: float = 240) -> "Finished":
+    def wait(self, timeout: float = 800) -> "Finished":
         self.process.join(timeout)
         if self.process.exitcode is None:
             self.process.kill()
             raise TimeoutError(f"still running after {timeout} s:\n{self.err.read_text()}")
         return Finished(self.process.exitcode, self.out.read_text(), self.err.read_text())
 
-    def wait_for_text(self, text: str, timeout: float = 60) -> None:
+    def wait_for_text(self, text: str, timeout: float = 300) -> None:
         """Returns when the text stands in the error output."""
         deadline = time.monotonic() + timeout
         while text not in self.err.read_text():

@@ -222,16 +222,23 @@ def test_a_trusted_package_s_targets_are_allowed(tmp_path, monkeypatch):
     assert type(instantiate(cfg, "model")).__name__ == "Tiny"
 
 
-@pytest.mark.parametrize(("arguments", "seconds"), [(["--help"], 0.3), (["train", "--help"], 1.5)])
-def test_help_is_instant(arguments, seconds, tmp_path):
-    command = [sys.executable, "-m", "reslab.cli", *arguments]
-    best = float("inf")
+def fastest(*arguments: str) -> float:
+    """Seconds of the fastest of five processes."""
+    seconds = []
     for _ in range(5):
         begun = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-        best = min(best, time.perf_counter() - begun)
-    assert "train" in done.stdout
-    assert best <= seconds
+        subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
+        seconds.append(time.perf_counter() - begun)
+    return min(seconds)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "library", "factor"),
+    [(["--help"], "click", 4), (["train", "--help"], "hydra", 10)],
+)
+def test_help_waits_for_little_more_than_its_library(arguments, library, factor):
+    """Ratios in one run, since machines differ: 0.04 s and 0.5 s where this was written."""
+    assert fastest("-m", "reslab.cli", *arguments) < factor * fastest("-c", f"import {library}")
 
 
 def test_every_pair_of_dataset_and_model_is_interpolated():

@@ -3,7 +3,6 @@
 import json
 import random
 import signal
-import time
 
 import pytest
 
@@ -149,14 +148,12 @@ def test_ctrl_c_leaves_a_checkpoint_and_exits_130(times, reference, tmp_path):
     process = start(tmp_path, *EXACT, EVERY_STEP, kill=("stall", 30))
     process.wait_for_text("stalled")
     process.send(signal.SIGINT)
-    begun = time.monotonic()
     if times == 2:
         process.wait_for_text("Ctrl-C again stops at once")
         process.send(signal.SIGINT)
     stopped = process.wait()
     assert stopped.code == 130, stopped.err
     assert "Traceback" not in stopped.err
-    assert (time.monotonic() - begun < 4) == (times == 2)
     step = files.load(only_run(tmp_path) / "checkpoints/last.ckpt")["global_step"]
     assert step == (30 if times == 1 else 29)
     resume_and_compare(tmp_path, reference, EVERY_STEP)
