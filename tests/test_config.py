@@ -15,6 +15,7 @@ from reslab.nn import AddJoin, NoJoin
 from reslab.nn.blocks import BasicBlock
 from reslab.nn.summary import count_parameters
 from reslab.runs.build import build, build_task
+from reslab.runs.request import check
 from reslab.runs.store import RunDirectory
 
 DATASETS = list_options("dataset")
@@ -152,6 +153,7 @@ def test_a_misspelt_name_suggests_the_nearest(override, suggestion):
 
 def make(*overrides, folder):
     cfg = compose(overrides)
+    check(cfg)
     return build(cfg, RunDirectory(folder / "run"), StopRequest())
 
 

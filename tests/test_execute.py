@@ -54,7 +54,13 @@ KEYS = [
     "finished",
 ]
 
-ARGUMENTS = ("train", "model=mini_resnet", "optimizer=sgd_cosine", "trainer.max_epochs=3")
+ARGUMENTS = (
+    "train",
+    "model=mini_resnet",
+    "optimizer=sgd_cosine",
+    "trainer=exact",
+    "trainer.max_epochs=3",
+)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +120,7 @@ def test_labels_are_the_test_set_s_in_its_own_order(directory):
 
 
 def test_the_loaded_run_gives_the_recorded_logits(folder, directory, record):
-    """By its directory, its name, a part of its name; in fp32, so up to bf16's rounding."""
+    """By its directory, its name, a part of its name; up to the rounding of storing them in fp16."""
     data = instantiate(compose(["dataset=digits"]), "dataset")
     data.setup()
     logits, _ = predictions(directory)
@@ -123,8 +129,7 @@ def test_the_loaded_run_gives_the_recorded_logits(folder, directory, record):
         assert classifier.record == record
         assert classifier.class_names == tuple("0123456789")
         ours = classifier(data.test_images)
-        assert np.abs(ours.numpy() - logits).max() < 0.3
-        assert (ours.numpy().argmax(1) == logits.argmax(1)).mean() > 0.98
+        assert np.allclose(ours.numpy(), logits, rtol=2e-3, atol=1e-3)
     eight = torch.nn.functional.interpolate(data.test_images[:4].float(), size=8).byte()
     assert classifier(eight).shape == (4, 10)
 
@@ -164,7 +169,7 @@ def test_last_accuracy_is_that_of_the_last_weights(directory, record):
         {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     )
     right = (classifier(data.test_images).argmax(1) == data.test_labels).float().mean().item()
-    assert right == pytest.approx(record["last/test/accuracy"], abs=0.012)
+    assert right == pytest.approx(record["last/test/accuracy"], abs=1 / 360)
 
 
 def test_the_rates_in_the_history_are_the_cosine_s(directory):
@@ -283,17 +288,3 @@ def test_summary_prints_the_published_count(recipe, parameters, tmp_path):
     finished = run(tmp_path, "summary", f"recipe={recipe}")
     assert f"parameters: {parameters}" in finished.out.splitlines()
     assert not list(tmp_path.glob("outputs/*"))
-
-
-def test_label_smoothing_is_torch_s_and_trains_only(tmp_path):
-    from reslab.task import ImageClassifier
-
-    logits, labels = torch.randn(8, 10), torch.randint(10, (8,))
-    one_hot = torch.nn.functional.one_hot(labels, 10) * 0.9 + 0.1 / 10
-    expected = -(one_hot * logits.log_softmax(1)).sum(1).mean()
-    cfg = compose(["label_smoothing=0.1", "model=baseline_cnn"])
-    task = ImageClassifier(torch.nn.Identity(), instantiate(cfg, "optimizer"), 0.1)
-    assert torch.allclose(task.training_loss(logits, labels), expected)
-    task.validation_step((logits, labels), 0)
-    plain = -logits.log_softmax(1)[torch.arange(8), labels].mean()
-    assert task.val_metrics.compute()["loss"].item() == pytest.approx(plain.item())

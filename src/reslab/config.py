@@ -56,10 +56,14 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     """
     check_choices(overrides)
     try:
-        with hydra.initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE):
-            return hydra.compose("train", list(overrides))
+        return _compose(overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, overrides)) from error
+
+
+def _compose(overrides: Sequence[str]) -> DictConfig:
+    with hydra.initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE):
+        return hydra.compose("train", list(overrides))
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[tuple[str, str, list[Any]]]:
@@ -196,11 +200,9 @@ def _known_keys(overrides: Sequence[str]) -> list[str]:
     groups = list_groups()
     chosen = [o for o in overrides if o.partition("=")[0] in groups and "," not in o]
     try:
-        with hydra.initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE):
-            cfg = hydra.compose("train", chosen)
+        plain: Any = OmegaConf.to_container(_compose(chosen))
     except (HydraException, OmegaConfBaseException):
         return groups
-    plain: Any = OmegaConf.to_container(cfg)
     return sorted({*groups, *_dotted_keys(plain)})
 
 

@@ -76,7 +76,7 @@ def launch(table: Table, launcher_overrides: Sequence[str] = ()) -> list[str]:
     cells = {
         result.cell.directory.path: result.cell  # rows may come to one run
         for result in sorted(collect(table), key=lambda result: result.cell.macs)
-        if result.record is None or "rerun=true" in map(str.lower, result.cell.overrides)
+        if result.record is None or result.cell.rerun
     }
     missing = tuple(cells.values())
     if not missing:

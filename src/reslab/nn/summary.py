@@ -23,16 +23,12 @@ def count_parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
-def count_macs(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
-    """Multiply-accumulates of one forward pass of one image of shape (C, H, W).
-
-    Convolutions and matrix products count; BatchNorm, activations and pooling do not.
-    """
-    return sum(layer.macs for layer in list_layers(network, image_shape))
-
-
 def list_layers(network: nn.Module, image_shape: tuple[int, int, int]) -> list[Layer]:
-    """The leaf modules in the order in which a forward pass of one (C, H, W) image meets them."""
+    """The leaf modules in the order in which a forward pass of one (C, H, W) image meets them.
+
+    Convolutions and matrix products have multiply-accumulates; BatchNorm, activations and pooling
+    do not count.
+    """
     layers: list[Layer] = []
     device = next(network.parameters()).device
     with FlopCounterMode(display=False) as counter:

@@ -18,7 +18,6 @@ from reslab.optim import better_is
 from reslab.runs.checkpoint import VerifiedCheckpointIO
 from reslab.runs.environment import supports_bf16
 from reslab.runs.identity import hashed_config, identity
-from reslab.runs.request import check
 from reslab.runs.saving import SaveCheckpoints
 from reslab.runs.store import RunDirectory
 from reslab.task import ImageClassifier
@@ -45,12 +44,11 @@ class Run:
 
 
 def build(cfg: DictConfig, directory: RunDirectory, stop: StopRequest) -> Run:
-    """Builds a run, no data read yet.
+    """Builds a run from a configuration that was checked, no data read yet.
 
     Raises:
         UserError: A value is wrong; the message names its field.
     """
-    check(cfg)
     data = instantiate(cfg, "dataset")
     task = build_task(cfg)
     macs = sum(layer.macs for layer in try_network(cfg, task.network))

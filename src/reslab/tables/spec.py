@@ -26,7 +26,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a row: what to ask of Hydra, where it lies, what a forward pass costs."""
+    """One run of a row: what to ask of Hydra, where it lies, what a forward pass costs.
+
+    `rerun` is whether it is to be run though it may be finished.
+    """
 
     row: Row
     seed: int
@@ -34,6 +37,7 @@ class Cell:
     directory: RunDirectory
     dataset: str
     macs: int
+    rerun: bool
 
 
 @dataclass(frozen=True)
@@ -94,5 +98,5 @@ def _cells(row: Row, seeds: Sequence[int], asked: tuple[str, ...]) -> list[Cell]
             macs = cells[0].macs
         else:
             macs = sum(layer.macs for layer in try_network(cfg, instantiate(cfg, "model")))
-        cells.append(Cell(row, seed, overrides, directory, cfg.dataset.name, macs))
+        cells.append(Cell(row, seed, overrides, directory, cfg.dataset.name, macs, cfg.rerun))
     return cells

@@ -1,0 +1,38 @@
+"""The training step."""
+
+import pytest
+import torch
+
+from processes import run
+from reslab.config import compose, instantiate
+from reslab.runs import checkpoint as files
+from reslab.runs.build import build_task
+from reslab.runs.store import RunDirectory
+from reslab.task import ImageClassifier
+from training import only_run
+
+
+def test_gradients_are_clipped_to_the_given_norm(tmp_path):
+    """With plain SGD, one step moves the weights by lr x the clipped norm."""
+    arguments = ("model=baseline_cnn", "optimizer=sgd_cosine", "optimizer.optimizer.momentum=0")
+    once = ("optimizer.weight_decay=0", "optimizer.lr=1", "trainer.max_epochs=1", "logger=none")
+    short = ("+trainer.limit_train_batches=1", "trainer=exact", "+trainer.gradient_clip_val=0.01")
+    finished = run(tmp_path, "train", *arguments, *once, *short)
+    assert finished.code == 0, finished.err
+    directory = only_run(tmp_path)
+    after = files.load(directory / "checkpoints/best.ckpt")["state_dict"]
+    network = build_task(RunDirectory(directory).config()).network
+    moved = sum((after[name] - p.detach()).square().sum() for name, p in network.named_parameters())
+    assert moved.sqrt().item() == pytest.approx(0.01, rel=0.01)
+
+
+def test_label_smoothing_is_torch_s_and_trains_only():
+    logits, labels = torch.randn(8, 10), torch.randint(10, (8,))
+    one_hot = torch.nn.functional.one_hot(labels, 10) * 0.9 + 0.1 / 10
+    expected = -(one_hot * logits.log_softmax(1)).sum(1).mean()
+    cfg = compose(["label_smoothing=0.1", "model=baseline_cnn"])
+    task = ImageClassifier(torch.nn.Identity(), instantiate(cfg, "optimizer"), 0.1)
+    assert torch.allclose(task.training_loss(logits, labels), expected)
+    task.validation_step((logits, labels), 0)
+    plain = -logits.log_softmax(1)[torch.arange(8), labels].mean()
+    assert task.val_metrics.compute()["loss"].item() == pytest.approx(plain.item())
