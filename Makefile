@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-DEMO := liu_goh dataset=digits seed=0,1 trainer.max_epochs=4
+DEMO := liu_goh dataset=digits seed=0,1 trainer.max_epochs=3
 
 .PHONY: demo install test lint readme
 

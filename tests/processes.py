@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-PRELOAD = ["reslab.runs.execute", "reslab.apps.reproduce", "reslab.tables.render", "kill_at"]
+PRELOAD = [
+    "sklearn.datasets",
+    "sklearn.model_selection",
+    "reslab.runs.execute",
+    "reslab.apps.reproduce",
+    "reslab.tables.render",
+    "kill_at",
+]
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(PRELOAD)

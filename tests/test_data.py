@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms.v2 import CutMix, MixUp
 from torchvision.transforms.v2 import functional as transforms
 
 from reslab.config import compose, instantiate
-from reslab.data import Augment, BrightnessJitter, HorizontalFlip, ImageData, RandomCrop
+from reslab.data import Augment, BrightnessJitter, Cutout, HorizontalFlip, ImageData, RandomCrop
 from reslab.data.loader import EvaluationLoader, Normalization, TrainingLoader
 from reslab.data.splits import split
 
@@ -39,6 +40,56 @@ def test_crop_equals_padding_and_cutting_image_by_image(mode, numpy_mode):
     assert np.array_equal(step.apply(images, drawn).numpy(), np.stack(expected))
     assert drawn.min() == 0
     assert drawn.max() == 8
+
+
+@pytest.mark.parametrize("size", [1, 4, 7, 30])
+def test_cutout_equals_covering_image_by_image(size):
+    images, step = images_of(200), Cutout(size, fill=0.5)
+    drawn = draw(step, len(images))
+    expected = images.numpy().copy()
+    for image, (y, x) in zip(expected, drawn.numpy()):
+        top, left = int(y * 12) - size // 2, int(x * 12) - size // 2
+        image[:, max(top, 0) : max(top + size, 0), max(left, 0) : max(left + size, 0)] = 0.5
+    assert np.array_equal(step.apply(images, drawn).numpy(), expected)
+
+
+def mixing_loader(mix, seed=0):
+    """Image i is filled with i and has label i, so that a mixture tells what it is made of."""
+    images = torch.arange(40, dtype=torch.uint8)[:, None, None, None].expand(40, 1, 8, 8)
+    return TrainingLoader(images.contiguous(), torch.arange(40), 10, PLAIN, Augment(mix=mix), seed)
+
+
+def test_mixup_mixes_images_and_labels_by_one_share():
+    for images, shares in mixing_loader(MixUp(alpha=1.0, num_classes=40)):
+        assert torch.allclose(shares.sum(1), torch.ones(10))
+        expected = shares @ torch.arange(40.0) / 255
+        assert torch.allclose(images, expected[:, None, None, None].expand_as(images), atol=1e-6)
+        assert ((shares > 0).sum(1) == 2).all()
+
+
+def test_cutmix_s_labels_are_the_shares_of_the_area():
+    for images, shares in mixing_loader(CutMix(alpha=1.0, num_classes=40)):
+        pixels = (images * 255).round().long().flatten(1)
+        area = torch.stack([row.bincount(minlength=40) for row in pixels]) / 64
+        assert torch.allclose(shares, area, atol=1e-6)
+
+
+def test_mixing_depends_on_seed_epoch_and_batch_alone():
+    def epoch(seed, number):
+        loader = mixing_loader(MixUp(alpha=1.0, num_classes=40), seed)
+        loader.sampler.set_epoch(number)
+        return torch.stack([shares for _, shares in loader])
+
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    first = epoch(0, 3)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(2)
+    assert torch.equal(first, epoch(0, 3))
+    assert not torch.equal(first, epoch(0, 4))
+    assert not torch.equal(first, epoch(1, 3))
+    largest = first.max(2).values[:, 0]
+    assert len(largest.unique()) == 4, "each batch has a share of its own"
 
 
 def test_brightness_equals_adding_image_by_image():

@@ -21,7 +21,7 @@ from reslab.runs import checkpoint as files
 from reslab.runs.build import build
 from reslab.runs.environment import supports_bf16
 from reslab.runs.store import RunDirectory, find_run, list_runs
-from training import only_run
+from training import SMALL, only_run
 
 KEYS = [
     "identity",
@@ -203,7 +203,7 @@ def test_tensorboard_has_each_scalar_once_an_epoch_also_after_a_resume(events, d
 
 
 def test_tensorboard_after_a_restart_without_a_checkpoint_has_nothing_twice(tmp_path):
-    quick = ("train", "model=baseline_cnn", "trainer.max_epochs=3")
+    quick = ("train", *SMALL, "trainer.max_epochs=3")
     assert run(tmp_path, *quick, kill=("step", 20)).killed
     assert not (only_run(tmp_path) / "checkpoints/last.ckpt").exists()
     assert run(tmp_path, *quick).code == 0

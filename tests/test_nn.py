@@ -4,8 +4,9 @@ import torchvision
 
 from reslab.config import compose, instantiate, list_options
 from reslab.errors import UserError
-from reslab.nn import AddJoin, NoJoin
+from reslab.nn import AddJoin, NoJoin, PadJoin
 from reslab.nn.blocks import BasicBlock, Head
+from reslab.nn.graph import trace
 from reslab.nn.summary import count_parameters, list_layers
 
 
@@ -24,6 +25,12 @@ PARAMETERS = {
     "Liu & Goh no skip": (("model=resnet18_liu_goh", "join=none"), 11_000_138),
     "Liu & Goh Mini-ResNet": (("model=mini_resnet",), 2_798_698),
     "Liu & Goh baseline CNN": (("model=baseline_cnn",), 391_946),
+    "Bhise & Karale": (("model=compact_resnet",), 4_893_566),
+    "ResNet-20": (("model=resnet20", "join=pad"), 269_722),
+    "ResNet-32": (("model=resnet32", "join=pad"), 464_154),
+    "ResNet-44": (("model=resnet44", "join=pad"), 658_586),
+    "ResNet-56": (("model=resnet56", "join=pad"), 853_018),
+    "ResNet-110": (("model=resnet110", "join=pad"), 1_727_962),
 }
 
 
@@ -40,14 +47,15 @@ def test_baseline_cnn_has_the_paper_s_total_with_running_statistics():
     assert count_parameters(cnn) + running == 392_906
 
 
-def residual_macs(widths, strides, size, channels, *, skip, stem_stride=1):
+def residual_macs(widths, strides, size, channels, *, skip, stem_stride=1, blocks=None):
     """By the definition: every convolution's output pixels x kernel x channels in x channels out."""
     size = -(-size // stem_stride)
     total = size * size * 9 * channels * widths[0]
     channels = widths[0]
-    for width, stride in zip(widths, strides, strict=True):
+    blocks = blocks or [2] * len(widths)
+    for width, stride, depth in zip(widths, strides, blocks, strict=True):
         size = -(-size // stride)
-        total += size * size * 9 * (channels * width + 3 * width * width)
+        total += size * size * 9 * (channels * width + (2 * depth - 1) * width * width)
         if skip and (stride != 1 or channels != width):
             total += size * size * channels * width
         channels = width
@@ -90,6 +98,20 @@ MACS = {
         "0.036",
     ),
     "Liu & Goh baseline CNN": (("model=baseline_cnn",), cnn_macs(32, 3), "0.015"),
+    "Bhise & Karale": (
+        ("model=compact_resnet",),
+        residual_macs(
+            (36, 72, 144, 256, 64), (1, 2, 2, 2, 2), 32, 3, skip=True, blocks=(3, 3, 3, 3, 1)
+        ),
+        "0.259",
+    ),
+} | {
+    f"ResNet-{6 * n + 2}": (
+        (f"model=resnet{6 * n + 2}", "join=pad"),
+        residual_macs((16, 32, 64), (1, 2, 2), 32, 3, skip=False, blocks=(n, n, n)),
+        billions,
+    )
+    for n, billions in [(3, "0.041"), (5, "0.069"), (7, "0.097"), (9, "0.125"), (18, "0.253")]
 }
 
 
@@ -143,6 +165,58 @@ def test_joins_by_their_equations():
     )
     expected = projection / (1 + 1e-5) ** 0.5 + halved
     assert torch.allclose(join(x, halved), expected, atol=1e-5)
+    padded = torch.cat([x[:, :, ::2, ::2], torch.zeros(2, 8, 3, 3)], dim=1)
+    assert torch.equal(PadJoin(8, 16, 2)(x, halved), padded + halved)
+    assert not list(PadJoin(8, 16, 2).parameters())
+
+
+def test_a_join_that_pads_cannot_narrow():
+    with pytest.raises(UserError, match="join=add"):
+        network("model=compact_resnet", "join=pad")
+
+
+def test_resnet34_is_torchvision_s():
+    theirs = torchvision.models.resnet34(num_classes=10)
+    ours = network("model=resnet34", "model.stem=conv7x7_pool")
+    assert [p.shape for p in ours.parameters()] == [p.shape for p in theirs.parameters()]
+
+
+def test_activations_are_the_tensors_that_a_forward_pass_makes():
+    """Of a residual network in fp32: a convolution and a BatchNorm make one, ReLU is in place."""
+    layers = list_layers(network("model=mini_resnet"), (3, 32, 32))
+    stem = 2 * 32 * 32 * 32
+    stages = sum(
+        (4 * 2 + 2 + 2) * width * size**2 for width, size in [(32, 16), (64, 8), (128, 4), (256, 2)]
+    )  # branches, sums, projection
+    assert sum(layer.activation_bytes for layer in layers) == 4 * (stem + stages + 10 + 256)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "steps", "skips"),
+    [
+        ("model=resnet18", 1 + 8 * 3 + 1, 8),
+        ("model=resnet18 join=none", 1 + 8 * 2 + 1, 0),
+        ("model=resnet18_imagenet", 2 + 8 * 3 + 1, 8),
+        ("model=baseline_cnn", 4 * 2 + 1, 0),
+        ("model=resnet110 join=pad", 1 + 54 * 3 + 1, 54),
+    ],
+)
+def test_a_network_s_graph_has_its_layers_and_skips(overrides, steps, skips):
+    path, edges = trace(network(*overrides.split()))
+    assert len(path) == steps
+    assert len(edges) == skips
+    for edge in edges:
+        assert path[edge.end].module is None
+        between = [step for step in path[edge.start + 1 : edge.end] if step.module]
+        assert [type(step.module) for step in between] == [torch.nn.Conv2d] * 2
+
+
+def test_projections_stand_on_the_skips_that_change_the_shape():
+    path, edges = trace(network("model=resnet18"))
+    projected = [edge for edge in edges if edge.modules]
+    assert [path[edge.start + 1].name for edge in projected] == [
+        f"stages.{stage}.0.branch.0" for stage in (1, 2, 3)
+    ]
 
 
 def test_an_identity_branch_free_block_is_relu_of_its_input():

@@ -30,6 +30,68 @@ def test_cosine_is_its_closed_form():
     assert rates(optimizer, schedule, [None] * 50) == pytest.approx(expected, abs=1e-12)
 
 
+def test_steps_divide_by_ten_after_half_and_three_quarters():
+    optimizer, schedule = build("optimizer=sgd_step", "trainer.max_epochs=40")
+    expected = [0.1] * 20 + [0.01] * 10 + [0.001] * 10
+    assert rates(optimizer, schedule, [None] * 40) == pytest.approx(expected)
+
+
+def test_bhise_and_karale_s_schedule_is_its_closed_form():
+    """Five epochs of linear warm-up to the rate, then a line to a tenth in the eightieth."""
+    optimizer, schedule = build("optimizer=adam_warmup_linear", "trainer.max_epochs=80")
+    warm_up = [1e-3 * (0.2 + 0.8 * epoch / 5) for epoch in range(5)]
+    decay = [1e-3 * (1 - 0.9 * epoch / 74) for epoch in range(75)]
+    seen = rates(optimizer, schedule, [None] * 80)
+    assert seen == pytest.approx(warm_up + decay)
+    assert seen[-1] == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize("depth", [20, 110])
+def test_he_et_al_s_schedule_is_the_paper_s_over_64_000_steps(depth):
+    cfg = compose([f"recipe=he2016/resnet{depth}"])
+    assert (cfg.max_steps, cfg.optimizer.interval, cfg.optimizer.weight_decay) == (
+        64_000,
+        "step",
+        1e-4,
+    )
+    optimizer, schedule = instantiate(cfg, "optimizer").build(nn.Linear(3, 2), "val/accuracy")
+    seen = rates(optimizer, schedule, [None] * 64_000)
+    warm_up = 400 if depth == 110 else 0
+    expected = [0.01] * warm_up + [0.1] * (32_000 - warm_up) + [0.01] * 16_000 + [0.001] * 16_000
+    assert seen == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd_he2016", "sgd_he2016_warmup"])
+def test_a_schedule_by_steps_needs_their_number(optimizer):
+    with pytest.raises(UserError, match="max_steps"):
+        build(f"optimizer={optimizer}")
+
+
+def test_rmsprop_is_its_recurrence():
+    optimizer, _ = build("optimizer=rmsprop")
+    (weight, bias) = optimizer.param_groups[0]["params"]
+    expected, mean_square = weight.detach().clone(), torch.zeros_like(weight)
+    for _ in range(3):
+        gradient = torch.randn_like(weight)
+        weight.grad, bias.grad = gradient.clone(), torch.zeros_like(bias)
+        optimizer.step()
+        mean_square = 0.99 * mean_square + 0.01 * gradient**2
+        expected = expected - 1e-3 * gradient / (mean_square.sqrt() + 1e-8)
+    assert torch.allclose(weight, expected, atol=1e-6)
+
+
+def test_weight_decay_spares_biases_and_normalization_if_asked():
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 2))
+    for overrides, spared in [([], []), (["+optimizer.decay_all=false"], [0.0] * 4)]:
+        cfg = compose(["optimizer=sgd_cosine", *overrides])
+        optimizer, _ = instantiate(cfg, "optimizer").build(network, "val/loss")
+        decay = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
+        assert len(decay) == 6
+        assert [decay[id(p)] for p in network.parameters() if p.ndim > 1] == [5e-4] * 2
+        flat = [decay[id(p)] for p in network.parameters() if p.ndim == 1]
+        assert flat == (spared or [5e-4] * 4)
+
+
 def keras_plateau(losses, lr=1e-3, factor=0.2, patience=3, min_delta=1e-4):
     """Keras' ReduceLROnPlateau, by its documentation."""
     best, wait, seen = math.inf, 0, []

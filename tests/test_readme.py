@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from conftest import REPOSITORY
+from processes import Finished, run
 from reslab.tables.render import markdown
 
 README = (REPOSITORY / "README.md").read_text()
@@ -32,9 +33,10 @@ def environment() -> dict[str, str]:
     return os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
 
 
-def call(command: list[str], cwd: Path) -> subprocess.CompletedProcess:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment())
-    assert done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"
+def call(command: list[str], cwd: Path) -> Finished:
+    assert command[0] == "reslab"
+    done = run(cwd, *command[1:])
+    assert done.code == 0, f"{command}:\n{done.out}{done.err}"
     return done
 
 
@@ -50,10 +52,11 @@ def test_the_commands_on_the_embedded_digits_run(tmp_path):
         ):
             done = call(words, tmp_path)
             if words[1] == "runs":
-                assert done.stdout.count("finished") == 4  # one of the sweep was run before
+                assert done.out.count("finished") == 4  # one of the sweep was run before
     (python,) = [block for kind, block in BLOCKS if kind == "python"]
-    done = call([sys.executable, "-c", python], tmp_path)
-    assert "('0', '1', '2'" in done.stdout
+    command = [sys.executable, "-c", python]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert "('0', '1', '2'" in done.stdout, done.stderr
 
 
 def watch(words: list[str], cwd: Path) -> None:

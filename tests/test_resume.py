@@ -13,6 +13,7 @@ from training import (
     ARGUMENTS,
     EVERY_STEP,
     EXACT,
+    SMALL,
     STEPS_PER_EPOCH,
     assert_same_results,
     assert_same_state,
@@ -48,7 +49,7 @@ def test_a_run_killed_before_its_record_is_finished_by_the_same_command(referenc
     record = json.loads((only_run(tmp_path) / "metrics.json").read_text())
     expected = json.loads((reference[0] / "metrics.json").read_text())
     assert record["exact"] is True
-    assert record["test/accuracy"] == expected["test/accuracy"]
+    assert record["test/accuracy"] == expected["test/accuracy"] > 0.6
 
 
 def test_the_reference_lowers_its_rate_and_the_run_has_a_state_to_lose(reference):
@@ -130,6 +131,23 @@ def test_epochs_cut_short_by_lightning_resume_bitwise(tmp_path):
         assert run(folder, *arguments, EVERY_STEP, kill=moment).killed
         assert run(folder, *arguments, EVERY_STEP).code == 0
         assert_same_results(only_run(folder), only_run(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("moment", [("step", 30), ("epoch", 3)], ids=["inside", "at the end"])
+def test_a_limit_of_steps_inside_an_epoch_ends_bitwise_the_same(moment, tmp_path):
+    """With a schedule that counts steps, a warm-up, and images that are mixed."""
+    options = ("max_steps=52", "trainer.max_epochs=-1", "augment=mixup", "trainer=exact")
+    arguments = ("train", *SMALL, *options, "optimizer=sgd_he2016_warmup", "logger=none")
+    assert run(tmp_path / "whole", *arguments).code == 0
+    whole = history(only_run(tmp_path / "whole"))
+    assert list(whole["step"]) == [STEPS_PER_EPOCH, 2 * STEPS_PER_EPOCH, 52]
+    assert list(whole["lr"]) == pytest.approx([0.1, 0.01, 0.001])
+    folder = tmp_path / "broken"
+    assert run(folder, *arguments, EVERY_STEP, kill=moment).killed
+    resumed = run(folder, *arguments, EVERY_STEP)
+    assert resumed.code == 0, resumed.err
+    assert "resuming at step" in resumed.err
+    assert_same_results(only_run(folder), only_run(tmp_path / "whole"))
 
 
 def test_sigterm_saves_at_the_next_step_and_exits_143(reference, tmp_path):

@@ -28,6 +28,27 @@ OUTPUT = click.option(
 )
 
 
+def _add_folders(
+    context: click.Context, parameter: click.Parameter, value: tuple[Path, ...]
+) -> None:
+    if value:
+        from reslab.config import add_folder
+
+        for folder in value:
+            add_folder(folder)
+
+
+CONFIG_DIR = click.option(
+    "--config-dir",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    expose_value=False,
+    callback=_add_folders,
+    is_eager=True,
+    help="A folder of your own with configuration groups, beside reslab's.",
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="reslab")
 def cli() -> None:
@@ -36,18 +57,22 @@ def cli() -> None:
 
 @cli.command(**OVERRIDES, short_help="Train, or sweep with -m.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@CONFIG_DIR
 def train(arguments: tuple[str, ...]) -> None:
     """Hands everything to Hydra, its --help included."""
     from reslab.apps.train import train as app
+    from reslab.config import search_path
 
-    sys.argv = ["reslab train", *arguments]
+    sys.argv = ["reslab train", *search_path(), *arguments]
     app()
 
 
 @cli.command()
 @click.argument("overrides", nargs=-1)
-def summary(overrides: tuple[str, ...]) -> None:
-    """Layers, shapes, parameters and multiply-accumulates of a configuration's network."""
+@click.option("--draw", type=click.Path(path_type=Path), help="Also draw it into this PNG or PDF.")
+@CONFIG_DIR
+def summary(overrides: tuple[str, ...], draw: Path | None) -> None:
+    """Layers, shapes, parameters, multiply-accumulates and memory of a configuration's network."""
     from reslab.config import compose, instantiate
     from reslab.runs.build import try_network
     from reslab.runs.request import check
@@ -56,24 +81,38 @@ def summary(overrides: tuple[str, ...]) -> None:
     cfg = compose(overrides)
     check(cfg)
     shape = (cfg.dataset.channels, cfg.dataset.size, cfg.dataset.size)
-    print_layers(try_network(cfg, instantiate(cfg, "model")), shape)
+    network = instantiate(cfg, "model")
+    layers = try_network(cfg, network)
+    print_layers(layers, shape)
+    if draw:
+        from reslab.tables.diagram import draw_network
+
+        click.echo(draw_network(network, layers, draw))
 
 
 @cli.command()
 @click.argument("table")
 @click.argument("overrides", nargs=-1)
+@click.option(
+    "--plan", is_flag=True, help="Only list the cells, which are done, and the time left."
+)
 @OUTPUT
-def reproduce(table: str, overrides: tuple[str, ...], output: Path) -> None:
+@CONFIG_DIR
+def reproduce(table: str, overrides: tuple[str, ...], plan: bool, output: Path) -> None:
     """Run what a published table lacks, then render it.
 
     OVERRIDES apply to every cell; `seed=0,1` chooses the seeds, `hydra/launcher=...` how to run.
     """
     from reslab.apps.reproduce import launch
+    from reslab.tables.collect import collect
+    from reslab.tables.plan import print_plan
     from reslab.tables.spec import load_table
 
     own = tuple(o for o in overrides if o.lstrip("+").startswith("hydra"))
     asked = tuple(o for o in overrides if o not in own)
     spec = load_table(table, asked)
+    if plan:
+        return print_plan(spec, collect(spec))
     for failure in launch(spec, own):
         click.echo(f"reslab: failed: {failure}", err=True)
     _render(spec, output)
@@ -84,6 +123,7 @@ def reproduce(table: str, overrides: tuple[str, ...], output: Path) -> None:
 @click.argument("overrides", nargs=-1)
 @click.option("--readme", type=click.Path(path_type=Path), help="Also insert it into this file.")
 @OUTPUT
+@CONFIG_DIR
 def render_table(table: str, overrides: tuple[str, ...], readme: Path | None, output: Path) -> None:
     """Render a published table from the runs at hand."""
     from reslab.tables.readme import insert_table
@@ -110,17 +150,19 @@ def _render(table: "Table", output: Path) -> None:
 @click.option(
     "--runs-dir", type=click.Path(path_type=Path), default="outputs/runs", show_default=True
 )
-def runs(runs_dir: Path) -> None:
+@click.option("--by-seed", is_flag=True, help="One line for runs that differ in the seed alone.")
+def runs(runs_dir: Path, by_seed: bool) -> None:
     """What is under outputs/runs, with state and result."""
     from reslab.runs.store import list_runs
-    from reslab.terminal import print_runs
+    from reslab.terminal import print_runs, print_runs_by_seed
 
-    print_runs(list_runs(runs_dir), runs_dir)
+    (print_runs_by_seed if by_seed else print_runs)(list_runs(runs_dir), runs_dir)
 
 
 @cli.command()
 @click.argument("name")
 @click.argument("overrides", nargs=-1)
+@CONFIG_DIR
 def data(name: str, overrides: tuple[str, ...]) -> None:
     """Fetch and verify a data set, and say what is in it."""
     from reslab.config import compose, instantiate

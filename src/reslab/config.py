@@ -17,7 +17,7 @@ from hydra.errors import (
     OverrideParseException,
 )
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from reslab.errors import UserError
 
@@ -30,11 +30,14 @@ CONF_DIR = next(
 
 VERSION_BASE = "1.3"
 
+# Folders of a user's own configurations, looked through after reslab's.
+_own_folders: list[Path] = []
 TARGETS = (
     "reslab.",
     "torch.nn.",
     "torch.optim.",
     "torchvision.datasets.",
+    "torchvision.transforms.v2.",
     "lightning.pytorch.Trainer.",
     "lightning.pytorch.callbacks.",
     "lightning.pytorch.loggers.",
@@ -44,6 +47,7 @@ TARGET_MODULES = (
     "torch.nn.",
     "torch.optim.",
     "torchvision.datasets.",
+    "torchvision.transforms.v2.",
     "lightning.pytorch.",
 )
 
@@ -61,9 +65,26 @@ def compose(overrides: Sequence[str]) -> DictConfig:
         raise UserError(explain(error, overrides)) from error
 
 
+def add_folder(folder: Path) -> None:
+    """Makes the groups and options in a folder of the user's own known beside reslab's.
+
+    Raises:
+        UserError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise UserError(f"--config-dir {folder}: there is no such folder")
+    _own_folders.append(folder.resolve())
+
+
+def search_path() -> list[str]:
+    """The override that makes Hydra look through the user's folders too."""
+    folders = [f'"file://{folder}"' for folder in _own_folders]
+    return [f"hydra.searchpath=[{','.join(folders)}]"] if folders else []
+
+
 def _compose(overrides: Sequence[str]) -> DictConfig:
     with hydra.initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE):
-        return hydra.compose("train", list(overrides))
+        return hydra.compose("train", [*search_path(), *overrides])
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[tuple[str, str, list[Any]]]:
@@ -94,8 +115,8 @@ def check_choices(overrides: Sequence[str]) -> None:
     """
     parsed = {key: (text, values) for key, text, values in parse_overrides(overrides)}
     for ablation in parsed.get("ablation", ("", []))[1]:
-        path = CONF_DIR / "ablation" / f"{ablation}.yaml"
-        if not path.is_file():
+        path = find_option("ablation", str(ablation))
+        if path is None:
             continue
         content: Any = OmegaConf.to_container(OmegaConf.load(path))
         for entry in content.get("defaults", []):
@@ -114,8 +135,8 @@ def instantiate(cfg: DictConfig, field: str, **arguments: Any) -> Any:
         UserError: A target is not allowed, or the constructor refuses its arguments.
     """
     node = cfg[field]
-    _check_targets(node, field)
     try:
+        _check_targets(node, field)
         return hydra.utils.instantiate(node, _convert_="all", **arguments)
     except InstantiationException as error:
         cause = error.__cause__ or error
@@ -127,6 +148,8 @@ def instantiate(cfg: DictConfig, field: str, **arguments: Any) -> Any:
             raise UserError(f"{field} has no option {unknown}{hint}") from error
         message = _first_line(cause).removeprefix(f"Error in call to target '{path}':")
         raise UserError(f"{field}: {message}") from error
+    except OmegaConfBaseException as error:
+        raise UserError(explain(error, ())) from error
     except (ValueError, TypeError) as error:
         raise UserError(f"{field}: {_first_line(error)}") from error
 
@@ -166,6 +189,8 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
         if not name:
             return f"there is no configuration {group}"
         return f"{group}={name}: there is no such file{suggest(name, list_options(group))}"
+    if isinstance(error, InterpolationResolutionError):
+        return f"{error.full_key}: {_first_line(error).rpartition('interpolation: ')[2]}"
     text = str(error)
     if isinstance(error, ConfigCompositionException) and text.startswith("Could not override"):
         key = text.split("'")[1]
@@ -186,8 +211,16 @@ def suggest(name: str, options: Iterable[str], *, listed: bool = True) -> str:
 
 def list_options(group: str) -> list[str]:
     """Names of the files of a configuration group, those of its folders as `folder/file`."""
-    folder = CONF_DIR / group
-    return sorted(str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.yaml"))
+    folders = [root / group for root in (CONF_DIR, *_own_folders)]
+    return sorted(
+        {str(p.relative_to(f).with_suffix("")) for f in folders for p in f.rglob("*.yaml")}
+    )
+
+
+def find_option(group: str, name: str) -> Path | None:
+    """The file of an option, reslab's before a user's own."""
+    paths = (root / group / f"{name}.yaml" for root in (CONF_DIR, *_own_folders))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def list_groups() -> list[str]:

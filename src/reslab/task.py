@@ -32,7 +32,12 @@ class LossAndAccuracy(Metric):
             self.add_state(name, torch.zeros((), dtype=torch.long), "sum", persistent=True)
 
     def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Adds a batch: its mean loss, logits `[B, K]` and labels `[B]`."""
+        """Adds a batch: its mean loss, logits `[B, K]` and labels `[B]`.
+
+        Of mixed images, whose labels are shares `[B, K]`, the largest share is the right answer.
+        """
+        if labels.ndim == 2:
+            labels = labels.argmax(1)
         self.loss_sum += loss * len(labels)
         self.num_right += (logits.argmax(1) == labels).sum()
         self.num_images += len(labels)
@@ -48,8 +53,8 @@ class LossAndAccuracy(Metric):
 class ImageClassifier(LightningModule):
     """Cross-entropy training of a network that maps images to logits.
 
-    Optimization is manual, and the schedule is stepped here after validation, because a schedule
-    that Lightning steps loses an update at every resume.
+    Optimization is manual, and the schedule is stepped here, after a step or after validation,
+    because a schedule that Lightning steps loses an update at every resume.
 
     Args:
         network: `[B, C, H, W] -> [B, K]`.
@@ -97,7 +102,7 @@ class ImageClassifier(LightningModule):
         return self.network(images)
 
     def training_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy of logits `[B, K]` against labels `[B]`, smoothed."""
+        """Mean smoothed cross-entropy of logits `[B, K]`, labels `[B]` or shares `[B, K]`."""
         return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
@@ -111,6 +116,8 @@ class ImageClassifier(LightningModule):
         if self.gradient_clip_val is not None:
             self.clip_gradients(optimizer, self.gradient_clip_val, "norm")
         optimizer.step()
+        if self.optimization.interval == "step":
+            self._step_schedule()
         self.last_loss = loss.detach()
         self.train_metrics.update(self.last_loss, logits.detach(), labels)
 
@@ -129,9 +136,13 @@ class ImageClassifier(LightningModule):
             metric.reset()
         self.epoch_metrics = values
         self.log_dict(values, logger=False)
+        if self.optimization.interval == "epoch":
+            self._step_schedule()
+
+    def _step_schedule(self) -> None:
         schedule: Any = self.lr_schedulers()
         if isinstance(schedule, ReduceLROnPlateau):
-            schedule.step(values[self.monitor])
+            schedule.step(self.epoch_metrics[self.monitor])
         elif schedule is not None:
             schedule.step()
 

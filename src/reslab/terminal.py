@@ -1,6 +1,8 @@
 """What the commands print."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -8,6 +10,7 @@ from reslab.console import print_table
 from reslab.data import ImageData
 from reslab.errors import UserError
 from reslab.nn.summary import Layer
+from reslab.runs.identity import differing_keys, hashed_config
 from reslab.runs.store import RunDirectory
 
 
@@ -20,13 +23,17 @@ def print_layers(layers: list[Layer], image_shape: tuple[int, int, int]) -> None
             _shape(layer.output),
             f"{layer.parameters:,}" if layer.parameters else "",
             f"{layer.macs:,}" if layer.macs else "",
+            f"{layer.activation_bytes / 1024:,.1f}" if layer.activation_bytes else "",
         )
         for layer in layers
     ]
     title = f"one image of {_shape(image_shape)}"
-    print_table(title, ("Layer", "Kind", "Output", "Parameters", "MACs"), rows)
+    headings = ("Layer", "Kind", "Output", "Parameters", "MACs", "KiB")
+    print_table(title, headings, rows)
+    activations = sum(layer.activation_bytes for layer in layers)
     print(f"parameters: {sum(layer.parameters for layer in layers):,}")
     print(f"MACs:       {sum(layer.macs for layer in layers):,}")
+    print(f"activations: {activations / 2**20:.2f} MiB in fp32 (KiB above; nothing if in place)")
 
 
 def print_runs(runs: list[RunDirectory], folder: Path) -> None:
@@ -36,6 +43,55 @@ def print_runs(runs: list[RunDirectory], folder: Path) -> None:
         return
     headings = ("Run", "State", "Epochs", "Val, %", "Test, %", "Min")
     print_table(None, headings, [(run.name, run.state(), *_results(run)) for run in runs])
+
+
+def print_runs_by_seed(runs: list[RunDirectory], folder: Path) -> None:
+    """A line for runs that differ in the seed alone: mean and sample standard deviation.
+
+    Groups of one name are told apart by the keys in which their configurations differ.
+    """
+    groups: dict[str, list[RunDirectory]] = {}
+    for run in runs:
+        config = hashed_config(run.config())
+        for seeded in (config, config["dataset"]):
+            seeded.pop("seed", None)
+        groups.setdefault(json.dumps(config, sort_keys=True), []).append(run)
+    if not groups:
+        print(f"no runs under {folder}")
+        return
+    names = {key: members[0].name.rpartition("-s")[0] for key, members in groups.items()}
+    rows = []
+    for key, members in groups.items():
+        others = [json.loads(k) for k in groups if k != key and names[k] == names[key]]
+        differs = {k for other in others for k in differing_keys(json.loads(key), other)}
+        label = [names[key], *(f"{k}={_select(json.loads(key), k)}" for k in sorted(differs))]
+        records = [record for record in map(_record, members) if record]
+        tests = pd.Series([100 * record["test/accuracy"] for record in records], dtype=float)
+        vals = pd.Series([100 * record["val/accuracy"] for record in records], dtype=float)
+        n = f"{len(records)}/{len(members)}" if len(records) < len(members) else f"{len(records)}"
+        rows.append((" ".join(label), n, _mean(vals), _mean(tests)))
+    print_table(None, ("Runs", "n", "Val, %", "Test, %"), rows)
+
+
+def _select(config: dict[str, Any], key: str) -> Any:
+    """The value at a dotted key, None where there is none."""
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _mean(values: pd.Series) -> str:
+    if values.empty:
+        return ""
+    return f"{values.mean():.2f}" + (f" ± {values.std():.2f}" if len(values) > 1 else "")
+
+
+def _record(run: RunDirectory) -> dict[str, Any] | None:
+    try:
+        return run.record()
+    except UserError:  # spoilt: there is nothing to show
+        return None
 
 
 def _results(run: RunDirectory) -> tuple[str, str, str, str]:

@@ -14,8 +14,9 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
 from reslab.apps.train import run_cell
-from reslab.config import CONF_DIR, VERSION_BASE
-from reslab.tables.collect import Result, collect
+from reslab.config import CONF_DIR, VERSION_BASE, search_path
+from reslab.tables.collect import collect
+from reslab.tables.plan import time_left
 from reslab.tables.spec import Cell, Table
 
 
@@ -32,35 +33,10 @@ class AnnouncedCell:
     def __call__(self, cfg: DictConfig) -> float:
         number = HydraConfig.get().job.num
         cell, results = self.launched[number], collect(self.table)
-        print(
-            f"\n[{number + 1}/{len(self.launched)}] {cell.row.name}, seed {cell.seed}"
-            f"{time_left(results)}",
-            file=sys.stderr,
-            flush=True,
-        )
+        parts = [f"{cell.row.name}, seed {cell.seed}", time_left(results)]
+        text = ", ".join(filter(None, parts))
+        print(f"\n[{number + 1}/{len(self.launched)}] {text}", file=sys.stderr, flush=True)
         return run_cell(cfg)
-
-
-def time_left(results: list[Result]) -> str:
-    """`, about 3 min left`, from the finished cells; empty before there is one.
-
-    A cell takes what its row's finished cells took; for a row without one, its network's
-    multiply-accumulates scale the mean of the others.
-    """
-    seconds: dict[str, list[float]] = {}
-    rates = []
-    for result in results:
-        if result.record:
-            seconds.setdefault(result.cell.row.name, []).append(result.record["seconds"])
-            rates.append(result.record["seconds"] / result.cell.macs)
-    if not rates:
-        return ""
-    left = 0.0
-    for result in results:
-        if not result.record:
-            known = seconds.get(result.cell.row.name)
-            left += sum(known) / len(known) if known else result.cell.macs * sum(rates) / len(rates)
-    return f", about {left / 60:.0f} min left" if left > 90 else f", about {left:.0f} s left"
 
 
 def launch(table: Table, launcher_overrides: Sequence[str] = ()) -> list[str]:
@@ -75,7 +51,7 @@ def launch(table: Table, launcher_overrides: Sequence[str] = ()) -> list[str]:
     """
     cells = {
         result.cell.directory.path: result.cell  # rows may come to one run
-        for result in sorted(collect(table), key=lambda result: result.cell.macs)
+        for result in sorted(collect(table), key=lambda result: result.cell.work)
         if result.record is None or result.cell.rerun
     }
     missing = tuple(cells.values())
@@ -84,7 +60,7 @@ def launch(table: Table, launcher_overrides: Sequence[str] = ()) -> list[str]:
     with initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE):
         loader = GlobalHydra.instance().config_loader()
         config = loader.load_configuration(
-            "train", list(launcher_overrides), run_mode=RunMode.MULTIRUN
+            "train", [*search_path(), *launcher_overrides], run_mode=RunMode.MULTIRUN
         )
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks(config)),

@@ -1,5 +1,6 @@
 """`reslab train`: one run, or with `-m` a sweep of them."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -38,4 +39,6 @@ def train(cfg: DictConfig) -> float:
         if context.mode == RunMode.MULTIRUN:
             overrides = " ".join(context.overrides.task)
             print(f"reslab: failed: {overrides}: {error}", file=sys.stderr)
+        elif os.environ.get("RESLAB_DEBUG") != "1":
+            sys.exit(f"reslab: {error}")  # Hydra adds a line of its own to exceptions
         raise

@@ -16,10 +16,15 @@ class Progress(ProgressBar):
 
     The loss is read from the device only when the line is drawn again, so that the device is
     not made to wait at every step.
+
+    Args:
+        max_steps: The run's last step, if steps limit it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_steps: int | None = None) -> None:
         super().__init__()
+        self.max_steps = max_steps
+        self._epochs = 0
         self._bar: Any = None
         self._read_at = 0.0
         self._shown = {"loss": "", "val": ""}
@@ -27,7 +32,12 @@ class Progress(ProgressBar):
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         super().on_train_start(trainer, pl_module)
         batch_size = trainer.datamodule.batch_size
-        steps = trainer.max_epochs * trainer.num_training_batches
+        batches = trainer.num_training_batches
+        limits = [self.max_steps] if self.max_steps else []
+        if trainer.max_epochs > 0:
+            limits.append(trainer.max_epochs * batches)
+        steps = min(limits)
+        self._epochs = -(-steps // batches)
         self._bar = tqdm(
             total=steps * batch_size,
             initial=trainer.global_step * batch_size,
@@ -41,7 +51,7 @@ class Progress(ProgressBar):
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         self._bar.set_description_str(
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", refresh=False
+            f"epoch {trainer.current_epoch + 1}/{self._epochs}", refresh=False
         )
 
     def on_train_batch_end(

@@ -1,12 +1,13 @@
 """From a data set's official files to batches on the device."""
 
-from reslab.data.augment import Augment, BrightnessJitter, HorizontalFlip, RandomCrop
+from reslab.data.augment import Augment, BrightnessJitter, Cutout, HorizontalFlip, RandomCrop
 from reslab.data.module import ImageData
 from reslab.data.sources import DigitsSource, ImageArrays, TorchvisionSource
 
 __all__ = [
     "Augment",
     "BrightnessJitter",
+    "Cutout",
     "DigitsSource",
     "HorizontalFlip",
     "ImageArrays",

@@ -4,7 +4,7 @@ Drawing is apart from applying: an epoch's parameters are drawn once, on the CPU
 the same on every device and at every batch position, and applying them needs no randomness.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -22,11 +22,21 @@ class Augmentation(Protocol):
         """Changes float images `[B, C, H, W]` on the 0-1 scale by their parameters `[B, ...]`."""
 
 
-class Augment:
-    """Named augmentations, applied in the order in which they are given."""
+Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Mixes normalized images `[B, C, H, W]` and labels `[B]` to images and shares `[B, K]`."""
 
-    def __init__(self, **steps: Augmentation) -> None:
-        self.steps = tuple(steps.values())
+
+class Augment:
+    """Named augmentations, applied in the order in which they are given.
+
+    Args:
+        mix: What mixes whole batches, such as torchvision's MixUp and CutMix; it draws from torch's
+            CPU generator.
+        steps: The augmentations of single images.
+    """
+
+    def __init__(self, mix: Mix | None = None, **steps: Augmentation) -> None:
+        self.mix, self.steps = mix, tuple(steps.values())
 
     def draw(self, num_images: int, generator: Generator) -> list[Tensor]:
         """One tensor of parameters `[num_images, ...]` for each step."""
@@ -79,6 +89,43 @@ class RandomCrop:
         windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # [B, C, 2p + 1, 2p + 1, H, W]
         batch = torch.arange(len(images), device=images.device)
         return windows[batch, :, drawn[:, 0], drawn[:, 1]]
+
+
+class Cutout:
+    """Covers a square with one value, its center anywhere in the image, its rest cut off.
+
+    DeVries & Taylor 2017 (https://arxiv.org/abs/1708.04552), who fill with the training mean.
+
+    Args:
+        size: Side of the square in pixels.
+        fill: The value on the 0-1 scale; mid-grey is near every mean.
+    """
+
+    def __init__(self, size: int = 16, fill: float = 0.5) -> None:
+        if size < 1:
+            raise ValueError(f"size must be at least 1, got {size}")
+        if not 0 <= fill <= 1:
+            raise ValueError(f"fill must be in [0, 1], got {fill}")
+        self.size, self.fill = size, fill
+
+    def draw(self, num_images: int, generator: Generator) -> Tensor:
+        """The center (y, x) as shares of height and width, float `[num_images, 2]`."""
+        return torch.rand(num_images, 2, generator=generator)
+
+    def apply(self, images: Tensor, drawn: Tensor) -> Tensor:
+        """`[B, C, H, W] -> [B, C, H, W]`."""
+        inside = [
+            self._covers(drawn[:, axis, None], length)
+            for axis, length in enumerate(images.shape[2:])
+        ]
+        covered = inside[0][:, :, None] & inside[1][:, None, :]  # [B, H, W]
+        return images.masked_fill(covered[:, None], self.fill)
+
+    def _covers(self, center: Tensor, length: int) -> Tensor:
+        """Which of `length` pixels the square covers, for centers `[B, 1]`: bool `[B, length]`."""
+        first = (center * length).floor() - self.size // 2
+        pixels = torch.arange(length, device=center.device)
+        return (pixels >= first) & (pixels < first + self.size)
 
 
 class BrightnessJitter:

@@ -25,9 +25,12 @@ class Normalization(nn.Module):
         return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
 
-def epoch_generator(seed: int, epoch: int) -> Generator:
-    """A CPU generator that depends on (seed, epoch) alone, so that nothing need be saved."""
-    state = np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0]
+def generator_of(*seeds: int) -> Generator:
+    """A CPU generator that depends on its seeds alone, so that nothing need be saved.
+
+    They are (seed, epoch), and for what is drawn batch by batch (seed, epoch, batch from 1).
+    """
+    state = np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> 1))
 
 
@@ -71,7 +74,7 @@ class TrainingLoader:
     An epoch's order and random parameters are drawn at once from (seed, epoch). The only state is
     the position in the epoch, which Lightning keeps in the checkpoint.
 
-    Yields (images float `[B, C, H, W]`, labels int64 `[B]`).
+    Yields (images float `[B, C, H, W]`, labels int64 `[B]`, or shares `[B, K]` of mixed images).
     """
 
     def __init__(
@@ -102,7 +105,19 @@ class TrainingLoader:
             batch = slice(position * self.batch_size, (position + 1) * self.batch_size)
             self._position = position + 1
             images = self.augmented(order[batch], [values[batch] for values in drawn])
-            yield self.normalize(images), self.labels[order[batch]]
+            yield self._mixed(self.normalize(images), self.labels[order[batch]], position)
+
+    def _mixed(self, images: Tensor, labels: Tensor, position: int) -> tuple[Tensor, Tensor]:
+        """Mixes a batch, as (seed, epoch, position) alone decide."""
+        if self.augment.mix is None:
+            return images, labels
+        generator = torch.default_generator  # which torchvision draws from
+        state = generator.get_state()
+        generator.set_state(generator_of(self.seed, self.sampler.epoch, position + 1).get_state())
+        try:
+            return self.augment.mix(images, labels)
+        finally:
+            generator.set_state(state)
 
     def augmented(self, indices: Tensor, drawn: list[Tensor]) -> Tensor:
         """Float images `[B, C, H, W]` on the 0-1 scale, before normalization."""
@@ -114,7 +129,7 @@ class TrainingLoader:
         return self.augmented(order[:num_images], [values[:num_images] for values in drawn])
 
     def _draw_epoch(self) -> tuple[Tensor, list[Tensor]]:
-        generator = epoch_generator(self.seed, self.sampler.epoch)
+        generator = generator_of(self.seed, self.sampler.epoch)
         order = torch.randperm(len(self.images), generator=generator)
         drawn = self.augment.draw(len(self.images), generator)
         device = self.images.device

@@ -64,12 +64,16 @@ class TorchvisionSource:
 
     Args:
         dataset: The torchvision class, called with (root, train=, download=).
-        files: Path below the root to digest (`md5:...` or `sha256:...`) of each file that is read.
+        files: Path below the root to digest (`md5:...` or `sha256:...`) of each file that is read;
+            None where none is published.
         archives: The same for the downloads from which torchvision unpacks them.
     """
 
     def __init__(
-        self, dataset: Callable[..., Any], files: Mapping[str, str], archives: Mapping[str, str]
+        self,
+        dataset: Callable[..., Any],
+        files: Mapping[str, str | None],
+        archives: Mapping[str, str],
     ) -> None:
         self.dataset, self.files, self.archives = dataset, files, archives
 
@@ -124,10 +128,10 @@ class TorchvisionSource:
             ) from error
 
 
-def _verify(root: Path, digests: Mapping[str, str]) -> None:
+def _verify(root: Path, digests: Mapping[str, str | None]) -> None:
     for name, expected in digests.items():
         path = root / name
-        if not path.is_file():
+        if expected is None or not path.is_file():
             continue
         algorithm = expected.partition(":")[0]
         with path.open("rb") as file:

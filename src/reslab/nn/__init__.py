@@ -1,7 +1,7 @@
 """Networks, in torch alone: stems, joins, blocks and what is built of them."""
 
 from reslab.nn.cnn import PlainCNN
-from reslab.nn.joins import AddJoin, NoJoin
+from reslab.nn.joins import AddJoin, NoJoin, PadJoin
 from reslab.nn.resnet import ResNet
 
-__all__ = ["AddJoin", "NoJoin", "PlainCNN", "ResNet"]
+__all__ = ["AddJoin", "NoJoin", "PadJoin", "PlainCNN", "ResNet"]

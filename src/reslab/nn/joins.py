@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 Join = Callable[[int, int, int], nn.Module]
@@ -27,6 +28,27 @@ class AddJoin(nn.Module):
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:
         """`[B, C, H, W], [B, C', H', W'] -> [B, C', H', W']`."""
         return self.shortcut(x) + branch
+
+
+class PadJoin(nn.Module):
+    """`x + branch` without parameters: x is strided, and its missing channels are zero.
+
+    He et al. 2016, section 4.2 (option A).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        if out_channels < in_channels:
+            raise ValueError(
+                f"a join that pads cannot narrow {in_channels} channels to {out_channels}: "
+                f"choose join=add"
+            )
+        self.stride, self.new_channels = stride, out_channels - in_channels
+
+    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+        """`[B, C, H, W], [B, C', H', W'] -> [B, C', H', W']`."""
+        x = x[:, :, :: self.stride, :: self.stride]
+        return F.pad(x, (0, 0, 0, 0, 0, self.new_channels)) + branch
 
 
 class NoJoin(nn.Module):

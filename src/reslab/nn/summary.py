@@ -9,13 +9,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 @dataclass(frozen=True)
 class Layer:
-    """One leaf module as a forward pass met it; `output` is the shape without the batch."""
+    """One module as a forward pass of one image met it.
+
+    `output` is its shape without the batch; `activation_bytes` what the output takes in fp32, 0 if
+    it is its input changed in place or handed on.
+    """
 
     name: str
     kind: str
     output: tuple[int, ...]
     parameters: int
     macs: int
+    activation_bytes: int
 
 
 def count_parameters(network: nn.Module) -> int:
@@ -24,28 +29,35 @@ def count_parameters(network: nn.Module) -> int:
 
 
 def list_layers(network: nn.Module, image_shape: tuple[int, int, int]) -> list[Layer]:
-    """The leaf modules in the order in which a forward pass of one (C, H, W) image meets them.
+    """The modules that compute, in the order in which one (C, H, W) image meets them.
 
+    Those are the leaf modules, and others whose output none of their children made, such as joins.
     Convolutions and matrix products have multiply-accumulates; BatchNorm, activations and pooling
     do not count.
     """
     layers: list[Layer] = []
+    outputs: dict[int, Tensor] = {}  # by address; held, so that no address is used twice
     device = next(network.parameters()).device
     with FlopCounterMode(display=False) as counter:
         before = 0
 
         def record(name: str, module: nn.Module, output: Tensor) -> None:
             nonlocal before
+            leaf = not list(module.children())
+            address = output.untyped_storage().data_ptr()
+            if not leaf and address in outputs:
+                return
             flops = counter.get_total_flops() - before
             before += flops
-            parameters = count_parameters(module)
-            shape = tuple(output.shape[1:])
-            layers.append(Layer(name, type(module).__name__, shape, parameters, flops // 2))
+            kind, shape = type(module).__name__, tuple(output.shape[1:])
+            parameters = count_parameters(module) if leaf else 0
+            size = 0 if address in outputs else output[0].numel() * 4
+            layers.append(Layer(name, kind, shape, parameters, flops // 2, size))
+            outputs[address] = output
 
         hooks = [
             module.register_forward_hook(lambda m, _, output, name=name: record(name, m, output))
             for name, module in network.named_modules()
-            if not list(module.children())
         ]
         training = network.training
         network.eval()

@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
 from omegaconf import DictConfig, OmegaConf
 
-from reslab.callbacks import History, Progress, StopRequest, TensorBoard
+from reslab.callbacks import History, Progress, StepLimit, StopRequest, TensorBoard
 from reslab.config import instantiate
 from reslab.data import ImageData
 from reslab.errors import UserError
@@ -70,8 +70,10 @@ def build(cfg: DictConfig, directory: RunDirectory, stop: StopRequest) -> Run:
         callbacks.append(
             EarlyStop(cfg.monitor, patience=cfg.patience, mode=mode, check_on_train_epoch_end=False)
         )
+    if cfg.max_steps is not None:
+        callbacks.append(StepLimit(cfg.max_steps))
     if cfg.trainer.enable_progress_bar:
-        callbacks.append(Progress())
+        callbacks.append(Progress(cfg.max_steps))
     trainer = build_trainer(cfg, callbacks, directory.path)
     return Run(data, task, macs, trainer, history, checkpoints, tensorboard)
 

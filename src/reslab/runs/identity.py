@@ -26,10 +26,24 @@ SOURCES_THAT_MATTER = ("nn", "data", "optim.py", "task.py")
 
 
 def register_resolvers() -> None:
-    """Makes `${run_name:}` available to configurations."""
+    """Makes `${run_name:}` and `${share:0.5,${max_steps}}` available to configurations."""
     OmegaConf.register_new_resolver(
         "run_name", lambda *, _root_: run_name(_root_), replace=True, use_cache=False
     )
+    OmegaConf.register_new_resolver("share", share, replace=True)
+
+
+def share(part: float, total: int | None) -> int:
+    """That part of a number of epochs or steps, at least one.
+
+    Raises:
+        ValueError: The number is not known.
+    """
+    if total is None or total < 1:
+        raise ValueError(
+            "the schedule goes by a number that is not given: set trainer.max_epochs or max_steps"
+        )
+    return max(1, round(part * total))
 
 
 def hashed_config(cfg: DictConfig) -> dict[str, Any]:

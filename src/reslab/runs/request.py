@@ -15,6 +15,7 @@ GROUPS = ("dataset", "model", "optimizer", "trainer")
 WHOLE = {
     "seed": (0, 2**32 - 1),
     "patience": (1, math.inf),
+    "max_steps": (1, math.inf),
     "trainer.max_epochs": (1, math.inf),
     "dataset.batch_size": (1, math.inf),
     "dataset.channels": (1, math.inf),
@@ -30,7 +31,9 @@ REAL = {
     "optimizer.weight_decay": (0, 1e6),
     "trainer.gradient_clip_val": (0, 1e9),
 }
-OPTIONAL = ("patience", "optimizer.weight_decay", "trainer.gradient_clip_val")
+OPTIONAL = ("patience", "max_steps", "optimizer.weight_decay", "trainer.gradient_clip_val")
+
+UNLIMITED = -1  # what Lightning calls epochs without end
 
 # These options of Lightning's break what every run keeps: one validation at each epoch's end.
 UNSUPPORTED = (
@@ -57,6 +60,8 @@ def check(cfg: DictConfig) -> None:
         if not OmegaConf.is_dict(cfg[group]) or "_target_" not in cfg[group]:
             raise UserError(f"{group} must be one of its options, got {cfg[group]}")
     for key, (low, high) in WHOLE.items():
+        if key == "trainer.max_epochs" and cfg.trainer.max_epochs == UNLIMITED and cfg.max_steps:
+            continue
         _check_number(cfg, key, low, high, int)
     for key, (low, high) in REAL.items():
         _check_number(cfg, key, low, high, (int, float))
@@ -72,8 +77,9 @@ def check(cfg: DictConfig) -> None:
         raise UserError("rerun=true starts over, resume=must refuses to: give one of them")
     for key in UNSUPPORTED:
         if cfg.trainer.get(key) is not None:
+            hint = "; the run's own max_steps is" if key == "max_steps" else ""
             raise UserError(
-                f"trainer.{key} is not supported: a run validates once, at each epoch's end"
+                f"trainer.{key} is not supported: a run validates once, at each epoch's end{hint}"
             )
     if cfg.trainer.get("limit_val_batches") == 0:
         raise UserError("trainer.limit_val_batches must not be 0: the best epoch is chosen by it")

@@ -25,7 +25,8 @@ class SaveCheckpoints(Checkpoint):
     latest state, so that the file with the best can never be of another history.
 
     Lightning calls `Checkpoint` callbacks last, so that what is saved is the epoch's final state.
-    Nothing is saved after an epoch's last batch before its validation: a resume would skip that.
+    Nothing is saved after an epoch's last batch, or the one at which training is to stop, before
+    its validation: a resume would skip that.
 
     Args:
         latest: Where the latest checkpoint goes.
@@ -61,7 +62,7 @@ class SaveCheckpoints(Checkpoint):
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if batch_idx + 1 == trainer.num_training_batches:
+        if batch_idx + 1 == trainer.num_training_batches or trainer.should_stop:
             return
         if self._is_due(self.every_seconds):
             self._save(trainer)

@@ -43,12 +43,12 @@ def summarize(row: Row, results: list[Result]) -> dict[str, Any]:
         "seeds": [result.cell.seed for result in mine if result.record],
         "accuracy": None,
         "std": None,
-        "published_accuracy": row.published["accuracy"],
+        "published_accuracy": row.published.get("accuracy"),
         "difference": None,
         "parameters": None,
-        "published_parameters": row.published["parameters"],
+        "published_parameters": row.published.get("parameters"),
         "minutes": None,
-        "published_minutes": row.published["minutes"],
+        "published_minutes": row.published.get("minutes"),
         "epochs": None,
         "hardware": None,
         "unfinished": {str(r.cell.seed): r.state for r in mine if not r.record},
@@ -58,13 +58,21 @@ def summarize(row: Row, results: list[Result]) -> dict[str, Any]:
         line |= {
             "accuracy": float(accuracy.mean()),
             "std": float(accuracy.std()) if len(records) > 1 else None,
-            "difference": float(accuracy.mean()) - row.published["accuracy"],
+            "difference": _difference(float(accuracy.mean()), row.published.get("accuracy")),
             "parameters": int(frame["parameters"].iloc[0]),
             "minutes": float(frame["seconds"].mean()) / 60,
             "epochs": float(frame["epochs"].mean()),
             "hardware": " / ".join(sorted(set(frame["hardware"]))),
         }
     return line
+
+
+def _difference(ours: float, published: float | list[float] | None) -> float | None:
+    """Ours minus the published figure; 0 within a published range, else from its nearer end."""
+    if published is None:
+        return None
+    low, high = published if isinstance(published, list) else (published, published)
+    return ours - min(max(ours, low), high)
 
 
 def remarks(table: Table, results: list[Result]) -> list[str]:
@@ -76,6 +84,8 @@ def remarks(table: Table, results: list[Result]) -> list[str]:
             f"{table.dataset}, another data set: the difference says nothing of how well the "
             f"paper is reproduced."
         )
+    if any(isinstance(row.published.get("accuracy"), list) for row in table.rows):
+        notes.append("Where the paper gives a range, the difference is from its nearer end.")
     if table.changes:
         notes.append(f"Differs from the recipes in: {' '.join(table.changes)}.")
     records = [result.record for result in results if result.record]

@@ -1,6 +1,7 @@
-"""The table as Markdown, CSV, JSON, a picture of the curves, and in the terminal."""
+"""The table as Markdown, LaTeX, CSV, JSON, a picture of the curves, and in the terminal."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +10,15 @@ import pandas as pd
 from reslab.console import print_table
 from reslab.files import write_atomically
 from reslab.tables.collect import Result, remarks, summarize
-from reslab.tables.figures import draw_curves
+from reslab.tables.columns import Line, cells
+from reslab.tables.figures import draw_curves, draw_depth
 from reslab.tables.spec import Table
 
-HEADINGS = (
-    "Model",
-    "Test acc., %",
-    "n",
-    "paper",
-    "diff.",
-    "Parameters",
-    "paper",
-    "Min",
-    "paper",
-    "Epochs",
-)
+LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+}
 
 
 def render(table: Table, results: list[Result], folder: Path) -> list[Path]:
@@ -39,6 +34,7 @@ def render(table: Table, results: list[Result], folder: Path) -> list[Path]:
     texts = {
         "table.md": markdown(_title(table), lines, notes),
         "table.csv": pd.DataFrame(lines).drop(columns=["seeds", "unfinished"]).to_csv(index=False),
+        "table.tex": latex(_title(table), lines, notes),
         "table.json": json.dumps(_as_json(table, lines, notes, results), indent=2) + "\n",
     }
     for name, text in texts.items():
@@ -46,51 +42,57 @@ def render(table: Table, results: list[Result], folder: Path) -> list[Path]:
     written = [folder / name for name in texts]
     if any(result.record for result in results):
         written.append(draw_curves(table, results, folder / "curves.png"))
-    columns = len(HEADINGS) - 1  # all that 80 columns hold
-    print_table(_title(table), HEADINGS[:columns], [_texts(line)[:columns] for line in lines])
+        if any(row.depth for row in table.rows):
+            written.append(draw_depth(table, lines, folder / "depth.png"))
+    headings, rows = cells(lines)
+    fitting = len(headings) - (headings[-1] == "Epochs")  # all that 80 columns hold
+    print_table(_title(table), headings[:fitting], [row[:fitting] for row in rows])
     print("\n".join(["", *(f"- {note}" for note in [_hardware(lines), *notes]), ""]))
     return written
 
 
-def markdown(title: str, lines: list[dict[str, Any]], notes: list[str]) -> str:
+def markdown(title: str, lines: list[Line], notes: list[str]) -> str:
     """The table as GitHub shows it."""
-    rows = [HEADINGS, ("---",) + ("---:",) * (len(HEADINGS) - 1), *(_texts(line) for line in lines)]
-    body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    headings, rows = cells(lines)
+    ruler = ["---", *["---:"] * (len(headings) - 1)]
+    body = "\n".join(f"| {' | '.join(row)} |" for row in (headings, ruler, *rows))
     below = "\n".join(f"- {note}" for note in [_hardware(lines), *notes])
     return f"### {title}\n\n{body}\n\n{below}\n"
 
 
-def _texts(line: dict[str, Any]) -> tuple[str, ...]:
-    paper = [
-        f"{line['published_accuracy']:.1f}",
-        str(line["published_parameters"]),
-        str(line["published_minutes"]),
-    ]
-    asked = line["n"] + len(line["unfinished"])
-    n = f"{line['n']}/{asked}" if line["unfinished"] else f"{asked}"
-    if not line["n"]:
-        states = ", ".join(sorted(set(line["unfinished"].values())))
-        return line["model"], states, n, paper[0], "", "", paper[1], "", paper[2], ""
-    spread = f" ± {line['std']:.2f}" if line["std"] is not None else ""
-    return (
-        line["model"],
-        f"{line['accuracy']:.2f}{spread}",
-        n,
-        paper[0],
-        f"{line['difference']:+.1f}",
-        f"{line['parameters']:,}",
-        paper[1],
-        f"{line['minutes']:.2f}" if line["minutes"] < 1 else f"{line['minutes']:.1f}",
-        paper[2],
-        f"{line['epochs']:g}",
+def latex(title: str, lines: list[Line], notes: list[str]) -> str:
+    """The table for a paper, to `input`; it needs the package booktabs."""
+    headings, rows = cells(lines)
+    body = [f"{' & '.join(map(_escaped, row))} \\\\" for row in (headings, *rows)]
+    below = " ".join(map(_escaped, [_hardware(lines), *notes]))
+    return "\n".join(
+        [
+            "% needs \\usepackage{booktabs}",
+            "\\begin{table}",
+            "\\centering",
+            f"\\caption{{{_escaped(title)}. {below}}}",
+            f"\\begin{{tabular}}{{l{'r' * (len(headings) - 1)}}}",
+            "\\toprule",
+            body[0],
+            "\\midrule",
+            *body[1:],
+            "\\bottomrule",
+            "\\end{tabular}",
+            "\\end{table}",
+            "",
+        ]
     )
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"[&%$#_{}~^\\]", lambda found: LATEX[found[0]], text).replace("±", r"$\pm$")
 
 
 def _title(table: Table) -> str:
     return f"{table.title}, on {table.dataset}"
 
 
-def _hardware(lines: list[dict[str, Any]]) -> str:
+def _hardware(lines: list[Line]) -> str:
     names = sorted({line["hardware"] for line in lines if line["hardware"]})
     return (
         f"Accuracy: mean ± sample standard deviation over n seeds, best epoch on validation. "
@@ -100,7 +102,7 @@ def _hardware(lines: list[dict[str, Any]]) -> str:
 
 
 def _as_json(
-    table: Table, lines: list[dict[str, Any]], notes: list[str], results: list[Result]
+    table: Table, lines: list[Line], notes: list[str], results: list[Result]
 ) -> dict[str, Any]:
     cells = [
         {

@@ -1,13 +1,13 @@
 """A table as it was published, and the cells that reproduce it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from reslab.config import CONF_DIR, compose, instantiate, list_options, parse_overrides, suggest
+from reslab.config import compose, find_option, instantiate, list_options, parse_overrides, suggest
 from reslab.errors import UserError
 from reslab.runs.build import try_network
 from reslab.runs.identity import IGNORED, run_name
@@ -17,18 +17,30 @@ from reslab.runs.store import RunDirectory
 
 @dataclass(frozen=True)
 class Row:
-    """One published row: `published` has accuracy (percent), minutes, parameters."""
+    """One row of a table.
+
+    Args:
+        name: What the table calls it.
+        recipe: The recipe that reproduces it.
+        published: What the paper gives of it: accuracy (percent, or its lowest and highest),
+            minutes, parameters.
+        depth: The network's layers, where the table is one over depth.
+        family: Which rows make one line over depth.
+    """
 
     name: str
     recipe: str
     published: dict[str, Any]
+    depth: int | None = None
+    family: str | None = None
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a row: what to ask of Hydra, where it lies, what a forward pass costs.
+    """One run of a row: what to ask of Hydra, and where it lies.
 
-    `rerun` is whether it is to be run though it may be finished.
+    `work` is what it costs, in multiply-accumulates of a forward pass times epochs or steps:
+    comparable within a table. `rerun` is whether it is to be run though it may be finished.
     """
 
     row: Row
@@ -36,7 +48,7 @@ class Cell:
     overrides: tuple[str, ...]
     directory: RunDirectory
     dataset: str
-    macs: int
+    work: int
     rerun: bool
 
 
@@ -53,8 +65,8 @@ class Table:
 
     @property
     def dataset(self) -> str:
-        """The data set that the cells train on."""
-        return self.cells[0].dataset
+        """The data set that the cells train on, or all of them: `mnist+cifar10`."""
+        return _join(cell.dataset for cell in self.cells)
 
 
 def load_table(name: str, overrides: Sequence[str] = ()) -> Table:
@@ -67,11 +79,12 @@ def load_table(name: str, overrides: Sequence[str] = ()) -> Table:
     Raises:
         UserError: There is no such table, or an override is wrong.
     """
-    path = CONF_DIR / "table" / f"{name}.yaml"
-    if not path.is_file():
+    path = find_option("table", name)
+    if path is None:
         raise UserError(f"there is no table {name}{suggest(name, list_options('table'))}")
     spec: Any = OmegaConf.to_container(OmegaConf.load(path))
     rows = tuple(Row(**row) for row in spec["rows"])
+    published_dataset = _join(compose([f"recipe={row.recipe}"]).dataset.name for row in rows)
     seeds: list[int] = spec["seeds"]
     asked: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
@@ -84,7 +97,11 @@ def load_table(name: str, overrides: Sequence[str] = ()) -> Table:
             asked += (text,)
             changes += (text,) if key not in IGNORED else ()
     cells = tuple(cell for row in rows for cell in _cells(row, seeds, asked))
-    return Table(name, spec["title"], spec["dataset"], rows, cells, changes)
+    return Table(name, spec["title"], published_dataset, rows, cells, changes)
+
+
+def _join(datasets: Iterable[str]) -> str:
+    return "+".join(dict.fromkeys(datasets))
 
 
 def _cells(row: Row, seeds: Sequence[int], asked: tuple[str, ...]) -> list[Cell]:
@@ -95,8 +112,9 @@ def _cells(row: Row, seeds: Sequence[int], asked: tuple[str, ...]) -> list[Cell]
         check(cfg)
         directory = RunDirectory(Path(cfg.runs_dir) / run_name(cfg))
         if cells:
-            macs = cells[0].macs
+            work = cells[0].work
         else:
-            macs = sum(layer.macs for layer in try_network(cfg, instantiate(cfg, "model")))
-        cells.append(Cell(row, seed, overrides, directory, cfg.dataset.name, macs, cfg.rerun))
+            layers = try_network(cfg, instantiate(cfg, "model"))
+            work = sum(layer.macs for layer in layers) * (cfg.max_steps or cfg.trainer.max_epochs)
+        cells.append(Cell(row, seed, overrides, directory, cfg.dataset.name, work, cfg.rerun))
     return cells
