@@ -214,8 +214,8 @@ def test_exact_refuses_another_environment_and_goes_on_in_its_own(broken, whole)
 
 
 def test_a_second_process_on_a_run_is_refused_and_the_first_goes_on(tmp_path, whole):
-    first = start(tmp_path, *EXACT, EVERY_STEP)
-    first.wait_for_text("outputs/runs")
+    first = start(tmp_path, *EXACT, EVERY_STEP, kill=("stall", 5))
+    first.wait_for_text("stalled")
     line = run(tmp_path, *EXACT, EVERY_STEP).error_line()
     assert "in use by another process" in line
     assert first.wait().code == 0
@@ -223,8 +223,8 @@ def test_a_second_process_on_a_run_is_refused_and_the_first_goes_on(tmp_path, wh
 
 
 def test_the_lock_goes_with_its_holder(tmp_path):
-    first = start(tmp_path, *EXACT, EVERY_STEP)
-    first.wait_for_text("outputs/runs")
+    first = start(tmp_path, *EXACT, EVERY_STEP, kill=("stall", 5))
+    first.wait_for_text("stalled")
     os.kill(first.process.pid, 9)
     assert first.wait().killed
     assert run(tmp_path, *EXACT).code == 0

@@ -20,6 +20,12 @@ from reslab.tables.render import markdown
 README = (REPOSITORY / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line for kind, block in BLOCKS if kind == "sh" for line in block.splitlines()]
+# Blocks that are files: a comment with the path stands at their head.
+FILES = {
+    found[1]: block
+    for _, block in BLOCKS
+    if (found := re.match(r"(?:# @package \S+\n)?# (\S+\.(?:py|yaml))\n", block))
+}
 SHORTENED = [
     "trainer.max_epochs=1",
     "+trainer.limit_train_batches=2",
@@ -43,17 +49,33 @@ def call(command: list[str], cwd: Path) -> Finished:
 @pytest.mark.slow
 def test_the_commands_on_the_embedded_digits_run(tmp_path):
     """Those that train on the digits, and those that need no data, just as they stand."""
+    for path, content in FILES.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(content)
+    exported: dict[str, str] = {}
+    own: list[str] = []
     for line in COMMANDS:
         words = shlex.split(line)
-        if words[0] == "tensorboard":
+        if words[0] == "export":
+            exported = dict(word.split("=", 1) for word in words[1:])
+        elif "--config-dir" in words:
+            env = environment() | exported
+            done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True)
+            assert done.returncode == 0, f"{line}:\n{done.stdout}{done.stderr}"
+            own.append(done.stdout)
+        elif words[0] == "tensorboard":
             watch(words, tmp_path)
         elif words[:2] in (["reslab", "runs"], ["reslab", "summary"]) or (
             "dataset=digits" in words and words[1] == "train"
         ):
             done = call(words, tmp_path)
-            if words[1] == "runs":
+            if words[1:] == ["runs"]:
                 assert done.out.count("finished") == 4  # one of the sweep was run before
-    (python,) = [block for kind, block in BLOCKS if kind == "python"]
+    assert len(own) == 3
+    assert "parameters: 682" in own[0].splitlines()
+    assert (tmp_path / "outputs/resnet18.png").stat().st_size > 10_000
+    python_blocks = [block for kind, block in BLOCKS if kind == "python"]
+    (python,) = [block for block in python_blocks if block not in FILES.values()]
     command = [sys.executable, "-c", python]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert "('0', '1', '2'" in done.stdout, done.stderr
@@ -94,7 +116,7 @@ def test_the_commands_on_the_real_data_run_shortened(tmp_path, data_dir):
     seen = 0
     for line in COMMANDS:
         words = shlex.split(line)
-        if words[0] != "reslab" or "dataset=digits" in words:
+        if words[0] != "reslab" or {"dataset=digits", "--config-dir"} & set(words):
             continue
         if words[1] == "data":
             call([*words, f"data_dir={data_dir}"], tmp_path)
@@ -105,7 +127,7 @@ def test_the_commands_on_the_real_data_run_shortened(tmp_path, data_dir):
         else:
             continue
         seen += 1
-    assert seen == 5
+    assert seen == 6
 
 
 def test_every_command_is_run_by_some_test():
@@ -122,6 +144,7 @@ def test_every_command_is_run_by_some_test():
         "reslab table",
         "reslab runs",
         "tensorboard --logdir",
+        "export PYTHONPATH=.",
     }
 
 

@@ -9,11 +9,13 @@ import time
 import numpy as np
 import pytest
 import torch
-from torchvision.datasets import CIFAR10
+from torchvision.datasets import CIFAR10, CIFAR100
 
 from processes import run
+from reslab.config import compose, instantiate
 from reslab.data import TorchvisionSource
 from reslab.errors import UserError
+from reslab.runs.build import prepare_data
 
 
 def md5(path):
@@ -153,3 +155,51 @@ def test_missing_data_is_refused_in_one_line(tmp_path):
     line = run(tmp_path, "train", "dataset=cifar10", "data_dir=nowhere").error_line()
     assert "nowhere/cifar-10-python.tar.gz" in line
     assert "md5:c58f30108f718f92721af3b95e74349a" in line
+
+
+def idx(array: np.ndarray) -> bytes:
+    """The format of MNIST's files: magic number, dimensions, bytes."""
+    return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes() + array.tobytes()
+
+
+def test_fashion_mnist_is_a_configuration_alone(tmp_path):
+    """On small files of our own in its format; no digests of the real raw files are published."""
+    rng, raw = np.random.default_rng(0), tmp_path / "FashionMNIST/raw"
+    raw.mkdir(parents=True)
+    images = {n: rng.integers(0, 256, (n, 28, 28), dtype=np.uint8) for n in (50, 20)}
+    for name, n in [("train", 50), ("t10k", 20)]:
+        (raw / f"{name}-images-idx3-ubyte").write_bytes(idx(images[n]))
+        (raw / f"{name}-labels-idx1-ubyte").write_bytes(idx(np.arange(n, dtype=np.uint8) % 10))
+    small = ["dataset.val_size=10", "dataset.batch_size=10", f"data_dir={tmp_path}"]
+    data = instantiate(compose(["dataset=fashion_mnist", *small]), "dataset")
+    prepare_data(data)
+    assert data.class_names[9] == "Ankle boot"
+    assert [len(data.train_labels), len(data.val_labels)] == [40, 10]
+    assert np.array_equal(data.test_images[:, 0].numpy(), images[20])
+
+
+def test_cifar100_is_a_configuration_alone(tmp_path):
+    """On small files of our own in its format, so with their digests instead of the real ones."""
+    rng, folder = np.random.default_rng(0), tmp_path / "cifar-100-python"
+    folder.mkdir()
+    pixels = {n: rng.integers(0, 256, (n, 3072), dtype=np.uint8) for n in (400, 100)}
+    for name, n in [("train", 400), ("test", 100)]:
+        batch = {"data": pixels[n], "fine_labels": [i % 100 for i in range(n)]}
+        (folder / name).write_bytes(pickle.dumps(batch))
+    names = [f"kind {i}" for i in range(100)]
+    (folder / "meta").write_bytes(pickle.dumps({"fine_label_names": names}))
+    small = ["dataset.val_size=100", "dataset.batch_size=10", f"data_dir={tmp_path}"]
+    refused = compose(["dataset=cifar100", *small])
+    with pytest.raises(UserError, match="cifar-100-python/train is not the official file"):
+        prepare_data(instantiate(refused, "dataset"))
+    cfg = compose(["dataset=cifar100", *small])
+    for path in folder.iterdir():
+        cfg.dataset.source.files[f"{folder.name}/{path.name}"] = f"md5:{md5(path)}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CIFAR100, "_check_integrity", lambda self: True)
+        patch.setitem(CIFAR100.meta, "md5", md5(folder / "meta"))
+        data = instantiate(cfg, "dataset")
+        prepare_data(data)
+    assert data.num_classes == 100
+    assert data.class_names[3] == "kind 3"
+    assert np.array_equal(data.test_images.numpy(), pixels[100].reshape(-1, 3, 32, 32))

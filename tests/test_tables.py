@@ -18,8 +18,12 @@ from sklearn.metrics import accuracy_score
 
 from conftest import REPOSITORY
 from processes import run
+from reslab.config import compose, list_options
 from reslab.errors import UserError
-from reslab.tables.spec import load_table
+from reslab.runs.identity import run_name
+from reslab.runs.store import RunDirectory
+from reslab.tables.collect import Result, summarize
+from reslab.tables.spec import Cell, Row, load_table
 
 pytestmark = pytest.mark.slow
 
@@ -228,3 +232,100 @@ def test_joblib_launches_cells_side_by_side(tmp_path):
     finished = run(tmp_path, "reproduce", *arguments, *launcher, "+trainer.limit_train_batches=2")
     assert finished.code == 0, finished.err
     assert len(list(tmp_path.glob("outputs/runs/*/metrics.json"))) == 4
+
+
+def test_the_plan_lists_cells_and_the_time_of_the_rest(demo, copy):
+    shutil.rmtree(run_of(copy, "Baseline CNN", 1))
+    planned = run(copy.folder, *copy.arguments, "--plan")
+    assert planned.code == 0, planned.err
+    seconds = demo.records()["Baseline CNN", 0]["seconds"]
+    assert f"7 of 8 cells are done; about {seconds:.0f} s left" in planned.out
+    (line,) = [line for line in planned.out.splitlines() if "missing" in line]
+    assert line.split()[:3] == ["Baseline", "CNN", "1"]
+    assert len(re.findall(r"\bfinished\b", planned.out)) == 7
+    assert not run_of(copy, "Baseline CNN", 1).exists(), "a plan runs nothing"
+
+
+def test_a_plan_without_records_says_so(tmp_path):
+    planned = run(tmp_path, "reproduce", "he2016", "dataset=digits", "--plan")
+    assert planned.code == 0, planned.err
+    assert "0 of 30 cells are done; none to tell the time of the rest from" in planned.out
+
+
+def test_the_latex_table_has_the_markdown_s_figures(demo):
+    text = (demo.table / "table.tex").read_text()
+    body = text.partition("\\midrule\n")[2].partition("\\bottomrule")[0]
+    latex = [line.removesuffix(" \\\\").split(" & ") for line in body.splitlines()]
+    markdown = [
+        line.strip("| ").split(" | ")
+        for line in (demo.table / "table.md").read_text().splitlines()
+        if line.startswith("| ")
+    ]
+    assert [[c.replace("$\\pm$", "±") for c in row] for row in latex] == markdown[2:]
+    for command in ("\\toprule", "\\midrule", "\\bottomrule"):
+        assert text.count(command) == 1
+    assert not re.search(r"(?<!\\)[%_&#](?! )", body.replace(" & ", ""))
+
+
+def test_runs_by_seed_are_mean_and_standard_deviation(demo):
+    listed = run(demo.folder, "runs", "--by-seed")
+    assert listed.code == 0, listed.err
+    rows = [line for line in listed.out.splitlines() if line.startswith("digits-")]
+    assert len(rows) == 4
+    for model, name in [("Mini-ResNet", "digits-mini_resnet"), ("Baseline CNN", "digits-baseline")]:
+        tests = [100 * demo.records()[model, seed]["test/accuracy"] for seed in (0, 1)]
+        expected = f"{statistics.mean(tests):.2f} ± {statistics.stdev(tests):.2f}"
+        (row,) = [row for row in rows if row.startswith(name)]
+        assert row.rstrip().endswith(expected)
+        assert row.split()[1] == "2"
+
+
+def test_runs_of_one_name_are_told_apart_by_what_differs(tmp_path):
+    for overrides in (["seed=0"], ["seed=1"], ["seed=0", "optimizer.lr=0.5"]):
+        cfg = compose(overrides)
+        directory = RunDirectory(tmp_path / "outputs/runs" / run_name(cfg))
+        directory.checkpoints.mkdir(parents=True)
+        directory.write_config(cfg)
+    lines = run(tmp_path, "runs", "--by-seed").out.splitlines()[2:]
+    assert [line.split()[:3] for line in lines] == [
+        ["digits-resnet18", "optimizer.lr=0.001", "0/2"],
+        ["digits-resnet18", "optimizer.lr=0.5", "0/1"],
+    ]
+
+
+def test_plain_beside_residual_over_depth_is_a_figure(tmp_path):
+    short = ("dataset=digits", "seed=0", "max_steps=2", "logger=none")
+    finished = run(tmp_path, "reproduce", "he2016", *short)
+    assert finished.code == 0, finished.err
+    folder = tmp_path / "outputs/tables/he2016/digits"
+    picture = Image.open(folder / "depth.png").convert("RGB")
+    colors = {color for _, color in picture.getcolors(1 << 24)}
+    assert tuple(bytes.fromhex("0072B2")) in colors, "the plain networks' line"
+    assert tuple(bytes.fromhex("D55E00")) in colors, "the residual networks' line"
+    rows = json.loads((folder / "table.json").read_text())["rows"]
+    assert [row["model"] for row in rows] == [
+        f"{kind}-{depth}" for kind in ("Plain", "ResNet") for depth in (20, 32, 44, 56, 110)
+    ]
+    residual = {row["model"]: row for row in rows}["ResNet-110"]
+    assert residual["published_accuracy"] == pytest.approx(100 - 6.43)
+    assert (tmp_path / "outputs/tables/he2016/digits/curves.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("ours", "published", "difference"),
+    [(99.0, 98.5, 0.5), (99.4, [99.3, 99.5], 0), (99.0, [99.3, 99.5], -0.3), (95, [92, 94], 1)],
+)
+def test_a_difference_from_a_range_is_from_its_nearer_end(ours, published, difference):
+    row = Row("x", "system/mnist", {"accuracy": published})
+    record = {"test/accuracy": ours / 100, "parameters": 1, "seconds": 1, "epochs": 1}
+    cell = Cell(row, 0, (), RunDirectory(Path("x")), "mnist", 1, False)
+    line = summarize(row, [Result(cell, "finished", record | {"hardware": "y"})])
+    assert line["difference"] == pytest.approx(difference)
+
+
+@pytest.mark.parametrize("table", list_options("table"))
+def test_every_table_has_its_cells_and_renders_while_empty(table, tmp_path):
+    rendered = run(tmp_path, "table", table, "seed=0")
+    assert f"of {len(load_table(table, ['seed=0']).cells)} cells are missing" in rendered.err
+    assert rendered.code != 0
+    assert "missing" in rendered.out

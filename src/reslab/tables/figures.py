@@ -49,7 +49,8 @@ def draw_curves(table: Table, results: list[Result], path: Path) -> Path:
         if column.endswith("loss"):
             axes.set_yscale("log")
             axes.set_xlabel("Epoch")
-    panels[0].legend(frameon=False, loc="lower right", ncols=1 + len(counts) // 6, fontsize=9)
+    names = panels[0].get_legend_handles_labels()
+    figure.legend(*names, loc="outside lower center", ncols=min(5, len(counts)), frameon=False)
     seeds = f"n = {min(counts)}" + (f" to {max(counts)}" if max(counts) != min(counts) else "")
     figure.suptitle(f"{table.title}, on {table.dataset} (mean and range over seeds, {seeds})")
     return _save(figure, path)

@@ -1,0 +1,78 @@
+"""The wheel, in an environment and a folder that know nothing of the repository."""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from conftest import REPOSITORY
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The folder of the commands of an environment with the wheel.
+
+    Its dependencies are those of this environment, on its path and not installed again.
+    """
+    folder = tmp_path_factory.mktemp("installed")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    build = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder]
+    subprocess.run([*pip, *build, REPOSITORY], check=True)
+    (wheel,) = folder.glob("reslab-*.whl")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
+    python = folder / "venv/bin/python"
+    target = sysconfig.get_path("purelib", vars={"base": str(folder / "venv")})
+    subprocess.run(
+        [*pip, "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel],
+        check=True,
+    )
+    (Path(target) / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return folder / "venv/bin"
+
+
+def call(installed: Path, cwd: Path, *arguments: str, **environment: str) -> str:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    done = subprocess.run(
+        [installed / "reslab", *arguments],
+        cwd=cwd,
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_it_is_the_wheel_s_package_and_configuration(installed, tmp_path):
+    code = "import reslab, reslab.config as c; print(reslab.__file__, c.CONF_DIR, sep='\\n')"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    done = subprocess.run(
+        [installed / "python", "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for line in done.stdout.splitlines():
+        assert line.startswith(str(installed.parent)), line
+
+
+def test_it_trains(installed, tmp_path):
+    short = ("trainer.max_epochs=1", "+trainer.limit_train_batches=2", "model=baseline_cnn")
+    call(installed, tmp_path, "train", "dataset=digits", *short)
+    (record,) = tmp_path.glob("outputs/runs/*/metrics.json")
+    assert json.loads(record.read_text())["git"] is None
+
+
+def test_it_reproduces_a_table(installed, tmp_path):
+    short = ("seed=0", "trainer.max_epochs=1", "+trainer.limit_train_batches=2")
+    call(installed, tmp_path, "reproduce", "liu_goh", "dataset=digits", *short)
+    assert len(list(tmp_path.glob("outputs/runs/*/metrics.json"))) == 4
+    assert (tmp_path / "outputs/tables/liu_goh/digits/table.md").exists()
