@@ -1,5 +1,6 @@
 """The commands. What they need is imported inside them, so that `--help` is instant."""
 
+import json
 import os
 import signal
 import sys
@@ -175,6 +176,38 @@ def data(name: str, overrides: tuple[str, ...]) -> None:
     module = instantiate(cfg, "dataset")
     prepare_data(module)
     print_data(module)
+
+
+@cli.command()
+@click.argument("task", type=click.Choice(["train", "predict"]))
+@click.argument("overrides", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object (a list on an axis).")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default="outputs/bench",
+    show_default=True,
+    help="Where the figures are written.",
+)
+@CONFIG_DIR
+def bench(task: str, overrides: tuple[str, ...], as_json: bool, output: Path) -> None:
+    """Measure speed beside the usual script and a bare loop, in one go.
+
+    OVERRIDES are a run's, and bench.seconds, bench.rounds, bench.batch_size, bench.num_images: one
+    of the last two with several values is an axis.
+    """
+    from reslab.bench.compare import compare, parse_request
+    from reslab.bench.report import print_points, write_points
+
+    request = parse_request(overrides)
+    points = compare(task, request)
+    recipe = [o.partition("=")[2].replace("/", "-") for o in overrides if o.startswith("recipe=")]
+    written = write_points(points, request.axis, output, "-".join([task, *recipe]))
+    if as_json:
+        return click.echo(json.dumps(points if request.axis else points[0]))
+    print_points(points)
+    for path in written:
+        click.echo(path)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import sys
 import time
 from typing import Any
 
+import torch
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
@@ -11,11 +12,34 @@ SECONDS_BETWEEN_READS = 0.5
 BAR_FORMAT = "{desc} |{bar:20}| {percentage:3.0f}% [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 
 
+class _Reading:
+    """The latest value of a number on a device, without making the device wait."""
+
+    def __init__(self) -> None:
+        self.value: float | None = None
+        self._copied: Any = None
+        self._buffer: Any = None
+
+    def update(self, number: torch.Tensor) -> None:
+        """Takes what has arrived of the last copy, and begins the next."""
+        if number.device.type == "cpu":
+            self.value = number.item()
+            return
+        if self._copied is None:
+            self._buffer = torch.empty((), pin_memory=True)
+            self._copied = torch.cuda.Event()
+        elif self._copied.query():
+            self.value = self._buffer.item()
+        else:
+            return
+        self._buffer.copy_(number, non_blocking=True)
+        self._copied.record()
+
+
 class Progress(ProgressBar):
     """One line: epoch, images done, time left, images/s, loss, validation accuracy.
 
-    The loss is read from the device only when the line is drawn again, so that the device is
-    not made to wait at every step.
+    The loss is read from the device only when the line is drawn again, and no step waits for it.
 
     Args:
         max_steps: The run's last step, if steps limit it.
@@ -28,6 +52,7 @@ class Progress(ProgressBar):
         self._bar: Any = None
         self._read_at = 0.0
         self._shown = {"loss": "", "val": ""}
+        self._loss = _Reading()
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         super().on_train_start(trainer, pl_module)
@@ -60,7 +85,9 @@ class Progress(ProgressBar):
         now = time.perf_counter()
         if now - self._read_at > SECONDS_BETWEEN_READS:
             self._read_at = now
-            self._show(loss=f"{pl_module.last_loss.item():.3f}")
+            self._loss.update(pl_module.last_loss)
+            if self._loss.value is not None:
+                self._show(loss=f"{self._loss.value:.3f}")
         self._bar.update(trainer.datamodule.batch_size)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:

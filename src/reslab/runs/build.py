@@ -22,6 +22,9 @@ from reslab.runs.saving import SaveCheckpoints
 from reslab.runs.store import RunDirectory
 from reslab.task import ImageClassifier
 
+# Options of the trainer that are the task's and ours; the task clips, since it optimizes.
+NOT_LIGHTNING_S = ("gradient_clip_val", "compile", "quiet")
+
 
 class EarlyStop(EarlyStopping):
     """Early stopping that stays stopped when a run is resumed after its last epoch."""
@@ -61,7 +64,10 @@ def build(cfg: DictConfig, directory: RunDirectory, stop: StopRequest) -> Run:
         {"identity": identity(cfg), "config": hashed_config(cfg)},
         stop,
     )
-    tensorboard = instantiate(cfg, "logger", folder=directory.path) if cfg.logger else None
+    quiet = cfg.trainer.get("quiet")
+    tensorboard = (
+        instantiate(cfg, "logger", folder=directory.path) if cfg.logger and not quiet else None
+    )
     callbacks: list[Callback] = [stop, history, checkpoints]
     if tensorboard:
         callbacks.append(tensorboard)
@@ -72,7 +78,7 @@ def build(cfg: DictConfig, directory: RunDirectory, stop: StopRequest) -> Run:
         )
     if cfg.max_steps is not None:
         callbacks.append(StepLimit(cfg.max_steps))
-    if cfg.trainer.enable_progress_bar:
+    if cfg.trainer.enable_progress_bar and not quiet:
         callbacks.append(Progress(cfg.max_steps))
     trainer = build_trainer(cfg, callbacks, directory.path)
     return Run(data, task, macs, trainer, history, checkpoints, tensorboard)
@@ -87,8 +93,14 @@ def build_task(cfg: DictConfig) -> ImageClassifier:
         optimization.build(network, cfg.monitor)
     except (TypeError, ValueError) as error:
         raise UserError(f"optimizer: {error}") from error
-    clip = cfg.trainer.get("gradient_clip_val")
-    return ImageClassifier(network, optimization, cfg.label_smoothing, cfg.monitor, clip)
+    return ImageClassifier(
+        network,
+        optimization,
+        cfg.label_smoothing,
+        cfg.monitor,
+        cfg.trainer.get("gradient_clip_val"),
+        cfg.trainer.get("compile"),
+    )
 
 
 def try_network(cfg: DictConfig, network: torch.nn.Module) -> list[Layer]:
@@ -130,16 +142,19 @@ def prepare_data(data: ImageData) -> None:
 
 def build_trainer(cfg: DictConfig, callbacks: list[Callback], folder: Path) -> Trainer:
     """Lightning's trainer; what `precision: auto` means is settled here, on this machine."""
-    # Clipping is the task's, since optimization is manual. Exact means fp32 on a GPU too.
-    keys = [key for key in cfg.trainer if key != "gradient_clip_val"]
+    keys = [key for key in cfg.trainer if key not in NOT_LIGHTNING_S]
     cfg = OmegaConf.create({"trainer": OmegaConf.masked_copy(cfg.trainer, keys)})
+    # Exact means fp32 on a GPU too; matrix products are the head's alone, and always exact.
     torch.backends.cudnn.allow_tf32 = not cfg.trainer.deterministic
+    torch.backends.cudnn.benchmark = not cfg.trainer.deterministic
+    torch.backends.cuda.matmul.allow_tf32 = False
     arguments = {
         "callbacks": callbacks,
         "plugins": [VerifiedCheckpointIO()],
         "default_root_dir": str(folder),
         "logger": False,
         "enable_model_summary": False,
+        "enable_progress_bar": any(isinstance(callback, Progress) for callback in callbacks),
         "num_sanity_val_steps": 0,
     }
     if cfg.trainer.precision == "auto":

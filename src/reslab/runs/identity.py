@@ -20,6 +20,7 @@ IGNORED = (
     "resume",
     "runs_dir",
     "trainer.enable_progress_bar",
+    "trainer.quiet",
 )
 
 SOURCES_THAT_MATTER = ("nn", "data", "optim.py", "task.py")

@@ -1,0 +1,141 @@
+"""The variants side by side: processes alternated over rounds, medians and ranges."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tqdm import tqdm
+
+from reslab.config import compose, parse_overrides, suggest
+from reslab.errors import UserError
+
+OPTIONS = {"seconds": 10.0, "rounds": 3, "batch_size": None, "num_images": None}
+AXES = ("batch_size", "num_images")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to measure: `overrides` of a run, over the values of one axis if there is one."""
+
+    overrides: tuple[str, ...]
+    seconds: float
+    rounds: int
+    batch_size: int | None
+    num_images: int | None
+    axis: str | None
+    values: tuple[int, ...]
+
+
+def parse_request(overrides: Sequence[str]) -> Request:
+    """Tells the options of the measurement (`bench.rounds=5`) from those of the run.
+
+    Raises:
+        UserError: An option is unknown or wrong, or there are two axes.
+    """
+    options: dict[str, Any] = dict(OPTIONS)
+    asked: list[str] = []
+    axis, axis_values = None, ()
+    for key, text, values in parse_overrides(overrides):
+        group, _, name = key.partition(".")
+        if group != "bench":
+            asked.append(text)
+            continue
+        if name not in OPTIONS:
+            raise UserError(f"there is no option {key}{suggest(name, OPTIONS)}")
+        kinds = (int,) if name != "seconds" else (int, float)
+        if not all(isinstance(v, kinds) and not isinstance(v, bool) and v > 0 for v in values):
+            raise UserError(f"{text}: must be a positive number")
+        if len(values) > 1:
+            if axis is not None or name not in AXES:
+                raise UserError(f"{text}: one of {' and '.join(AXES)} can have several values")
+            axis, axis_values = name, tuple(values)
+        options[name] = values[0]
+    compose(asked)  # an error in them is the user's, here and now
+    return Request(tuple(asked), **options, axis=axis, values=axis_values)
+
+
+def compare(task: str, request: Request) -> list[dict[str, Any]]:
+    """Measures every variant at every value of the axis.
+
+    Args:
+        task: `train` or `predict`.
+        request: What to measure.
+
+    Returns:
+        One object a value, see `summarize`.
+
+    Raises:
+        UserError: A variant failed; the message has its own words.
+    """
+    points = []
+    values = request.values or (None,)
+    variants = ("script", "loop", "reslab")
+    bar = tqdm(total=len(values) * len(variants) * request.rounds, unit="run", leave=False)
+    for value in values:
+        asked = {name: getattr(request, name) for name in AXES}
+        if request.axis:
+            asked[request.axis] = value
+        batch_size = compose(request.overrides).dataset.batch_size
+        if asked["batch_size"]:
+            batch_size = asked["batch_size"]
+        content = {
+            "overrides": [*request.overrides, f"dataset.batch_size={batch_size}"],
+            "seconds": request.seconds,
+            "num_images": asked["num_images"],
+        }
+        measured: dict[str, list[dict[str, Any]]] = {variant: [] for variant in variants}
+        for _ in range(request.rounds):
+            for variant in variants:
+                bar.set_description(f"{variant}, batch {batch_size}")
+                measured[variant].append(_run(task, variant, content))
+                bar.update()
+        point = {"task": task, **asked, "batch_size": batch_size, **summarize(measured, batch_size)}
+        points.append(point | {"overrides": list(request.overrides)})
+    bar.close()
+    return points
+
+
+def _run(task: str, variant: str, content: dict[str, Any]) -> dict[str, Any]:
+    command = [sys.executable, "-m", "reslab.bench.variants", task, variant, json.dumps(content)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["it said nothing"]
+        raise UserError(f"bench {task}, variant {variant} failed: {lines[-1]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def summarize(measured: dict[str, list[dict[str, Any]]], batch_size: int) -> dict[str, Any]:
+    """Medians over rounds with their range, ratios, and reslab's cost over the bare loop.
+
+    Args:
+        measured: For each variant what each round measured.
+        batch_size: Images in a step.
+    """
+    variants = {}
+    for name, rounds in measured.items():
+        times = sorted(one["ms_per_step"] for one in rounds)
+        rates = [1000 * batch_size / ms for ms in times]
+        variants[name] = {
+            "images_per_second": statistics.median(rates),
+            "images_per_second_range": [min(rates), max(rates)],
+            "ms_per_step": statistics.median(times),
+            "ms_per_step_range": [times[0], times[-1]],
+            "peak_memory_bytes": max(one["peak_memory_bytes"] for one in rounds),
+            "steps": sum(one["steps"] for one in rounds),
+        }
+    speed = {name: variant["images_per_second"] for name, variant in variants.items()}
+    time = {name: variant["ms_per_step"] for name, variant in variants.items()}
+    return {
+        "hardware": next(one["hardware"] for rounds in measured.values() for one in rounds),
+        "variants": variants,
+        "ratios": {
+            "reslab/script": speed["reslab"] / speed["script"],
+            "reslab/loop": speed["reslab"] / speed["loop"],
+        },
+        "overhead_us_per_step": 1000 * (time["reslab"] - time["loop"]),
+    }

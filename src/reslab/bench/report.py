@@ -1,0 +1,88 @@
+"""A comparison as a table, as JSON and as a curve."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from reslab.console import print_table
+from reslab.files import write_atomically
+
+HEADINGS = (
+    "Variant",
+    "Batch",
+    "Images/s",
+    "min to max",
+    "ms a step",
+    "us over loop",
+    "MiB",
+    "x script",
+)
+NAMES = {"script": "usual script", "loop": "bare loop", "reslab": "reslab"}
+COLORS = {"script": "#666666", "loop": "#0072B2", "reslab": "#D55E00"}
+
+
+def print_points(points: list[dict[str, Any]]) -> None:
+    """A line for each variant at each point of the axis."""
+    rows = []
+    for point in points:
+        base = point["variants"]
+        for name, variant in base.items():
+            low, high = variant["images_per_second_range"]
+            over = 1000 * (variant["ms_per_step"] - base["loop"]["ms_per_step"])
+            ratio = variant["images_per_second"] / base["script"]["images_per_second"]
+            rows.append(
+                (
+                    NAMES[name],
+                    str(point["batch_size"]),
+                    f"{variant['images_per_second']:,.0f}",
+                    f"{low:,.0f} to {high:,.0f}",
+                    f"{variant['ms_per_step']:.2f}",
+                    f"{over:+,.0f}",
+                    f"{variant['peak_memory_bytes'] / 2**20:,.0f}",
+                    f"{ratio:.2f}",
+                )
+            )
+    first = points[0]
+    title = f"{first['task']} {' '.join(first['overrides'])}".strip()
+    print_table(f"{title}, on {first['hardware']}", HEADINGS, rows)
+
+
+def write_points(
+    points: list[dict[str, Any]], axis: str | None, folder: Path, name: str
+) -> list[Path]:
+    """Writes `<name>.json` and, where there is an axis, the curve `<name>.png`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [folder / f"{name}.json"]
+    write_atomically(written[0], (json.dumps(points, indent=2) + "\n").encode())
+    if axis:
+        written.append(folder / f"{name}.png")
+        _draw(points, axis, written[1])
+    return written
+
+
+def _draw(points: list[dict[str, Any]], axis: str, path: Path) -> None:
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    values = [point[axis] for point in points]
+    for name, color in COLORS.items():
+        rates = [point["variants"][name]["images_per_second"] for point in points]
+        ranges = [point["variants"][name]["images_per_second_range"] for point in points]
+        axes.plot(values, rates, color=color, marker="o", label=NAMES[name])
+        low, high = [r[0] for r in ranges], [r[1] for r in ranges]
+        axes.fill_between(values, low, high, color=color, alpha=0.15, lw=0)
+    axes.set_xscale("log")
+    axes.set_xticks(values, [f"{value:,}" for value in values], minor=False)
+    axes.minorticks_off()
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel({"batch_size": "Images in a batch", "num_images": "Images"}[axis])
+    axes.set_title("Images per second (median and range)", loc="left", fontsize=11)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.suptitle(f"{points[0]['task']}, on {points[0]['hardware']}", fontsize=10)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=150, format="png")
+    write_atomically(path, buffer.getbuffer())

@@ -1,0 +1,197 @@
+"""What is measured: the usual script, a bare loop over our parts, and reslab itself.
+
+Each runs in a process of its own: `python -m reslab.bench.variants TASK VARIANT REQUEST`.
+"""
+
+import itertools
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from lightning.pytorch import Callback
+from omegaconf import DictConfig
+from torch import Tensor
+
+from reslab.bench.script import test_batches, training_batches
+from reslab.bench.stopwatch import Measurement, Stopwatch
+from reslab.callbacks import StopRequest
+from reslab.config import compose, instantiate
+from reslab.data import ImageData
+from reslab.data.loader import EvaluationLoader
+from reslab.inference import Engine
+from reslab.runs.build import build, build_task, prepare_data
+from reslab.runs.environment import describe_hardware, reset_peak_memory, supports_bf16
+from reslab.runs.identity import register_resolvers
+from reslab.runs.store import RunDirectory
+
+
+def prepare(cfg: DictConfig, num_images: int | None) -> ImageData:
+    """The data set, its halves repeated or cut to a number of images if one is asked for."""
+    data = instantiate(cfg, "dataset")
+    prepare_data(data)
+    if num_images is not None:
+        for half in ("train", "test"):
+            images, labels = getattr(data, f"{half}_images"), getattr(data, f"{half}_labels")
+            chosen = torch.arange(num_images) % len(labels)
+            setattr(data, f"{half}_images", images[chosen])
+            setattr(data, f"{half}_labels", labels[chosen])
+    return data
+
+
+def train_script(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
+    """Eager fp32, NCHW, two worker processes, the loss read at every step."""
+    task = build_task(cfg)
+    network = task.network.to(memory_format=torch.contiguous_format).to(watch.device).train()
+    optimization = task.optimization
+    if isinstance(optimization.optimizer, partial):
+        plain = {k: v for k, v in optimization.optimizer.keywords.items() if k != "fused"}
+        optimization.optimizer = partial(optimization.optimizer.func, **plain)
+    optimizer, _ = optimization.build(network, cfg.monitor)
+    loss_sum = 0.0
+    for images, labels in training_batches(data):
+        images, labels = images.to(watch.device), labels.to(watch.device)
+        loss = F.cross_entropy(network(images), labels, label_smoothing=cfg.label_smoothing)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss_sum += loss.item()
+        if watch.step():
+            return
+
+
+def train_loop(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
+    """Our network, data path, precision and layout in a loop of a few lines."""
+    task = build_task(cfg)
+    network = task.network.to(watch.device).train()
+    optimizer, _ = task.optimization.build(network, cfg.monitor)
+    for images, labels in _without_end(data.train_dataloader(), watch.device):
+        with torch.autocast(watch.device.type, torch.bfloat16, enabled=_bf16(cfg, watch.device)):
+            loss = task.training_loss(network(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if watch.step():
+            return
+
+
+class StopAfter(Callback):
+    """Tells a stopwatch of every step and ends training when it has seen enough."""
+
+    def __init__(self, watch: Stopwatch) -> None:
+        self.watch = watch
+
+    def on_train_batch_end(self, trainer: Any, *arguments: Any) -> None:
+        if not trainer.should_stop:
+            trainer.should_stop = self.watch.step()
+
+
+def train_reslab(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
+    """A run with every default on: progress bar, TensorBoard, record, checkpoints."""
+    with tempfile.TemporaryDirectory() as folder, StopRequest() as stop:
+        directory = RunDirectory(Path(folder) / "run")
+        directory.checkpoints.mkdir(parents=True)
+        run = build(cfg, directory, stop)
+        # Validation is no part of a step, and the last epoch is not to end before the watch.
+        run.trainer.limit_val_batches, run.trainer.fit_loop.max_epochs = 1, 10**6
+        callbacks: list[Callback] = getattr(run.trainer, "callbacks")  # noqa: B009
+        callbacks.insert(0, StopAfter(watch))
+        run.trainer.fit(run.task, datamodule=data)
+
+
+def predict_script(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
+    """Eager fp32, NCHW, two worker processes."""
+    network = build_task(cfg).network.to(memory_format=torch.contiguous_format)
+    network.to(watch.device).eval()
+    with torch.no_grad():
+        for images, _ in test_batches(data, cfg.dataset.batch_size):
+            network(images.to(watch.device)).cpu()
+            if watch.step():
+                return
+
+
+def predict_loop(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
+    """Our network, data path, precision and layout in a loop of a few lines."""
+    network = build_task(cfg).network.to(watch.device).eval()
+    images, labels = data.test_images.to(watch.device), data.test_labels.to(watch.device)
+    loader = EvaluationLoader(images, labels, cfg.dataset.batch_size, data.normalization)
+    bf16 = torch.autocast(watch.device.type, torch.bfloat16, enabled=_bf16(cfg, watch.device))
+    with torch.inference_mode(), bf16:
+        while True:
+            for batch, _ in loader:
+                network(batch).float().cpu()
+                if watch.step():
+                    return
+
+
+def predict_reslab(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
+    """The engine that `reslab predict` uses, on images in memory."""
+    engine = Engine(
+        build_task(cfg).network,
+        data.normalization,
+        cfg.dataset.size,
+        watch.device,
+        bf16=_bf16(cfg, watch.device),
+        batch_size=cfg.dataset.batch_size,
+    )
+    while True:
+        for images in data.test_images.split(cfg.dataset.batch_size):
+            engine(images)
+            if watch.step():
+                return
+
+
+VARIANTS: dict[str, dict[str, Callable[[DictConfig, ImageData, Stopwatch], None]]] = {
+    "train": {"script": train_script, "loop": train_loop, "reslab": train_reslab},
+    "predict": {"script": predict_script, "loop": predict_loop, "reslab": predict_reslab},
+}
+
+
+def _without_end(loader: Any, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    for name in ("images", "labels"):
+        setattr(loader, name, getattr(loader, name).to(device))
+    loader.normalize.to(device)
+    for epoch in itertools.count():
+        loader.sampler.set_epoch(epoch)
+        yield from loader
+
+
+def _bf16(cfg: DictConfig, device: torch.device) -> bool:
+    if cfg.trainer.precision == "auto":
+        return supports_bf16(device)
+    return str(cfg.trainer.precision).startswith("bf16")
+
+
+def _device(cfg: DictConfig) -> torch.device:
+    gpu = cfg.trainer.accelerator in ("gpu", "cuda")
+    gpu = gpu or (cfg.trainer.accelerator == "auto" and torch.cuda.is_available())
+    return torch.device("cuda" if gpu else "cpu")
+
+
+def measure(task: str, variant: str, request: dict[str, Any]) -> tuple[Measurement, str]:
+    """Runs one variant in this process; gives what was measured and on what.
+
+    Args:
+        task: `train` or `predict`.
+        variant: `script`, `loop` or `reslab`.
+        request: `overrides` of the configuration, `seconds` to measure, `num_images` or None.
+    """
+    register_resolvers()
+    cfg = compose(request["overrides"])
+    device = _device(cfg)
+    data = prepare(cfg, request["num_images"])
+    reset_peak_memory(device)
+    watch = Stopwatch(request["seconds"], device)
+    VARIANTS[task][variant](cfg, data, watch)
+    return watch.measurement(), describe_hardware(device)
+
+
+if __name__ == "__main__":
+    measured, hardware = measure(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]))
+    print(json.dumps(asdict(measured) | {"hardware": hardware}))

@@ -1,0 +1,50 @@
+"""The fast way from uint8 images to logits."""
+
+import torch
+from torch import Tensor, nn
+from torchvision.transforms.v2 import functional as transforms
+
+from reslab.data.loader import Normalization
+from reslab.nn.fold import fold_batch_norms
+
+BATCH_SIZE = 256
+
+
+class Engine:
+    """A network for inference: folded, channels last, in bf16 where the hardware has it.
+
+    Args:
+        network: Normalized images to logits.
+        normalization: Pixels on the 0-1 scale to normalized images.
+        size: Height and width in pixels that the network was trained on.
+        device: Where to compute.
+        bf16: Whether to compute in bf16; the logits are fp32 all the same.
+        batch_size: Images computed at once.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        normalization: Normalization,
+        size: int,
+        device: torch.device,
+        *,
+        bf16: bool,
+        batch_size: int = BATCH_SIZE,
+    ) -> None:
+        folded = fold_batch_norms(network).to(memory_format=torch.channels_last)
+        self.network, self.normalization = folded.to(device), normalization.to(device)
+        self.size, self.device, self.batch_size = size, device, batch_size
+        self.bf16 = bf16
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits fp32 `[N, K]` on the CPU, of uint8 images `[N, C, H, W]` of any size."""
+        return torch.cat([self._batch(batch) for batch in images.split(self.batch_size)]).cpu()
+
+    def _batch(self, images: Tensor) -> Tensor:
+        images = images.to(self.device, non_blocking=True)
+        if images.shape[-2:] != (self.size, self.size):
+            images = transforms.resize(images, [self.size, self.size], antialias=True)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.network(self.normalization(images.float() / 255)).float()
