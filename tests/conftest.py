@@ -7,14 +7,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pytest
 import torch
 
-from reslab.runs.identity import register_resolvers
-
 REPOSITORY = Path(__file__).parents[1]
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _resolvers():
-    register_resolvers()
 
 
 @pytest.fixture(autouse=True)

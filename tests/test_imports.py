@@ -1,8 +1,10 @@
 """Imports point one way; Hydra and the figures' library stay in their rooms."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -23,13 +25,25 @@ BELOW = {
     "task": {"nn", "data", "optim"},
     "callbacks": {"nn", "data", "optim", "task", "files"},
     "runs": {"nn", "data", "optim", "task", "callbacks", "config", "errors", "files"},
+    "inference": {"nn", "data"},
+    "bench": {
+        "nn",
+        "data",
+        "callbacks",
+        "runs",
+        "config",
+        "inference",
+        "errors",
+        "files",
+        "console",
+    },
     "tables": {"nn", "data", "runs", "config", "errors", "files", "console"},
     "terminal": {"nn", "data", "runs", "console", "errors"},
     "apps": {"runs", "tables", "config", "errors"},
-    "cli": {"apps", "terminal", "tables", "runs", "nn", "config", "errors"},
+    "cli": {"apps", "terminal", "tables", "bench", "runs", "nn", "config", "errors"},
     "__init__": {"runs"},
 }
-ALONE = {"hydra": {"config", "runs", "apps"}, "matplotlib": {"tables"}, "bokeh": set()}
+ALONE = {"hydra": {"config", "runs", "apps"}, "matplotlib": {"tables", "bench"}, "bokeh": set()}
 
 
 def modules():
@@ -62,7 +76,7 @@ def test_libraries_stay_in_their_rooms():
 
 
 def test_networks_need_torch_alone():
-    allowed = {"torch", "reslab", "collections", "dataclasses", "typing"}
+    allowed = {"torch", "reslab", *sys.stdlib_module_names}
     for path, part, name in modules():
         if part == "nn":
             assert name.partition(".")[0] in allowed, f"{path} imports {name}"
@@ -72,3 +86,14 @@ def test_networks_need_torch_alone():
 def test_importing_the_package_does_not_import_torch(module):
     code = f"import {module}, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_what_is_imported_is_declared():
+    """So that an empty environment with the wheel lacks nothing."""
+    project = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text())["project"]
+    declared = {re.split(r"[<>=!~ ]", text)[0] for text in project["dependencies"]}
+    names = {"sklearn": "scikit-learn", "hydra": "hydra-core", "yaml": "omegaconf"}
+    for path, _, name in modules():
+        top = name.partition(".")[0]
+        if top not in {"reslab", "hydra_plugins", *sys.stdlib_module_names}:
+            assert names.get(top, top) in declared, f"{path} imports {name}"

@@ -8,6 +8,7 @@ from reslab.nn import AddJoin, NoJoin, PadJoin
 from reslab.nn.blocks import BasicBlock, Head
 from reslab.nn.graph import trace
 from reslab.nn.summary import count_parameters, list_layers
+from reslab.tables.diagram import draw_network
 
 
 def network(*overrides, channels=3, num_classes=10):
@@ -209,6 +210,74 @@ def test_a_network_s_graph_has_its_layers_and_skips(overrides, steps, skips):
         assert path[edge.end].module is None
         between = [step for step in path[edge.start + 1 : edge.end] if step.module]
         assert [type(step.module) for step in between] == [torch.nn.Conv2d] * 2
+
+
+class Odd(torch.nn.Module):
+    """A parameter of its own, a layer used twice, a tuple, a product and a sum by method."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(1, 4, 1, 1))
+        self.first, self.twice = torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.Conv2d(4, 4, 1)
+        self.rnn = torch.nn.LSTM(4, 5, batch_first=True)
+
+    def forward(self, x):
+        x = self.first(x) * self.scale
+        x = self.twice(self.twice(x)).add(x)
+        return self.rnn(x.mean(3).transpose(1, 2))[0][:, -1]
+
+
+def test_layers_of_an_odd_network_add_up():
+    odd = Odd()
+    layers = list_layers(odd, (3, 8, 8))
+    assert sum(layer.parameters for layer in layers) == count_parameters(odd)
+    assert layers[-1].kind == "Odd", "it has a parameter of its own"
+
+
+def test_a_sum_by_method_is_a_skip_and_a_product_is_none():
+    path, edges = trace(Odd())
+    assert [step.name for step in path if step.module is None] == ["add"]
+    (edge,) = edges
+    assert [step.name for step in path[edge.start + 1 : edge.end]] == ["twice", "twice"]
+
+
+def orange_pixels(path):
+    """Of the colour that skips are drawn in."""
+    from PIL import Image
+
+    pixels = torch.frombuffer(
+        bytearray(Image.open(path).convert("RGB").tobytes()), dtype=torch.uint8
+    )
+    return int((pixels.view(-1, 3) == torch.tensor([0xD5, 0x5E, 0x00])).all(1).sum())
+
+
+def test_a_drawing_shows_skips_where_there_are_some(tmp_path):
+    counts = []
+    for number, overrides in enumerate(["model=resnet18", "model=mini_resnet join=none"]):
+        net = network(*overrides.split())
+        path = draw_network(net, list_layers(net, (3, 32, 32)), tmp_path / f"{number}.png")
+        counts.append(orange_pixels(path))
+    assert counts[0] > 8 * 300, "eight lines of some inches, two pixels wide"
+    assert counts[1] == 0
+
+
+@pytest.mark.parametrize("ending", ["pdf", "svg", "PNG"])
+def test_a_drawing_has_the_format_of_its_name(ending, tmp_path):
+    net = network("model=baseline_cnn")
+    path = draw_network(net, list_layers(net, (3, 32, 32)), tmp_path / f"x.{ending}")
+    start = {"pdf": b"%PDF", "svg": b"<?xml", "PNG": b"\x89PNG"}[ending]
+    assert path.read_bytes().startswith(start)
+
+
+def test_a_network_that_cannot_be_traced_is_refused(tmp_path):
+    class Branching(torch.nn.Linear):
+        def forward(self, x):
+            return super().forward(x.flatten(1)) if x.sum() > 0 else x
+
+    outer = torch.nn.Sequential(Branching(192, 2))
+    outer[0].__class__.__module__ = "mine"
+    with pytest.raises(UserError, match="traced"):
+        draw_network(outer, [], tmp_path / "x.png")
 
 
 def test_projections_stand_on_the_skips_that_change_the_shape():

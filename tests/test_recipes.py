@@ -36,4 +36,5 @@ def test_an_augmentation_trains_with_a_recipe(augment, tmp_path):
     arguments = ("recipe=bhise_karale", f"augment={augment}", "model=baseline_cnn", *short)
     finished = run(tmp_path, "train", *arguments)
     assert finished.code == 0, finished.err
-    assert 0 <= history(only_run(tmp_path))["train/accuracy"].iloc[0] <= 1
+    rows = history(only_run(tmp_path))
+    assert rows["train/loss"].iloc[0] > 0.5, "labels are smoothed and mixed: no batch is certain"

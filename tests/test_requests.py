@@ -3,6 +3,7 @@
 import pytest
 
 from processes import run
+from training import SMALL
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,14 @@ from processes import run
         ("dataset=[", "dataset=["),
         ("model=resnet18 ablation=mini_resnet", "ablation=mini_resnet"),
         ("-cn foo", "foo"),
+        ("max_steps=0", "max_steps"),
+        ("max_steps=1.5", "max_steps"),
+        ("trainer.max_epochs=-1", "max_steps"),
+        ("optimizer=sgd_he2016", "max_steps"),
+        ("optimizer.decay_all=maybe", "decay_all"),
+        ("augment=flip augment.flip=null", "flip"),
+        ("augment=cutout augment.cutout.size=1.5", "size"),
+        ("--config-dir missing", "missing"),
     ],
 )
 def test_a_wrong_request_is_one_line_before_data_is_looked_for(arguments, named, tmp_path):
@@ -51,6 +60,9 @@ def test_a_wrong_request_is_one_line_before_data_is_looked_for(arguments, named,
         ("table liu_goh dataset=digits dataset.size=8", "1x8x8"),
         ("data digits dataset.val_size=3", "val_size"),
         ("data nothing", "choose from"),
+        ("train augment=mixup augment.mix.num_classes=5", "augment"),
+        ("summary --draw x.bmp", "x.bmp"),
+        ("table he2106", "he2016"),
         ("train -m seed=0,1 --cfg job", "Traceback"),
     ],
 )
@@ -59,3 +71,48 @@ def test_other_wrong_requests_are_one_line_too(command, named, tmp_path):
         assert named not in run(tmp_path, *command.split()).err
     else:
         assert named in run(tmp_path, *command.split()).error_line()
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("title: x\nrows: [{name: a, recipe: resnet3}]", "seeds"),
+        ("title: x\nseeds: 0\nrows: [{name: a, recipe: resnet3}]", "seeds"),
+        ("title: x\nseeds: [0]\nrows: [{name: a, recipe: resnet3, publishd: {}}]", "published"),
+        ("title: x\nseeds: [0]\nrows: [{name: a, recipe: resnet}]", "resnet3"),
+        ("title: x\nseeds: [0]\nrows: [{recipe: resnet3}]", "lacks name"),
+        (
+            "title: x\nseeds: [0]\nrows: [{name: a, recipe: resnet3, published: {accuracy: 9 %}}]",
+            "9 % must be a number",
+        ),
+        (
+            "title: x\nseeds: [0]\nrows: "
+            "[{name: a, recipe: resnet3, depth: 1}, {name: b, recipe: resnet3}]",
+            "depth",
+        ),
+        ("title: [", "not YAML"),
+        ("- 1", "must be a mapping"),
+    ],
+)
+def test_a_table_that_cannot_be_is_refused_before_anything_is_trained(content, named, tmp_path):
+    (tmp_path / "conf/table").mkdir(parents=True)
+    (tmp_path / "conf/table/mine.yaml").write_text(content)
+    asked = ("reproduce", "mine", "dataset=digits", "--config-dir", "conf")
+    line = run(tmp_path, *asked).error_line()
+    assert named in line
+    assert not list(tmp_path.glob("outputs/runs/*"))
+
+
+@pytest.mark.parametrize("flags", [("-m",), ("--cfg", "job"), ()])
+def test_an_own_folder_goes_with_hydra_s_flags(flags, tmp_path):
+    (tmp_path / "conf/recipe").mkdir(parents=True)
+    text = "# @package _global_\noptimizer: {lr: 0.25}\n"
+    (tmp_path / "conf/recipe/mine.yaml").write_text(text)
+    short = (*SMALL, "trainer.max_epochs=1", "+trainer.limit_train_batches=1", "logger=none")
+    asked = ("recipe=mine", "seed=0,1" if flags == ("-m",) else "seed=0", *short)
+    finished = run(tmp_path, "train", "--config-dir", "conf", *flags, *asked)
+    assert finished.code == 0, finished.err
+    runs = list(tmp_path.glob("outputs/runs/*/config.yaml"))
+    assert len(runs) == {"-m": 2, "--cfg": 0, "": 1}[flags[0] if flags else ""]
+    texts = [path.read_text() for path in runs] or [finished.out]
+    assert all("lr: 0.25" in text for text in texts)

@@ -293,6 +293,28 @@ def test_runs_of_one_name_are_told_apart_by_what_differs(tmp_path):
     ]
 
 
+def test_a_foreign_folder_is_named_and_left_out(tmp_path):
+    for name, content in [
+        ("a", "foo: 1"),
+        ("b", ""),
+        ("c", "[1]"),
+        ("d", "x: ["),
+        ("e", "dataset: x"),
+    ]:
+        (tmp_path / "outputs/runs" / name).mkdir(parents=True)
+        (tmp_path / "outputs/runs" / name / "config.yaml").write_text(content)
+    listed = run(tmp_path, "runs", "--by-seed")
+    assert listed.code == 0, listed.err
+    assert listed.err.count("warning") == 5
+
+
+def test_a_table_renders_in_a_process_of_its_own(tmp_path):
+    """Nothing that only another command imports may be missing."""
+    command = [sys.executable, "-m", "reslab.cli", "table", "he2016", "seed=0"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert "10 of 10 cells are missing" in done.stderr
+
+
 def test_plain_beside_residual_over_depth_is_a_figure(tmp_path):
     short = ("dataset=digits", "seed=0", "max_steps=2", "logger=none")
     finished = run(tmp_path, "reproduce", "he2016", *short)

@@ -36,3 +36,17 @@ def test_label_smoothing_is_torch_s_and_trains_only():
     task.validation_step((logits, labels), 0)
     plain = -logits.log_softmax(1)[torch.arange(8), labels].mean()
     assert task.val_metrics.compute()["loss"].item() == pytest.approx(plain.item())
+
+
+def test_mixed_labels_have_their_cross_entropy_and_their_largest_share_is_the_answer():
+    logits = torch.randn(8, 10)
+    shares = torch.zeros(8, 10)
+    shares[torch.arange(8), torch.arange(8)], shares[:, 9] = 0.7, 0.3
+    smoothed = shares * 0.9 + 0.1 / 10
+    expected = -(smoothed * logits.log_softmax(1)).sum(1).mean()
+    task = ImageClassifier(torch.nn.Identity(), instantiate(compose([]), "optimizer"), 0.1)
+    assert torch.allclose(task.training_loss(logits, shares), expected)
+    task.train_metrics.update(expected, logits, shares)
+    right = (logits.argmax(1) == torch.arange(8)).float().mean()
+    assert task.train_metrics.compute()["accuracy"] == right
+    assert task.train_metrics.compute()["loss"].item() == pytest.approx(expected.item())

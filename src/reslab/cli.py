@@ -64,7 +64,9 @@ def train(arguments: tuple[str, ...]) -> None:
     from reslab.apps.train import train as app
     from reslab.config import search_path
 
-    sys.argv = ["reslab train", *search_path(), *arguments]
+    # Hydra's parser takes overrides in one row, behind its own flags.
+    at = next((i for i, a in enumerate(arguments) if "=" in a and a[0] != "-"), len(arguments))
+    sys.argv = ["reslab train", *arguments[:at], *search_path(), *arguments[at:]]
     app()
 
 
@@ -75,6 +77,7 @@ def train(arguments: tuple[str, ...]) -> None:
 def summary(overrides: tuple[str, ...], draw: Path | None) -> None:
     """Layers, shapes, parameters, multiply-accumulates and memory of a configuration's network."""
     from reslab.config import compose, instantiate
+    from reslab.nn.summary import count_parameters
     from reslab.runs.build import try_network
     from reslab.runs.request import check
     from reslab.terminal import print_layers
@@ -84,11 +87,13 @@ def summary(overrides: tuple[str, ...], draw: Path | None) -> None:
     shape = (cfg.dataset.channels, cfg.dataset.size, cfg.dataset.size)
     network = instantiate(cfg, "model")
     layers = try_network(cfg, network)
-    print_layers(layers, shape)
     if draw:
         from reslab.tables.diagram import draw_network
 
-        click.echo(draw_network(network, layers, draw))
+        draw_network(network, layers, draw)
+    print_layers(layers, count_parameters(network), shape)
+    if draw:
+        click.echo(draw)
 
 
 @cli.command()

@@ -1,6 +1,7 @@
 """Where configurations lie, what they may build, and what is said when one is wrong."""
 
 import difflib
+import importlib.util
 import inspect
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -52,6 +53,23 @@ TARGET_MODULES = (
 )
 
 
+def share(part: float, total: int | None) -> int:
+    """That part of a number of epochs or steps, at least one.
+
+    Raises:
+        ValueError: The number is not known.
+    """
+    if total is None or total < 1:
+        raise ValueError(
+            "the schedule goes by a number that is not given: "
+            "trainer.max_epochs if it counts epochs, max_steps if it counts steps"
+        )
+    return max(1, round(part * total))
+
+
+OmegaConf.register_new_resolver("share", share, replace=True)
+
+
 def compose(overrides: Sequence[str]) -> DictConfig:
     """The run's configuration for a list of Hydra overrides.
 
@@ -73,6 +91,9 @@ def add_folder(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise UserError(f"--config-dir {folder}: there is no such folder")
+    for file in sorted(folder.rglob("*.yaml")):
+        if (CONF_DIR / file.relative_to(folder)).is_file():
+            raise UserError(f"{file} has the name of a file of reslab's own: choose another")
     _own_folders.append(folder.resolve())
 
 
@@ -169,17 +190,32 @@ def _check_targets(node: Any, path: str) -> None:
 
 def _check_target(target: str, path: str) -> None:
     """Both the path and the module of what it leads to: `reslab.x.os.system` is os' function."""
-    own = tuple(name + "." for name in os.environ.get("RESLAB_TARGETS", "").split(",") if name)
+    own = tuple(f"{name}." for name in trusted_modules())
     refusal = f"{path}._target_={target} is not allowed; set RESLAB_TARGETS to trust a package"
     if not f"{target}.".startswith(TARGETS + own):
         raise UserError(refusal)
     try:
         found = hydra.utils.get_object(target)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"{path}._target_={target}: {_first_line(error)}") from error
+        cause = error.__cause__ or error
+        raise UserError(f"{path}._target_={target}: {_first_line(cause)}") from error
     module = f"{getattr(found, '__module__', '')}."
-    if not isinstance(found, type) or not module.startswith(TARGET_MODULES + own):
+    if not isinstance(found, type):
+        raise UserError(f"{path}._target_={target} is not a class")
+    if not module.startswith(TARGET_MODULES + own):
         raise UserError(refusal)
+
+
+def trusted_modules() -> list[str]:
+    """A user's own modules that configurations may build from."""
+    return [name for name in os.environ.get("RESLAB_TARGETS", "").split(",") if name]
+
+
+def own_sources() -> list[Path]:
+    """Files and folders of those modules."""
+    found = [importlib.util.find_spec(name) for name in trusted_modules()]
+    origins = [Path(spec.origin) for spec in found if spec and spec.origin]
+    return [path.parent if path.name == "__init__.py" else path for path in origins]
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """What the commands print."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from reslab.runs.identity import differing_keys, hashed_config
 from reslab.runs.store import RunDirectory
 
 
-def print_layers(layers: list[Layer], image_shape: tuple[int, int, int]) -> None:
+def print_layers(
+    layers: list[Layer], num_parameters: int, image_shape: tuple[int, int, int]
+) -> None:
     """A line a layer, and the sums."""
     rows = [
         (
@@ -31,7 +34,7 @@ def print_layers(layers: list[Layer], image_shape: tuple[int, int, int]) -> None
     headings = ("Layer", "Kind", "Output", "Parameters", "MACs", "KiB")
     print_table(title, headings, rows)
     activations = sum(layer.activation_bytes for layer in layers)
-    print(f"parameters: {sum(layer.parameters for layer in layers):,}")
+    print(f"parameters: {num_parameters:,}")
     print(f"MACs:       {sum(layer.macs for layer in layers):,}")
     print(f"activations: {activations / 2**20:.2f} MiB in fp32 (KiB above; nothing if in place)")
 
@@ -52,9 +55,15 @@ def print_runs_by_seed(runs: list[RunDirectory], folder: Path) -> None:
     """
     groups: dict[str, list[RunDirectory]] = {}
     for run in runs:
-        config = hashed_config(run.config())
-        for seeded in (config, config["dataset"]):
-            seeded.pop("seed", None)
+        try:
+            config = hashed_config(run.config())
+            for seeded in (config, config["dataset"]):
+                seeded.pop("seed", None)
+        except Exception as error:  # whatever stands in a foreign or spoilt file
+            print(
+                f"warning: {run.config_file} is no run's: {type(error).__name__}", file=sys.stderr
+            )
+            continue
         groups.setdefault(json.dumps(config, sort_keys=True), []).append(run)
     if not groups:
         print(f"no runs under {folder}")
@@ -69,6 +78,10 @@ def print_runs_by_seed(runs: list[RunDirectory], folder: Path) -> None:
         tests = pd.Series([100 * record["test/accuracy"] for record in records], dtype=float)
         vals = pd.Series([100 * record["val/accuracy"] for record in records], dtype=float)
         n = f"{len(records)}/{len(members)}" if len(records) < len(members) else f"{len(records)}"
+        if len({record["code_digest"] for record in records}) > 1:
+            label.append("(several versions of the code)")
+        if not all(record["exact"] for record in records):
+            label.append("(some not exact)")
         rows.append((" ".join(label), n, _mean(vals), _mean(tests)))
     print_table(None, ("Runs", "n", "Val, %", "Test, %"), rows)
 
@@ -114,7 +127,9 @@ def print_data(data: ImageData) -> None:
         ", ".join(f"{value:.4f}" for value in values.flatten().tolist())
         for values in (data.normalization.mean, data.normalization.std)
     )
-    print(f"{data.name}: verified; {sizes} images of {_shape(data.image_shape)}")
+    unverified = data.source.unverified(data.data_dir)
+    state = f"not verified: {', '.join(unverified)}" if unverified else "verified"
+    print(f"{data.name}: {state}; {sizes} images of {_shape(data.image_shape)}")
     print(f"classes: {', '.join(data.class_names)}")
     print(f"mean {mean}; std {std}")
 

@@ -28,7 +28,6 @@ from reslab.data.loader import EvaluationLoader
 from reslab.inference import Engine
 from reslab.runs.build import build, build_task, prepare_data
 from reslab.runs.environment import describe_hardware, reset_peak_memory, supports_bf16
-from reslab.runs.identity import register_resolvers
 from reslab.runs.store import RunDirectory
 
 
@@ -182,7 +181,6 @@ def measure(task: str, variant: str, request: dict[str, Any]) -> tuple[Measureme
         variant: `script`, `loop` or `reslab`.
         request: `overrides` of the configuration, `seconds` to measure, `num_images` or None.
     """
-    register_resolvers()
     cfg = compose(request["overrides"])
     device = _device(cfg)
     data = prepare(cfg, request["num_images"])

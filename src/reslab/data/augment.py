@@ -36,6 +36,9 @@ class Augment:
     """
 
     def __init__(self, mix: Mix | None = None, **steps: Augmentation) -> None:
+        for name, step in steps.items():
+            if not (hasattr(step, "draw") and hasattr(step, "apply")):
+                raise TypeError(f"{name} is no augmentation with draw and apply: {step}")
         self.mix, self.steps = mix, tuple(steps.values())
 
     def draw(self, num_images: int, generator: Generator) -> list[Tensor]:
@@ -98,12 +101,12 @@ class Cutout:
 
     Args:
         size: Side of the square in pixels.
-        fill: The value on the 0-1 scale; mid-grey is near every mean.
+        fill: The value on the 0-1 scale; mid-grey is near the means of photographs.
     """
 
     def __init__(self, size: int = 16, fill: float = 0.5) -> None:
-        if size < 1:
-            raise ValueError(f"size must be at least 1, got {size}")
+        if not isinstance(size, int) or size < 1:
+            raise ValueError(f"size must be a whole number at least 1, got {size}")
         if not 0 <= fill <= 1:
             raise ValueError(f"fill must be in [0, 1], got {fill}")
         self.size, self.fill = size, fill

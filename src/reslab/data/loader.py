@@ -126,7 +126,9 @@ class TrainingLoader:
     def preview(self, num_images: int) -> Tensor:
         """The first images of the epoch as the network will meet them, on the 0-1 scale."""
         order, drawn = self._draw_epoch()
-        return self.augmented(order[:num_images], [values[:num_images] for values in drawn])
+        first = order[:num_images]
+        images = self.augmented(first, [values[:num_images] for values in drawn])
+        return self._mixed(images, self.labels[first], 0)[0]
 
     def _draw_epoch(self) -> tuple[Tensor, list[Tensor]]:
         generator = generator_of(self.seed, self.sampler.epoch)

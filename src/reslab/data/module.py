@@ -151,6 +151,8 @@ class ImageData(LightningDataModule):
         share = counts.double() / counts.sum(1, keepdim=True)
         mean = share @ levels
         std = (share @ levels**2 - mean**2).sqrt()
+        if self._std is None and not bool((std > 0).all()):
+            raise ValueError(f"all training images of {self.name} are of one colour")
         return Normalization(
             self._per_channel("mean", self._mean, mean), self._per_channel("std", self._std, std)
         )

@@ -1,6 +1,7 @@
 """Sources: official files, verified, as uint8 arrays."""
 
 import contextlib
+import gzip
 import hashlib
 import io
 from collections.abc import Callable, Mapping
@@ -34,6 +35,9 @@ class Source(Protocol):
     def prepare(self, root: Path) -> None:
         """Makes the files below `root` present and verified, or raises UserError."""
 
+    def unverified(self, root: Path) -> list[str]:
+        """Files below `root` of which nobody knows whether they are the official ones."""
+
     def load(self, root: Path) -> ImageArrays:
         """Decodes the files below `root`."""
 
@@ -46,6 +50,10 @@ class DigitsSource:
 
     def prepare(self, root: Path) -> None:
         """Nothing to fetch: the images are inside scikit-learn."""
+
+    def unverified(self, root: Path) -> list[str]:
+        """None: there are no files."""
+        return []
 
     def load(self, root: Path) -> ImageArrays:
         """The images, their 17 grey levels spread over 0 to 255."""
@@ -94,12 +102,33 @@ class TorchvisionSource:
                     _verify(root, self.files)
                     self._fetch(root)
         _verify(root, self.files)
+        self._compare_with_archives(root)
         for folder in {(root / name).parent.with_name("processed") for name in self.files}:
             if folder.exists():
                 raise UserError(
                     f"{folder} is of an old torchvision, which would read it instead of the "
                     f"verified files: move it away"
                 )
+
+    def unverified(self, root: Path) -> list[str]:
+        """The files that neither a digest nor an archive beside them vouches for."""
+        return [
+            name
+            for name, digest in self.files.items()
+            if digest is None and not (root / f"{name}.gz").is_file()
+        ]
+
+    def _compare_with_archives(self, root: Path) -> None:
+        """Files without digests are what the verified archives beside them unpack to."""
+        for name, digest in self.files.items():
+            archive = root / f"{name}.gz"
+            if digest is None and archive.is_file():
+                _verify(root, {f"{name}.gz": self.archives.get(f"{name}.gz")})
+                with gzip.open(archive) as unpacked, (root / name).open("rb") as file:
+                    if unpacked.read() != file.read():
+                        raise UserError(
+                            f"{root / name} is not what {archive} unpacks to; it was kept"
+                        )
 
     def load(self, root: Path) -> ImageArrays:
         """Decodes both halves through torchvision."""
@@ -117,6 +146,7 @@ class TorchvisionSource:
 
     def _fetch(self, root: Path) -> None:
         wanted = ", ".join(f"{root / name} ({digest})" for name, digest in self.archives.items())
+        wanted = wanted or "files"
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 self.dataset(str(root), train=True, download=True)

@@ -1,18 +1,24 @@
 """The path of an image through a network, and what goes past it: traced, not declared."""
 
+import operator
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import fx, nn
 
 from reslab.nn.blocks import Head
 
+SUMS = (operator.add, operator.iadd, torch.add, "add", "add_")
 PASSES = (nn.BatchNorm2d, nn.ReLU, nn.Identity, nn.Dropout)
 
 
 @dataclass(frozen=True)
 class Step:
-    """A module on an image's main path, or a sum; `module` is None for a sum."""
+    """A module on an image's main path, or a sum; `module` is None for a sum.
+
+    Other functions, such as a product or a concatenation, are no steps.
+    """
 
     name: str
     module: nn.Module | None
@@ -74,15 +80,16 @@ def trace(network: nn.Module) -> tuple[list[Step], list[Skip]]:
 
 def _follow(node: fx.Node, end: int, at: dict[fx.Node, int], modules: dict[str, Any]) -> Skip:
     through: list[nn.Module] = []
-    while node not in at:
+    while node not in at and node.all_input_nodes:
         if node.op == "call_module" and not isinstance(modules[str(node.target)], PASSES):
             through.insert(0, modules[str(node.target)])
         node = node.all_input_nodes[0]
-    return Skip(at[node], end, through)
+    return Skip(at.get(node, -1), end, through)
 
 
 def _is_sum(node: fx.Node) -> bool:
-    return node.op == "call_function" and len(node.all_input_nodes) == 2
+    """Of two tensors that both come from the image."""
+    return node.target in SUMS and sum(i.op != "get_attr" for i in node.all_input_nodes) == 2
 
 
 def _is_step(node: fx.Node, modules: dict[str, Any]) -> bool:

@@ -113,14 +113,15 @@ def try_network(cfg: DictConfig, network: torch.nn.Module) -> list[Layer]:
     text = "x".join(map(str, shape))
     try:
         layers = list_layers(network, shape)
-    except RuntimeError as error:
+    except Exception as error:
         line = str(error).partition("\n")[0]
         raise UserError(
             f"model does not take images of {text}: {line}; try dataset.size"
         ) from error
-    if layers[-1].output != (cfg.dataset.num_classes,):
+    output = layers[-1].output if layers else ()
+    if output != (cfg.dataset.num_classes,):
         raise UserError(
-            f"model gives {layers[-1].output} for an image, not one logit for each of the "
+            f"model gives {output} for an image, not one logit for each of the "
             f"{cfg.dataset.num_classes} classes"
         )
     return layers
@@ -135,9 +136,10 @@ def prepare_data(data: ImageData) -> None:
     data.prepare_data()
     try:
         data.setup()
-        data.train_dataloader().preview(1)
-    except (ValueError, RuntimeError) as error:
-        raise UserError(f"dataset: {error}") from error
+        next(iter(data.train_dataloader()))
+    except (ValueError, RuntimeError, TypeError, AssertionError, EOFError, KeyError) as error:
+        line = str(error).partition("\n")[0] or type(error).__name__
+        raise UserError(f"dataset or augment: {line}") from error
 
 
 def build_trainer(cfg: DictConfig, callbacks: list[Callback], folder: Path) -> Trainer:

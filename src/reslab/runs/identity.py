@@ -7,6 +7,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from reslab.config import own_sources
+
 # What cannot change a result: `join` and `augment` act through `model` and `dataset`, which
 # interpolate them; the others say where things lie, what is shown and whether to resume.
 IGNORED = (
@@ -23,28 +25,15 @@ IGNORED = (
     "trainer.quiet",
 )
 
-SOURCES_THAT_MATTER = ("nn", "data", "optim.py", "task.py")
+SOURCES_THAT_MATTER = ("nn", "data", "optim.py", "task.py", "callbacks/limit.py")
+SOURCES_THAT_LOOK_ON = ("nn/graph.py", "nn/summary.py")
 
 
 def register_resolvers() -> None:
-    """Makes `${run_name:}` and `${share:0.5,${max_steps}}` available to configurations."""
+    """Makes `${run_name:}` available to configurations."""
     OmegaConf.register_new_resolver(
         "run_name", lambda *, _root_: run_name(_root_), replace=True, use_cache=False
     )
-    OmegaConf.register_new_resolver("share", share, replace=True)
-
-
-def share(part: float, total: int | None) -> int:
-    """That part of a number of epochs or steps, at least one.
-
-    Raises:
-        ValueError: The number is not known.
-    """
-    if total is None or total < 1:
-        raise ValueError(
-            "the schedule goes by a number that is not given: set trainer.max_epochs or max_steps"
-        )
-    return max(1, round(part * total))
 
 
 def hashed_config(cfg: DictConfig) -> dict[str, Any]:
@@ -90,18 +79,22 @@ def run_name(cfg: DictConfig) -> str:
     if "model" not in cfg or "dataset" not in cfg:
         return f"partial-{identity(cfg)}"
     join = (cfg.model.get("join") or {}).get("_target_", "").rpartition(".")[2].lower()
-    parts = [cfg.dataset.name, cfg.model.name, *([join] if join == "nojoin" else [])]
+    model = cfg.model.get("name") or cfg.model._target_.rpartition(".")[2].lower()
+    parts = [cfg.dataset.name, model, *([join] if join == "nojoin" else [])]
     return "-".join([*parts, f"s{cfg.seed}", identity(cfg)])
 
 
 def code_digest() -> str:
-    """SHA-256 over the source files that can change a result."""
+    """SHA-256 over the source files that can change a result, a user's trusted ones included."""
     package = Path(__file__).parents[1]
+    lookers_on = [package / name for name in SOURCES_THAT_LOOK_ON]
+    paths = [package / name for name in SOURCES_THAT_MATTER]
     digest = hashlib.sha256()
-    for name in SOURCES_THAT_MATTER:
-        path = package / name
+    for path in [*paths, *own_sources()]:
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(f"{file.relative_to(package)}\0".encode() + file.read_bytes())
+            if file not in lookers_on:
+                name = file.relative_to(package if path in paths else path.parent)
+                digest.update(f"{name}\0".encode() + file.read_bytes())
     return digest.hexdigest()
 
 

@@ -92,5 +92,6 @@ def _check_number(cfg: DictConfig, key: str, low: float, high: float, kinds: Any
     kind = "a whole number" if kinds is int else "a number"
     right = isinstance(value, kinds) and not isinstance(value, bool)
     if not right or not low <= value <= high:
-        limit = f"at least {low}" if high == math.inf else f"from {low} to {high}"
+        hint = " (-1 with max_steps)" if key == "trainer.max_epochs" else ""
+        limit = f"at least {low}{hint}" if high == math.inf else f"from {low} to {high}"
         raise UserError(f"{key} must be {kind} {limit}, got {value}")

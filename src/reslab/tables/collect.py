@@ -17,6 +17,14 @@ class Result:
     state: str
     record: dict[str, Any] | None
 
+    @property
+    def seconds(self) -> float:
+        """What the run's epochs have taken so far."""
+        try:
+            return float(pd.read_csv(self.cell.directory.metrics_file)["seconds"].sum())
+        except (OSError, ValueError, KeyError):
+            return 0.0
+
 
 def collect(table: Table) -> list[Result]:
     """Looks every cell up; a run that was never begun is `missing`."""
@@ -45,6 +53,8 @@ def summarize(row: Row, results: list[Result]) -> dict[str, Any]:
         "std": None,
         "published_accuracy": row.published.get("accuracy"),
         "difference": None,
+        "train_accuracy": None,
+        "published_train_accuracy": row.published.get("train_accuracy"),
         "parameters": None,
         "published_parameters": row.published.get("parameters"),
         "minutes": None,
@@ -59,6 +69,7 @@ def summarize(row: Row, results: list[Result]) -> dict[str, Any]:
             "accuracy": float(accuracy.mean()),
             "std": float(accuracy.std()) if len(records) > 1 else None,
             "difference": _difference(float(accuracy.mean()), row.published.get("accuracy")),
+            "train_accuracy": 100 * float(frame["train/accuracy"].mean()),
             "parameters": int(frame["parameters"].iloc[0]),
             "minutes": float(frame["seconds"].mean()) / 60,
             "epochs": float(frame["epochs"].mean()),
@@ -75,9 +86,16 @@ def _difference(ours: float, published: float | list[float] | None) -> float | N
     return ours - min(max(ours, low), high)
 
 
-def remarks(table: Table, results: list[Result]) -> list[str]:
+def remarks(table: Table, lines: list[dict[str, Any]], results: list[Result]) -> list[str]:
     """What a reader must know to read the table rightly."""
-    notes = []
+    machines = " / ".join(sorted({line["hardware"] for line in lines if line["hardware"]}))
+    minutes = f"Minutes: mean a run, on {machines or 'no hardware yet'}"
+    if any(line["published_minutes"] is not None for line in lines):
+        minutes += f"; the published ones on {table.hardware or 'hardware that is not named'}"
+    notes = [
+        f"Accuracy: mean ± sample standard deviation over n seeds, best epoch on validation. "
+        f"{minutes}."
+    ]
     if table.dataset != table.published_dataset:
         notes.append(
             f"The published figures are for {table.published_dataset}; ours are for "

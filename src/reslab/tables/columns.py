@@ -28,11 +28,14 @@ def _number_of_seeds(line: Line) -> str:
     return f"{line['n']}/{asked}" if line["unfinished"] else f"{asked}"
 
 
-def _published_accuracy(line: Line) -> str:
-    value = line["published_accuracy"]
-    if isinstance(value, list):
-        return " to ".join(map(str, value))
-    return "" if value is None else str(value)
+def _published(key: str) -> Callable[[Line], str]:
+    def text(line: Line) -> str:
+        value = line[f"published_{key}"]
+        if isinstance(value, list):
+            return " to ".join(map(str, value))
+        return "" if value is None else str(value)
+
+    return text
 
 
 def _minutes(line: Line) -> str:
@@ -49,8 +52,10 @@ COLUMNS = (
     Column("Model", _given("model")),
     Column("Test acc., %", _accuracy),
     Column("n", _number_of_seeds),
-    Column("paper", _published_accuracy),
+    Column("paper", _published("accuracy")),
     Column("diff.", _given("difference", "+.1f")),
+    Column("Train, %", _given("train_accuracy", ".2f")),
+    Column("paper", _published("train_accuracy")),
     Column("Parameters", _given("parameters", ",")),
     Column("paper", _given("published_parameters")),
     Column("Min", _minutes),
@@ -59,9 +64,11 @@ COLUMNS = (
 )
 
 
-def cells(lines: list[Line]) -> tuple[list[str], list[list[str]]]:
+def as_text(lines: list[Line]) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of the columns that say something."""
     columns = [(c.heading, [c.text(line) for line in lines]) for c in COLUMNS]
     columns = [(heading, texts) for heading, texts in columns if any(texts)]
+    if not any(line["published_train_accuracy"] for line in lines):
+        columns = [(heading, texts) for heading, texts in columns if heading != "Train, %"]
     headings = [heading for heading, _ in columns]
     return headings, [list(row) for row in zip(*(texts for _, texts in columns), strict=True)]

@@ -36,7 +36,7 @@ def draw_network(network: nn.Module, layers: list[Layer], path: Path) -> Path:
     Raises:
         UserError: The network cannot be traced, or the file's name has another ending.
     """
-    if path.suffix not in FORMATS:
+    if path.suffix.lower() not in FORMATS:
         raise UserError(f"--draw {path}: the name must end in {', '.join(FORMATS)}")
     try:
         steps, skips = trace(network)
@@ -71,7 +71,7 @@ def draw_network(network: nn.Module, layers: list[Layer], path: Path) -> Path:
     title = f"{name}: {count_parameters(network):,} parameters, {len(skips)} skips"
     axes.text(-WIDTH / 2, 1.0, title, fontsize=13)
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=120, format=path.suffix[1:])
+    figure.savefig(buffer, dpi=120, format=path.suffix[1:].lower())
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, buffer.getbuffer())
     return path

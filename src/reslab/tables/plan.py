@@ -8,7 +8,7 @@ from reslab.tables.spec import Table
 
 
 def estimate_seconds(results: list[Result]) -> list[float]:
-    """Seconds that each cell took, or will take; empty before any cell has a record.
+    """Seconds that each cell took, or will still take; empty before any cell has a record.
 
     A cell takes what its row's finished cells took; for a row without one, its work scales what
     the others took.
@@ -21,7 +21,8 @@ def estimate_seconds(results: list[Result]) -> list[float]:
     for result in results:
         known = [seconds for cell, seconds in finished if cell.row.name == result.cell.row.name]
         estimate = fmean(known) if known else rate * result.cell.work
-        estimates.append(result.record["seconds"] if result.record else estimate)
+        seconds = max(0.0, estimate - result.seconds)
+        estimates.append(result.record["seconds"] if result.record else seconds)
     return estimates
 
 

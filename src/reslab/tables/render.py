@@ -10,7 +10,7 @@ import pandas as pd
 from reslab.console import print_table
 from reslab.files import write_atomically
 from reslab.tables.collect import Result, remarks, summarize
-from reslab.tables.columns import Line, cells
+from reslab.tables.columns import Line, as_text
 from reslab.tables.figures import draw_curves, draw_depth
 from reslab.tables.spec import Table
 
@@ -30,7 +30,7 @@ def render(table: Table, results: list[Result], folder: Path) -> list[Path]:
     folder = folder / table.name / table.dataset
     folder.mkdir(parents=True, exist_ok=True)
     lines = [summarize(row, results) for row in table.rows]
-    notes = remarks(table, results)
+    notes = remarks(table, lines, results)
     texts = {
         "table.md": markdown(_title(table), lines, notes),
         "table.csv": pd.DataFrame(lines).drop(columns=["seeds", "unfinished"]).to_csv(index=False),
@@ -44,27 +44,29 @@ def render(table: Table, results: list[Result], folder: Path) -> list[Path]:
         written.append(draw_curves(table, results, folder / "curves.png"))
         if any(row.depth for row in table.rows):
             written.append(draw_depth(table, lines, folder / "depth.png"))
-    headings, rows = cells(lines)
+    headings, rows = as_text(lines)
     fitting = len(headings) - (headings[-1] == "Epochs")  # all that 80 columns hold
     print_table(_title(table), headings[:fitting], [row[:fitting] for row in rows])
-    print("\n".join(["", *(f"- {note}" for note in [_hardware(lines), *notes]), ""]))
+    print("\n".join(["", *(f"- {note}" for note in notes), ""]))
     return written
 
 
 def markdown(title: str, lines: list[Line], notes: list[str]) -> str:
     """The table as GitHub shows it."""
-    headings, rows = cells(lines)
+    headings, rows = as_text(lines)
     ruler = ["---", *["---:"] * (len(headings) - 1)]
-    body = "\n".join(f"| {' | '.join(row)} |" for row in (headings, ruler, *rows))
-    below = "\n".join(f"- {note}" for note in [_hardware(lines), *notes])
+    body = "\n".join(
+        f"| {' | '.join(t.replace('|', '/') for t in row)} |" for row in (headings, ruler, *rows)
+    )
+    below = "\n".join(f"- {note}" for note in notes)
     return f"### {title}\n\n{body}\n\n{below}\n"
 
 
 def latex(title: str, lines: list[Line], notes: list[str]) -> str:
     """The table for a paper, to `input`; it needs the package booktabs."""
-    headings, rows = cells(lines)
+    headings, rows = as_text(lines)
     body = [f"{' & '.join(map(_escaped, row))} \\\\" for row in (headings, *rows)]
-    below = " ".join(map(_escaped, [_hardware(lines), *notes]))
+    below = " ".join(map(_escaped, notes))
     return "\n".join(
         [
             "% needs \\usepackage{booktabs}",
@@ -90,15 +92,6 @@ def _escaped(text: str) -> str:
 
 def _title(table: Table) -> str:
     return f"{table.title}, on {table.dataset}"
-
-
-def _hardware(lines: list[Line]) -> str:
-    names = sorted({line["hardware"] for line in lines if line["hardware"]})
-    return (
-        f"Accuracy: mean ± sample standard deviation over n seeds, best epoch on validation. "
-        f"Minutes: mean a run, on {' / '.join(names) or 'no hardware yet'}; the published "
-        f"hardware is not named."
-    )
 
 
 def _as_json(

@@ -1,10 +1,11 @@
 """A table as it was published, and the cells that reproduce it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
 
 from reslab.config import compose, find_option, instantiate, list_options, parse_overrides, suggest
@@ -23,14 +24,14 @@ class Row:
         name: What the table calls it.
         recipe: The recipe that reproduces it.
         published: What the paper gives of it: accuracy (percent, or its lowest and highest),
-            minutes, parameters.
+            minutes, parameters, training accuracy.
         depth: The network's layers, where the table is one over depth.
         family: Which rows make one line over depth.
     """
 
     name: str
     recipe: str
-    published: dict[str, Any]
+    published: dict[str, Any] = field(default_factory=dict)
     depth: int | None = None
     family: str | None = None
 
@@ -54,7 +55,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A published table with the cells to fill it; `changes` are the user's to its recipes."""
+    """A published table with the cells to fill it.
+
+    `changes` are the user's to its recipes, `hardware` what the published minutes were taken on.
+    """
 
     name: str
     title: str
@@ -62,6 +66,7 @@ class Table:
     rows: tuple[Row, ...]
     cells: tuple[Cell, ...]
     changes: tuple[str, ...]
+    hardware: str | None = None
 
     @property
     def dataset(self) -> str:
@@ -82,7 +87,7 @@ def load_table(name: str, overrides: Sequence[str] = ()) -> Table:
     path = find_option("table", name)
     if path is None:
         raise UserError(f"there is no table {name}{suggest(name, list_options('table'))}")
-    spec: Any = OmegaConf.to_container(OmegaConf.load(path))
+    spec = _read(path)
     rows = tuple(Row(**row) for row in spec["rows"])
     published_dataset = _join(compose([f"recipe={row.recipe}"]).dataset.name for row in rows)
     seeds: list[int] = spec["seeds"]
@@ -97,7 +102,46 @@ def load_table(name: str, overrides: Sequence[str] = ()) -> Table:
             asked += (text,)
             changes += (text,) if key not in IGNORED else ()
     cells = tuple(cell for row in rows for cell in _cells(row, seeds, asked))
-    return Table(name, spec["title"], published_dataset, rows, cells, changes)
+    title, hardware = spec["title"], spec.get("hardware")
+    return Table(name, title, published_dataset, rows, cells, changes, hardware)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A table's file, checked before anything is trained for it."""
+    try:
+        spec: Any = OmegaConf.to_container(OmegaConf.load(path))
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    _check_keys(path, "the table", spec, ("title", "seeds", "rows"), ("hardware",))
+    if not isinstance(spec["seeds"], list) or not spec["rows"]:
+        raise UserError(f"{path}: seeds must be a list, and there must be rows")
+    for row in spec["rows"]:
+        name = f"row {row['name']}" if isinstance(row, dict) and "name" in row else "a row"
+        _check_keys(path, name, row, ("name", "recipe"), ("published", "depth", "family"))
+        published = row.get("published", {})
+        known = ("accuracy", "minutes", "parameters", "train_accuracy")
+        _check_keys(path, f"{name}: published", published, (), known)
+        numbers = [published.get(key) for key in ("accuracy", "train_accuracy", "minutes")]
+        for value in numbers:
+            ends = value if isinstance(value, list) and len(value) == 2 else [value]
+            if not all(end is None or isinstance(end, int | float) for end in ends):
+                raise UserError(f"{path}: {name}: {value} must be a number, or [lowest, highest]")
+    for key in ("depth", "family"):
+        if len({key in row for row in spec["rows"]}) > 1:
+            raise UserError(f"{path}: {key} must be in every row or in none")
+    return spec
+
+
+def _check_keys(
+    path: Path, what: str, content: Any, needed: Sequence[str], optional: Sequence[str]
+) -> None:
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: {what} must be a mapping, got {content}")
+    for key in content.keys() - {*needed, *optional}:
+        raise UserError(f"{path}: {what} has no {key}{suggest(key, (*needed, *optional))}")
+    for key in needed:
+        if key not in content:
+            raise UserError(f"{path}: {what} lacks {key}")
 
 
 def _join(datasets: Iterable[str]) -> str:

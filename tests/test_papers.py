@@ -1,0 +1,141 @@
+"""What the papers say, typed once more from them, against recipes and tables."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from reslab.config import CONF_DIR, compose, instantiate, list_options
+
+MOMENTUM = {"momentum": 0.9}
+CROP_FLIP = {"crop": {"padding": 4, "mode": "constant"}, "flip": {"probability": 0.5}}
+USUAL_STD = [0.2023, 0.1994, 0.2010]
+LIU_GOH = {
+    "data": ("cifar10", 32, 64, 0.5, 0.5),
+    "augment": {"flip": {"probability": 0.5}, "brightness": {"delta": 0.1}},
+    "optimizer": ("Adam", 1e-3, 0, {}),
+    "schedule": "ReduceLROnPlateau",
+    "length": (30, None),
+    "rest": ("val/loss", 7, 0.0, 0.5),
+}
+HE2016 = {
+    "data": ("cifar10", 32, 128, None, None),
+    "augment": CROP_FLIP,
+    "optimizer": ("SGD", 0.1, 1e-4, MOMENTUM),
+    "schedule": "MultiStepLR",
+    "length": (-1, 64_000),
+    "rest": ("val/accuracy", None, 0.0, 0.0),
+}
+
+# Data set, size, batch, mean, std; augmentation; optimizer, rate, decay; schedule; epochs, steps;
+# monitor, patience, label smoothing, dropout.
+RECIPES = {
+    "system/mnist": {
+        "data": ("mnist", 28, 64, None, None),
+        "augment": {},
+        "optimizer": ("Adam", 1e-3, 0, {}),
+        "schedule": None,
+        "length": (10, None),
+        "rest": ("val/accuracy", None, 0.0, 0.0),
+    },
+    "system/cifar10": {
+        "data": ("cifar10", 32, 128, None, None),
+        "augment": CROP_FLIP,
+        "optimizer": ("SGD", 0.1, 5e-4, MOMENTUM),
+        "schedule": "CosineAnnealingLR",
+        "length": (50, None),
+        "rest": ("val/accuracy", None, 0.0, 0.0),
+    },
+    "virakden": {
+        "data": ("mnist", 32, 64, None, None),
+        "augment": {"flip": {"probability": 0.5}},
+        "optimizer": ("SGD", 0.01, 1e-4, MOMENTUM),
+        "schedule": None,
+        "length": (10, None),
+        "rest": ("val/accuracy", None, 0.0, 0.0),
+    },
+    "bhise_karale": {
+        "data": ("cifar10", 32, 128, [0.4914, 0.4822, 0.4465], USUAL_STD),
+        "augment": CROP_FLIP,
+        "optimizer": ("Adam", 1e-3, 1e-4, {}),
+        "schedule": "InTurn",
+        "length": (80, None),
+        "rest": ("val/accuracy", None, 0.1, 0.0),
+    },
+    "resnet3": {
+        "data": ("cifar10", 32, 128, None, None),
+        "augment": CROP_FLIP,
+        "optimizer": ("SGD", 0.1, 1e-4, MOMENTUM),
+        "schedule": "CosineAnnealingLR",
+        "length": (50, None),
+        "rest": ("val/accuracy", None, 0.0, 0.0),
+    },
+    **{
+        f"liu_goh/{name}": LIU_GOH
+        for name in ("baseline_cnn", "mini_resnet", "resnet18", "no_skip")
+    },
+    **{f"he2016/{kind}{n}": HE2016 for kind in ("plain", "resnet") for n in (20, 32, 44, 56)},
+    **{f"he2016/{kind}110": HE2016 | {"schedule": "InTurn"} for kind in ("plain", "resnet")},
+}
+
+
+def test_every_recipe_is_here():
+    assert set(RECIPES) == set(list_options("recipe"))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_is_the_paper_s(recipe):
+    cfg, expected = compose([f"recipe={recipe}"]), RECIPES[recipe]
+    data, augment = cfg.dataset, OmegaConf.to_container(cfg.augment)
+    assert (data.name, data.size, data.batch_size, data.mean, data.std) == expected["data"]
+    steps = {k: v for k, v in augment.items() if k != "_target_"}
+    values = {k: {n: x for n, x in v.items() if n != "_target_"} for k, v in steps.items()}
+    assert values == expected["augment"]
+    made = cfg.optimizer.optimizer
+    extra = {k: v for k, v in made.items() if k not in ("_target_", "_partial_", "fused")}
+    optimizer = (made._target_.rpartition(".")[2], cfg.optimizer.lr, cfg.optimizer.weight_decay)
+    assert (*optimizer, extra) == expected["optimizer"]
+    schedule = cfg.optimizer.schedule
+    assert (schedule and schedule._target_.rpartition(".")[2]) == expected["schedule"]
+    assert (cfg.trainer.max_epochs, cfg.max_steps) == expected["length"]
+    rest = (cfg.monitor, cfg.patience, cfg.label_smoothing, cfg.model.dropout)
+    assert rest == expected["rest"]
+    assert cfg.optimizer.decay_all is None
+    instantiate(cfg, "optimizer")
+
+
+# Rows of the tables: accuracy, parameters, minutes, accuracy on the training set.
+PUBLISHED = {
+    "liu_goh": {
+        "Baseline CNN": (84.1, "392k", 2, None),
+        "Mini-ResNet": (87.0, "2.8M", 7, None),
+        "ResNet-18, skip": (89.9, "11.2M", 24, None),
+        "ResNet-18, no skip": (86.0, "11.0M", 210, None),
+    },
+    "system": {"MNIST": ([99.3, 99.5], None, None, None), "CIFAR-10": ([92, 94], None, None, None)},
+    "virakden": {"ResNet-18": (98.21, "11,172,810", None, 97.06)},
+    "bhise_karale": {"Compact ResNet": (94.16, "4,893,566", None, 98.56)},
+    "resnet3": {"ResNet-20": (None, None, None, None)},
+    "he2016": {
+        **{f"Plain-{n}": (None, None, None, None) for n in (20, 32, 44, 56, 110)},
+        "ResNet-20": (100 - 8.75, "0.27M", None, None),
+        "ResNet-32": (100 - 7.51, "0.46M", None, None),
+        "ResNet-44": (100 - 7.17, "0.66M", None, None),
+        "ResNet-56": (100 - 6.97, "0.85M", None, None),
+        "ResNet-110": (100 - 6.43, "1.7M", None, None),
+    },
+}
+
+
+def test_every_table_is_here():
+    assert set(PUBLISHED) == set(list_options("table"))
+
+
+@pytest.mark.parametrize("table", PUBLISHED)
+def test_a_table_has_the_published_figures(table):
+    rows = OmegaConf.to_container(OmegaConf.load(CONF_DIR / "table" / f"{table}.yaml"))["rows"]
+    assert [row["name"] for row in rows] == list(PUBLISHED[table])
+    for row in rows:
+        published = row.get("published", {})
+        accuracy, *others = PUBLISHED[table][row["name"]]
+        assert published.get("accuracy") == pytest.approx(accuracy)
+        keys = ("parameters", "minutes", "train_accuracy")
+        assert [published.get(key) for key in keys] == others
