@@ -11,6 +11,7 @@ The moments, each at its NUMBERth occurrence (from 1):
     save        in a checkpoint's save, half of the file on the disk
     swap        in a checkpoint's save, the file whole and not yet in its place
     end         after training, before the test set is read
+    finished    the record written, and the checkpoint not yet slim
     stall       not killed: an update says `stalled` and takes five seconds
 """
 
@@ -23,6 +24,7 @@ from pathlib import Path
 from reslab import cli, files
 from reslab.callbacks import History
 from reslab.runs import execute
+from reslab.runs.checkpoint import LatestCheckpoint
 from reslab.runs.saving import SaveCheckpoints
 from reslab.task import ImageClassifier
 
@@ -106,6 +108,8 @@ def main() -> None:
         stall(number)
     elif moment == "end":
         wrap(execute, "_finish", number)
+    elif moment == "finished":
+        wrap(LatestCheckpoint, "settle", number)
     else:
         raise SystemExit(f"no such moment: {moment}")
     sys.argv = ["reslab", *arguments]

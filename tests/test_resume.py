@@ -52,6 +52,15 @@ def test_a_run_killed_before_its_record_is_finished_by_the_same_command(referenc
     assert record["test/accuracy"] == expected["test/accuracy"] > 0.6
 
 
+def test_a_run_killed_behind_its_record_is_tidied_by_the_same_command(reference, tmp_path):
+    assert run(tmp_path, *EXACT, kill=("finished", 1)).killed
+    checkpoints = only_run(tmp_path) / "checkpoints"
+    assert {path.name for path in checkpoints.iterdir()} >= {"slim.ckpt", "last.ckpt", "best.ckpt"}
+    assert "finished" in run(tmp_path, *EXACT).out
+    assert {path.name for path in checkpoints.iterdir()} == {"last.ckpt", "best.ckpt"}
+    assert_same_results(only_run(tmp_path), reference[0])
+
+
 def test_the_reference_lowers_its_rate_and_the_run_has_a_state_to_lose(reference):
     rows = history(reference[0])
     assert rows["lr"].nunique() > 1

@@ -339,7 +339,8 @@ def test_plain_beside_residual_over_depth_is_a_figure(tmp_path):
 )
 def test_a_difference_from_a_range_is_from_its_nearer_end(ours, published, difference):
     row = Row("x", "system/mnist", {"accuracy": published})
-    record = {"test/accuracy": ours / 100, "parameters": 1, "seconds": 1, "epochs": 1}
+    record = {"test/accuracy": ours / 100, "train/accuracy": 1.0, "parameters": 1, "seconds": 1}
+    record["epochs"] = 1
     cell = Cell(row, 0, (), RunDirectory(Path("x")), "mnist", 1, False)
     line = summarize(row, [Result(cell, "finished", record | {"hardware": "y"})])
     assert line["difference"] == pytest.approx(difference)

@@ -57,10 +57,20 @@ def load(path: Path) -> dict[str, Any]:
 
 
 class LatestCheckpoint:
-    """`last.ckpt` and the one before it, `previous.ckpt`, in a run's folder."""
+    """`last.ckpt` and the one before it, `previous.ckpt`, in a run's folder.
+
+    `slim.ckpt` is there for the moment around a run's end: it takes their place once it is over.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.last, self.previous = folder / "last.ckpt", folder / "previous.ckpt"
+        self.slim = folder / "slim.ckpt"
+
+    def settle(self) -> None:
+        """Of a finished run keeps `slim` alone, as `last`; does nothing where that is done."""
+        if self.slim.exists():
+            self.slim.replace(self.last)
+            self.previous.unlink(missing_ok=True)
 
     def keep_previous(self) -> None:
         """Makes what is `last` also `previous`, so that a save never leaves fewer than it found."""

@@ -49,6 +49,7 @@ def execute(
     with directory.locked(), StopRequest() as stop:
         record = None if cfg.rerun else directory.record()
         if record:
+            directory.latest.settle()
             _report_finished(directory, record)
             return record
         directory.failure_file.unlink(missing_ok=True)
@@ -194,8 +195,9 @@ def _finish(
     }
     if run.tensorboard:
         _write_hyperparameters(run, cfg, directory, record)
-    directory.write_record(record)
     _slim_last_checkpoint(directory)
+    directory.write_record(record)
+    directory.latest.settle()
     print(
         f"test accuracy {record['test/accuracy']:.2%} (best epoch {record['best_epoch']} of "
         f"{record['epochs']}), {record['seconds']:.0f} s\n{directory.path}"
@@ -228,12 +230,11 @@ def _write_hyperparameters(
 
 
 def _slim_last_checkpoint(directory: RunDirectory) -> None:
-    """A finished run is not resumed: its optimizer's state and its older checkpoint go."""
+    """A finished run is not resumed: optimizer state and best weights are not needed in it."""
     checkpoint = files.load(directory.latest.last)
     checkpoint["optimizer_states"] = []
     checkpoint["callbacks"].pop("SaveCheckpoints")  # with the best weights
-    files.save(checkpoint, directory.latest.last)
-    directory.latest.previous.unlink(missing_ok=True)
+    files.save(checkpoint, directory.latest.slim)
 
 
 def _report_finished(directory: RunDirectory, record: dict[str, Any]) -> None:
