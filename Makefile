@@ -5,7 +5,7 @@ INSTALLED := $(VENV)/.installed
 
 DEMO := liu_goh dataset=digits seed=0,1 trainer.max_epochs=3
 
-.PHONY: demo install test lint readme
+.PHONY: demo install test lint readme bench-gpu
 
 # Liu & Goh's ablation on 1,797 real digits: under two minutes on 2 cores.
 demo: install
@@ -14,6 +14,14 @@ demo: install
 # The README's table and picture, from the demo's runs.
 readme: demo
 	$(BIN)/reslab table $(DEMO) --output outputs/reference --readme README.md
+
+# Every figure of speed that needs a GPU, with the PyTorch that PYTHON has; needs CIFAR-10 in data.
+RUN := PYTHONPATH=src $(PYTHON) -m reslab.cli
+GPU := dataset=cifar10 model=resnet18 augment=crop_flip optimizer=sgd_cosine trainer=gpu
+bench-gpu:
+	$(RUN) bench train $(GPU) bench.batch_size=64,128,512,1024 --output outputs/reference/bench/gpu
+	$(RUN) bench predict $(GPU) bench.batch_size=64,512,2048 --output outputs/reference/bench/gpu
+	$(RUN) reproduce liu_goh seed=0 trainer=gpu --output outputs/reference/bench/gpu/tables
 
 install: $(INSTALLED)
 

@@ -35,7 +35,9 @@ def test_the_json_has_what_was_measured(tmp_path):
     assert content["ratios"]["reslab/script"] == pytest.approx(speed["reslab"] / speed["script"])
     assert content["ratios"]["reslab/loop"] == pytest.approx(speed["reslab"] / speed["loop"])
     assert "cores" in content["hardware"]
-    assert json.loads((tmp_path / "outputs/bench/train.json").read_text()) == [content]
+    assert json.loads((tmp_path / "outputs/bench/train-digits-baseline_cnn.json").read_text()) == [
+        content
+    ]
 
 
 @pytest.mark.slow
@@ -44,7 +46,7 @@ def test_an_axis_is_a_table_and_a_curve(tmp_path):
     assert finished.code == 0, finished.err
     rows = [line.split() for line in finished.out.splitlines()]
     assert [row[1] for row in rows if row and row[0] == "reslab"] == ["8", "32"]
-    assert (tmp_path / "outputs/bench/predict.png").stat().st_size > 10_000
+    assert (tmp_path / "outputs/bench/predict-digits-baseline_cnn.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 
 from conftest import REPOSITORY
 from processes import Finished, run
+from reslab.bench.report import insert_benchmarks
 from reslab.tables.render import markdown
 
 README = (REPOSITORY / "README.md").read_text()
@@ -65,7 +66,7 @@ def test_the_commands_on_the_embedded_digits_run(tmp_path):
             own.append(done.stdout)
         elif words[0] == "tensorboard":
             watch(words, tmp_path)
-        elif words[:2] in (["reslab", "runs"], ["reslab", "summary"]) or (
+        elif words[:2] in (["reslab", "runs"], ["reslab", "summary"], ["reslab", "bench"]) or (
             "dataset=digits" in words and words[1] == "train"
         ):
             done = call(words, tmp_path)
@@ -143,6 +144,7 @@ def test_every_command_is_run_by_some_test():
         "reslab reproduce",
         "reslab table",
         "reslab runs",
+        "reslab bench",
         "tensorboard --logdir",
         "export PYTHONPATH=.",
     }
@@ -164,6 +166,17 @@ def test_the_table_is_the_rendered_one_and_its_picture_is_there():
         assert f"| {row['model']} | {row['accuracy']:.2f} ± {row['std']:.2f} |" in table
     for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
         assert (REPOSITORY / picture).is_file()
+
+
+def test_the_benchmarks_are_those_of_the_records(tmp_path):
+    copy = tmp_path / "README.md"
+    copy.write_text(
+        re.sub(
+            r"<!-- bench -->.*?<!-- end -->", "<!-- bench --><!-- end -->", README, flags=re.DOTALL
+        )
+    )
+    insert_benchmarks(copy, REPOSITORY / "outputs/reference/bench")
+    assert copy.read_text() == README
 
 
 def test_git_tracks_every_source_and_configuration():

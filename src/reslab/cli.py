@@ -194,20 +194,28 @@ def data(name: str, overrides: tuple[str, ...]) -> None:
     show_default=True,
     help="Where the figures are written.",
 )
+@click.option(
+    "--readme", type=click.Path(path_type=Path), help="Also insert all figures written so far here."
+)
 @CONFIG_DIR
-def bench(task: str, overrides: tuple[str, ...], as_json: bool, output: Path) -> None:
+def bench(
+    task: str, overrides: tuple[str, ...], as_json: bool, output: Path, readme: Path | None
+) -> None:
     """Measure speed beside the usual script and a bare loop, in one go.
 
     OVERRIDES are a run's, and bench.seconds, bench.rounds, bench.batch_size, bench.num_images: one
     of the last two with several values is an axis.
     """
     from reslab.bench.compare import compare, parse_request
-    from reslab.bench.report import print_points, write_points
+    from reslab.bench.report import insert_benchmarks, print_points, write_points
 
     request = parse_request(overrides)
     points = compare(task, request)
-    recipe = [o.partition("=")[2].replace("/", "-") for o in overrides if o.startswith("recipe=")]
-    written = write_points(points, request.axis, output, "-".join([task, *recipe]))
+    named = ("recipe=", "dataset=", "model=", "ablation=", "trainer=")
+    choices = [o.partition("=")[2].replace("/", "-") for o in overrides if o.startswith(named)]
+    written = write_points(points, request.axis, output, "-".join([task, *choices]))
+    if readme:
+        insert_benchmarks(readme, output)
     if as_json:
         return click.echo(json.dumps(points if request.axis else points[0]))
     print_points(points)

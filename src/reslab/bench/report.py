@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from reslab.console import print_table
 from reslab.files import write_atomically
+from reslab.tables.readme import insert
 
 HEADINGS = (
     "Variant",
@@ -20,6 +21,7 @@ HEADINGS = (
     "MiB",
     "x script",
 )
+SAID = ("recipe", "dataset", "model", "join", "ablation", "trainer")
 NAMES = {"script": "usual script", "loop": "bare loop", "reslab": "reslab"}
 COLORS = {"script": "#666666", "loop": "#0072B2", "reslab": "#D55E00"}
 
@@ -48,6 +50,31 @@ def print_points(points: list[dict[str, Any]]) -> None:
     first = points[0]
     title = f"{first['task']} {' '.join(first['overrides'])}".strip()
     print_table(f"{title}, on {first['hardware']}", HEADINGS, rows)
+
+
+def markdown(points: list[dict[str, Any]]) -> str:
+    """The comparisons as GitHub shows them; medians over rounds, ratios within one comparison."""
+    headings = ("What", "Batch", "Script", "Loop", "reslab", "over script", "over loop")
+    rows = [headings, ("---", *["---:"] * (len(headings) - 1))]
+    for point in points:
+        speeds = [f"{v['images_per_second']:,.0f}" for v in point["variants"].values()]
+        ratios = [f"{point['ratios'][key]:.2f}" for key in ("reslab/script", "reslab/loop")]
+        asked = [o for o in point["overrides"] if o.partition("=")[0] in SAID]
+        what = f"{point['task']} {' '.join(asked)}"
+        rows.append((f"`{what}`", str(point["batch_size"]), *speeds, *ratios))
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    hardware = " / ".join(sorted({point["hardware"] for point in points}))
+    notes = [f"- Images per second on {hardware}; over: the ratio to the script and to the loop."]
+    if all("cores" in point["hardware"] for point in points):
+        notes.append("- On a GPU: not yet measured. `make bench-gpu` measures it all.")
+    return "\n".join([*lines, "", *notes, ""])
+
+
+def insert_benchmarks(readme: Path, folder: Path) -> None:
+    """Puts every comparison in a folder into the README, where it says `<!-- bench -->`."""
+    files = sorted(folder.glob("*.json"), key=lambda path: (path.name.startswith("predict"), path))
+    points = [point for file in files for point in json.loads(file.read_text())]
+    insert(readme, "bench", markdown(points))
 
 
 def write_points(

@@ -16,10 +16,18 @@ def insert_table(readme: Path, table: Path) -> None:
     Raises:
         UserError: The README has no such place.
     """
-    marker = f"<!-- table {table.relative_to(readme.parent)} -->"
-    place = re.compile(f"{re.escape(marker)}.*?<!-- end -->", re.DOTALL)
+    insert(readme, f"table {table.relative_to(readme.parent)}", table.read_text())
+
+
+def insert(readme: Path, place: str, content: str) -> None:
+    """Replaces what stands between `<!-- PLACE -->` and `<!-- end -->`.
+
+    Raises:
+        UserError: The README has no such place.
+    """
+    marker = f"<!-- {place} -->"
+    found = re.compile(f"{re.escape(marker)}.*?<!-- end -->", re.DOTALL)
     text = readme.read_text()
-    if not place.search(text):
+    if not found.search(text):
         raise UserError(f"{readme} has no {marker} ... <!-- end -->")
-    content = f"{marker}\n{table.read_text()}<!-- end -->"
-    readme.write_text(place.sub(lambda _: content, text))
+    readme.write_text(found.sub(lambda _: f"{marker}\n{content}<!-- end -->", text))
