@@ -27,6 +27,7 @@ BELOW = {
     "runs": {"nn", "data", "optim", "task", "callbacks", "config", "errors", "files"},
     "inference": {"nn", "data"},
     "bench": {
+        "tables",
         "nn",
         "data",
         "callbacks",
