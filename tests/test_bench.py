@@ -1,6 +1,7 @@
 """The measurement itself, and that what is fast computes the same."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -141,6 +142,7 @@ def test_gradients_of_the_fast_path_are_those_of_fp32(model, bf16, bound):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_compiled_step_trains_as_the_eager_one(tmp_path):
     short = ("train", *SMALL, "trainer.max_epochs=1", "+trainer.limit_train_batches=3")
     losses = []
