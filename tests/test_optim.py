@@ -67,17 +67,25 @@ def test_a_schedule_by_steps_needs_their_number(optimizer):
         build(f"optimizer={optimizer}")
 
 
-def test_rmsprop_is_its_recurrence():
-    optimizer, _ = build("optimizer=rmsprop")
+def assert_recurrence(optimizer_name, update):
+    """Three steps on random gradients; update gives (weight, state) from (weight, state, gradient)."""
+    optimizer, _ = build(f"optimizer={optimizer_name}")
     (weight, bias) = optimizer.param_groups[0]["params"]
-    expected, mean_square = weight.detach().clone(), torch.zeros_like(weight)
+    expected, state = weight.detach().clone(), torch.zeros_like(weight)
     for _ in range(3):
         gradient = torch.randn_like(weight)
         weight.grad, bias.grad = gradient.clone(), torch.zeros_like(bias)
         optimizer.step()
-        mean_square = 0.99 * mean_square + 0.01 * gradient**2
-        expected = expected - 1e-3 * gradient / (mean_square.sqrt() + 1e-8)
+        expected, state = update(expected, state, gradient)
     assert torch.allclose(weight, expected, atol=1e-6)
+
+
+def test_rmsprop_is_its_recurrence():
+    def update(weight, mean_square, gradient):
+        mean_square = 0.99 * mean_square + 0.01 * gradient**2
+        return weight - 1e-3 * gradient / (mean_square.sqrt() + 1e-8), mean_square
+
+    assert_recurrence("rmsprop", update)
 
 
 def test_weight_decay_spares_biases_and_normalization_if_asked():
@@ -145,16 +153,11 @@ def test_adam_s_first_step_is_lr_along_the_sign():
 
 
 def test_sgd_with_momentum_and_weight_decay_is_its_recurrence():
-    optimizer, _ = build("optimizer=sgd_cosine")
-    (weight, bias) = optimizer.param_groups[0]["params"]
-    expected, velocity = weight.detach().clone(), torch.zeros_like(weight)
-    for _ in range(3):
-        gradient = torch.randn_like(weight)
-        weight.grad, bias.grad = gradient.clone(), torch.zeros_like(bias)
-        optimizer.step()
-        velocity = 0.9 * velocity + gradient + 5e-4 * expected
-        expected = expected - 0.1 * velocity
-    assert torch.allclose(weight, expected, atol=1e-6)
+    def update(weight, velocity, gradient):
+        velocity = 0.9 * velocity + gradient + 5e-4 * weight
+        return weight - 0.1 * velocity, velocity
+
+    assert_recurrence("sgd_cosine", update)
 
 
 @pytest.mark.parametrize(

@@ -43,9 +43,7 @@ class Optimization:
             raise ValueError(f"interval must be one of {', '.join(INTERVALS)}, got {interval}")
         self.optimizer, self.schedule = optimizer, schedule
         self.lr, self.weight_decay = lr, weight_decay
-        if decay_all not in (None, True, False) or isinstance(decay_all, int) != isinstance(
-            decay_all, bool
-        ):
+        if decay_all is not None and not isinstance(decay_all, bool):
             raise ValueError(f"decay_all must be true or false, got {decay_all}")
         self.interval = interval or "epoch"
         self.decay_all = decay_all is not False

@@ -53,7 +53,7 @@ def print_runs_by_seed(runs: list[RunDirectory], folder: Path) -> None:
 
     Groups of one name are told apart by the keys in which their configurations differ.
     """
-    groups: dict[str, list[RunDirectory]] = {}
+    groups: dict[str, tuple[dict[str, Any], list[RunDirectory]]] = {}
     for run in runs:
         try:
             config = hashed_config(run.config())
@@ -64,16 +64,18 @@ def print_runs_by_seed(runs: list[RunDirectory], folder: Path) -> None:
                 f"warning: {run.config_file} is no run's: {type(error).__name__}", file=sys.stderr
             )
             continue
-        groups.setdefault(json.dumps(config, sort_keys=True), []).append(run)
+        groups.setdefault(json.dumps(config, sort_keys=True), (config, []))[1].append(run)
     if not groups:
         print(f"no runs under {folder}")
         return
-    names = {key: members[0].name.rpartition("-s")[0] for key, members in groups.items()}
+    namesakes: dict[str, list[dict[str, Any]]] = {}
+    for config, members in groups.values():
+        namesakes.setdefault(_name(members), []).append(config)
     rows = []
-    for key, members in groups.items():
-        others = [json.loads(k) for k in groups if k != key and names[k] == names[key]]
-        differs = {k for other in others for k in differing_keys(json.loads(key), other)}
-        label = [names[key], *(f"{k}={_select(json.loads(key), k)}" for k in sorted(differs))]
+    for config, members in groups.values():
+        name = _name(members)
+        differs = {key for other in namesakes[name] for key in differing_keys(config, other)}
+        label = [name, *(f"{key}={_select(config, key)}" for key in sorted(differs))]
         records = [record for record in map(_record, members) if record]
         tests = pd.Series([100 * record["test/accuracy"] for record in records], dtype=float)
         vals = pd.Series([100 * record["val/accuracy"] for record in records], dtype=float)
@@ -84,6 +86,11 @@ def print_runs_by_seed(runs: list[RunDirectory], folder: Path) -> None:
             label.append("(some not exact)")
         rows.append((" ".join(label), n, _mean(vals), _mean(tests)))
     print_table(None, ("Runs", "n", "Val, %", "Test, %"), rows)
+
+
+def _name(members: list[RunDirectory]) -> str:
+    """What the runs are called, without seed and hash."""
+    return members[0].name.rpartition("-s")[0]
 
 
 def _select(config: dict[str, Any], key: str) -> Any:

@@ -74,15 +74,14 @@ def compare(task: str, request: Request) -> list[dict[str, Any]]:
     """
     points = []
     values = request.values or (None,)
+    configured = compose(request.overrides).dataset.batch_size
     variants = ("script", "loop", "reslab")
     bar = tqdm(total=len(values) * len(variants) * request.rounds, unit="run", leave=False)
     for value in values:
         asked = {name: getattr(request, name) for name in AXES}
         if request.axis:
             asked[request.axis] = value
-        batch_size = compose(request.overrides).dataset.batch_size
-        if asked["batch_size"]:
-            batch_size = asked["batch_size"]
+        batch_size = asked["batch_size"] or configured
         content = {
             "overrides": [*request.overrides, f"dataset.batch_size={batch_size}"],
             "seconds": request.seconds,

@@ -1,6 +1,5 @@
 """A comparison as a table, as JSON and as a curve."""
 
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,8 @@ from matplotlib.figure import Figure
 
 from reslab.console import print_table
 from reslab.files import write_atomically
-from reslab.tables.readme import insert
+from reslab.tables.figures import save_figure
+from reslab.tables.readme import insert, markdown_table
 
 HEADINGS = (
     "Variant",
@@ -55,19 +55,18 @@ def print_points(points: list[dict[str, Any]]) -> None:
 def markdown(points: list[dict[str, Any]]) -> str:
     """The comparisons as GitHub shows them; medians over rounds, ratios within one comparison."""
     headings = ("What", "Batch", "Script", "Loop", "reslab", "over script", "over loop")
-    rows = [headings, ("---", *["---:"] * (len(headings) - 1))]
+    rows = []
     for point in points:
         speeds = [f"{v['images_per_second']:,.0f}" for v in point["variants"].values()]
         ratios = [f"{point['ratios'][key]:.2f}" for key in ("reslab/script", "reslab/loop")]
         asked = [o for o in point["overrides"] if o.partition("=")[0] in SAID]
         what = f"{point['task']} {' '.join(asked)}"
         rows.append((f"`{what}`", str(point["batch_size"]), *speeds, *ratios))
-    lines = [f"| {' | '.join(row)} |" for row in rows]
     hardware = " / ".join(sorted({point["hardware"] for point in points}))
     notes = [f"- Images per second on {hardware}; over: the ratio to the script and to the loop."]
     if all("cores" in point["hardware"] for point in points):
         notes.append("- On a GPU: not yet measured. `make bench-gpu` measures it all.")
-    return "\n".join([*lines, "", *notes, ""])
+    return "\n".join([markdown_table(headings, rows), "", *notes, ""])
 
 
 def insert_benchmarks(readme: Path, folder: Path) -> None:
@@ -110,6 +109,4 @@ def _draw(points: list[dict[str, Any]], axis: str, path: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     figure.suptitle(f"{points[0]['task']}, on {points[0]['hardware']}", fontsize=10)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=150, format="png")
-    write_atomically(path, buffer.getbuffer())
+    save_figure(figure, path)

@@ -1,6 +1,5 @@
 """A network's picture, drawn from the module itself: its layers, and what skips them."""
 
-import io
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -9,10 +8,10 @@ from matplotlib.patches import Circle, FancyBboxPatch
 from torch import nn
 
 from reslab.errors import UserError
-from reslab.files import write_atomically
 from reslab.nn.blocks import Head
 from reslab.nn.graph import Step, trace
 from reslab.nn.summary import Layer, count_parameters
+from reslab.tables.figures import save_figure
 
 WIDTH, HEIGHT = 2.2, 0.42  # of a layer's box, in inches
 COLUMN, ROW = 3.7, 0.72  # from one to the next
@@ -70,11 +69,8 @@ def draw_network(network: nn.Module, layers: list[Layer], path: Path) -> Path:
     name = getattr(network, "name", type(network).__name__)
     title = f"{name}: {count_parameters(network):,} parameters, {len(skips)} skips"
     axes.text(-WIDTH / 2, 1.0, title, fontsize=13)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=120, format=path.suffix[1:].lower())
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, buffer.getbuffer())
-    return path
+    return save_figure(figure, path, dpi=120)
 
 
 def _output_shapes(steps: list[Step], known: dict[str, tuple[int, ...]]) -> list[tuple[int, ...]]:

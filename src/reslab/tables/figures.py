@@ -53,7 +53,7 @@ def draw_curves(table: Table, results: list[Result], path: Path) -> Path:
     figure.legend(*names, loc="outside lower center", ncols=min(5, len(counts)), frameon=False)
     seeds = f"n = {min(counts)}" + (f" to {max(counts)}" if max(counts) != min(counts) else "")
     figure.suptitle(f"{table.title}, on {table.dataset} (mean and range over seeds, {seeds})")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def draw_depth(table: Table, lines: list[Line], path: Path) -> Path:
@@ -86,7 +86,7 @@ def draw_depth(table: Table, lines: list[Line], path: Path) -> Path:
     counts = sorted({line["n"] for line in lines if line["n"]})
     seeds = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
     figure.suptitle(f"{table.title}, on {table.dataset} (mean ± std over seeds, n = {seeds})")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def _styles(table: Table) -> list[dict[str, str]]:
@@ -110,8 +110,9 @@ def _styles(table: Table) -> list[dict[str, str]]:
     ]
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def save_figure(figure: Figure, path: Path, dpi: int = 150) -> Path:
+    """Writes a figure in the format that its name ends in, whole or not at all."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=150, format="png")
+    figure.savefig(buffer, dpi=dpi, format=path.suffix[1:].lower())
     write_atomically(path, buffer.getbuffer())
     return path

@@ -1,9 +1,19 @@
-"""Puts a rendered table into a README, so that nobody types a result."""
+"""Tables as Markdown, and their way into a README, so that nobody types a result."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from reslab.errors import UserError
+
+
+def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text as GitHub shows them, the first column to the left, the others to the right."""
+    ruler = ["---", *["---:"] * (len(headings) - 1)]
+    return "\n".join(
+        f"| {' | '.join(text.replace('|', '/') for text in row)} |"
+        for row in (headings, ruler, *rows)
+    )
 
 
 def insert_table(readme: Path, table: Path) -> None:

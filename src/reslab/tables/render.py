@@ -12,6 +12,7 @@ from reslab.files import write_atomically
 from reslab.tables.collect import Result, remarks, summarize
 from reslab.tables.columns import Line, as_text
 from reslab.tables.figures import draw_curves, draw_depth
+from reslab.tables.readme import markdown_table
 from reslab.tables.spec import Table
 
 LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
@@ -53,11 +54,7 @@ def render(table: Table, results: list[Result], folder: Path) -> list[Path]:
 
 def markdown(title: str, lines: list[Line], notes: list[str]) -> str:
     """The table as GitHub shows it."""
-    headings, rows = as_text(lines)
-    ruler = ["---", *["---:"] * (len(headings) - 1)]
-    body = "\n".join(
-        f"| {' | '.join(t.replace('|', '/') for t in row)} |" for row in (headings, ruler, *rows)
-    )
+    body = markdown_table(*as_text(lines))
     below = "\n".join(f"- {note}" for note in notes)
     return f"### {title}\n\n{body}\n\n{below}\n"
 
