@@ -1,7 +1,10 @@
 """Files that are written whole or not at all."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from reslab.errors import UserError
 
@@ -29,6 +32,28 @@ def write_atomically(path: Path, *chunks: bytes | memoryview) -> None:
         temporary.unlink(missing_ok=True)
         kept = "; the one before it is intact" if path.exists() else ""
         raise UserError(f"cannot write {path}: {error.strerror}{kept}") from error
+
+
+@contextmanager
+def text_written_atomically(path: Path) -> Iterator[TextIO]:
+    """A file to write line by line, which takes its place once it is whole.
+
+    File names that are not valid text come out as the bytes they are.
+
+    Raises:
+        UserError: The disk is full or the folder is not writable; the old file is intact.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            yield file
+        temporary.replace(path)
+    except OSError as error:
+        if error.filename not in (None, str(temporary), str(path)):
+            raise
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path) -> None:

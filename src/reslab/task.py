@@ -38,9 +38,9 @@ class LossAndAccuracy(Metric):
         """
         if labels.ndim == 2:
             labels = labels.argmax(1)
-        self.loss_sum += loss * len(labels)
-        self.num_right += (logits.argmax(1) == labels).sum()
-        self.num_images += len(labels)
+        self.loss_sum.add_(loss, alpha=len(labels))
+        self.num_right.add_((logits.argmax(1) == labels).sum())
+        self.num_images.add_(len(labels))
 
     def compute(self) -> dict[str, Tensor]:
         """`loss` and `accuracy` (a fraction)."""

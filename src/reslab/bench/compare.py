@@ -14,19 +14,23 @@ from tqdm import tqdm
 from reslab.config import compose, parse_overrides, suggest
 from reslab.errors import UserError
 
-OPTIONS = {"seconds": 10.0, "rounds": 3, "batch_size": None, "num_images": None}
+OPTIONS = {"seconds": 10.0, "rounds": 3, "batch_size": None, "num_images": None, "files": False}
 AXES = ("batch_size", "num_images")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to measure: `overrides` of a run, over the values of one axis if there is one."""
+    """What to measure: `overrides` of a run, over the values of one axis if there is one.
+
+    `files` is whether to predict PNG files, not images in memory.
+    """
 
     overrides: tuple[str, ...]
     seconds: float
     rounds: int
     batch_size: int | None
     num_images: int | None
+    files: bool
     axis: str | None
     values: tuple[int, ...]
 
@@ -47,6 +51,11 @@ def parse_request(overrides: Sequence[str]) -> Request:
             continue
         if name not in OPTIONS:
             raise UserError(f"there is no option {key}{suggest(name, OPTIONS)}")
+        if name == "files":
+            if values not in ([True], [False]):
+                raise UserError(f"{text}: must be true or false")
+            options[name] = values[0]
+            continue
         kinds = (int,) if name != "seconds" else (int, float)
         if not all(isinstance(v, kinds) and not isinstance(v, bool) and v > 0 for v in values):
             raise UserError(f"{text}: must be a positive number")
@@ -72,6 +81,8 @@ def compare(task: str, request: Request) -> list[dict[str, Any]]:
     Raises:
         UserError: A variant failed; the message has its own words.
     """
+    if request.files and task == "train":
+        raise UserError("bench.files is for predict: training reads its data set")
     points = []
     values = request.values or (None,)
     configured = compose(request.overrides).dataset.batch_size
@@ -86,14 +97,22 @@ def compare(task: str, request: Request) -> list[dict[str, Any]]:
             "overrides": [*request.overrides, f"dataset.batch_size={batch_size}"],
             "seconds": request.seconds,
             "num_images": asked["num_images"],
+            "files": request.files,
         }
         measured: dict[str, list[dict[str, Any]]] = {variant: [] for variant in variants}
-        for _ in range(request.rounds):
-            for variant in variants:
+        for number in range(request.rounds):
+            first = number % len(variants)  # no variant always follows the same one
+            for variant in variants[first:] + variants[:first]:
                 bar.set_description(f"{variant}, batch {batch_size}")
                 measured[variant].append(_run(task, variant, content))
                 bar.update()
-        point = {"task": task, **asked, "batch_size": batch_size, **summarize(measured, batch_size)}
+        point = {
+            "task": task,
+            "files": request.files,
+            **asked,
+            "batch_size": batch_size,
+            **summarize(measured, batch_size),
+        }
         points.append(point | {"overrides": list(request.overrides)})
     bar.close()
     return points

@@ -7,8 +7,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from reslab.console import print_table
+from reslab.evaluation.figures import save_figure
+from reslab.evaluation.palette import BLUE, ORANGE
 from reslab.files import write_atomically
-from reslab.tables.figures import save_figure
 from reslab.tables.readme import insert, markdown_table
 
 HEADINGS = (
@@ -23,7 +24,7 @@ HEADINGS = (
 )
 SAID = ("recipe", "dataset", "model", "join", "ablation", "trainer")
 NAMES = {"script": "usual script", "loop": "bare loop", "reslab": "reslab"}
-COLORS = {"script": "#666666", "loop": "#0072B2", "reslab": "#D55E00"}
+COLORS = {"script": "#666666", "loop": BLUE, "reslab": ORANGE}
 
 
 def print_points(points: list[dict[str, Any]]) -> None:
@@ -60,7 +61,8 @@ def markdown(points: list[dict[str, Any]]) -> str:
         speeds = [f"{v['images_per_second']:,.0f}" for v in point["variants"].values()]
         ratios = [f"{point['ratios'][key]:.2f}" for key in ("reslab/script", "reslab/loop")]
         asked = [o for o in point["overrides"] if o.partition("=")[0] in SAID]
-        what = f"{point['task']} {' '.join(asked)}"
+        files = ["bench.files=true"] if point.get("files") else []
+        what = " ".join([point["task"], *asked, *files])
         rows.append((f"`{what}`", str(point["batch_size"]), *speeds, *ratios))
     hardware = " / ".join(sorted({point["hardware"] for point in points}))
     notes = [f"- Images per second on {hardware}; over: the ratio to the script and to the loop."]

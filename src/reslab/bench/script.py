@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
+from torchvision.datasets import ImageFolder
 
 from reslab.data import BrightnessJitter, Cutout, HorizontalFlip, ImageData, RandomCrop
 from reslab.errors import UserError
@@ -43,6 +44,15 @@ def training_batches(data: ImageData) -> Iterator[tuple[Tensor, Tensor]]:
 def test_batches(data: ImageData, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
     """The test set's batches, again and again."""
     pictures = Pictures(data.test_images, data.test_labels, _pipeline(data, []))
+    while True:
+        yield from DataLoader(pictures, batch_size, num_workers=NUM_WORKERS)
+
+
+def file_batches(data: ImageData, folder: str, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of a folder of pictures, again and again."""
+    mode = {1: "L", 3: "RGB"}[data.channels]
+    load = transforms.Lambda(lambda picture: picture.convert(mode))
+    pictures = ImageFolder(folder, transforms.Compose([load, _pipeline(data, [])]))
     while True:
         yield from DataLoader(pictures, batch_size, num_workers=NUM_WORKERS)
 

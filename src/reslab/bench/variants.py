@@ -18,16 +18,22 @@ import torch.nn.functional as F  # noqa: N812
 from lightning.pytorch import Callback
 from omegaconf import DictConfig
 from torch import Tensor
+from torchvision.io import decode_image
+from torchvision.transforms.v2.functional import to_pil_image
 
-from reslab.bench.script import test_batches, training_batches
+from reslab.bench.script import file_batches, test_batches, training_batches
 from reslab.bench.stopwatch import Measurement, Stopwatch
 from reslab.callbacks import StopRequest
 from reslab.config import compose, instantiate
 from reslab.data import ImageData
 from reslab.data.loader import EvaluationLoader
 from reslab.inference import Engine
+from reslab.inference.images import find_pictures
+from reslab.inference.model import Model
+from reslab.inference.predict import predict_files
 from reslab.runs.build import build, build_task, prepare_data
 from reslab.runs.environment import describe_hardware, reset_peak_memory, supports_bf16
+from reslab.runs.load import Description
 from reslab.runs.store import RunDirectory
 
 
@@ -104,12 +110,62 @@ def train_reslab(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
         run.trainer.fit(run.task, datamodule=data)
 
 
+def write_pictures(data: ImageData, folder: Path) -> None:
+    """The test images as PNG files, a folder a class."""
+    for at, (image, label) in enumerate(zip(data.test_images, data.test_labels, strict=True)):
+        path = folder / f"{label}/{at:06}.png"
+        path.parent.mkdir(exist_ok=True)
+        to_pil_image(image).save(path)
+
+
+def predict_files_script(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
+    """Eager fp32, NCHW, two worker processes that read the files."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_pictures(data, Path(folder))
+        _predict_eagerly(cfg, file_batches(data, folder, cfg.dataset.batch_size), watch)
+
+
+def predict_files_loop(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
+    """Our network, precision and layout; files are read between its steps."""
+    network = build_task(cfg).network.to(watch.device).eval()
+    bf16 = torch.autocast(watch.device.type, torch.bfloat16, enabled=_bf16(cfg, watch.device))
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode(), bf16:
+        write_pictures(data, Path(folder))
+        paths = itertools.cycle(sorted(Path(folder).rglob("*.png")))
+        while True:
+            batch = list(itertools.islice(paths, cfg.dataset.batch_size))
+            images = torch.stack([decode_image(str(path)) for path in batch]).to(watch.device)
+            network(data.normalization(images.float() / 255)).float().cpu()
+            if watch.step():
+                return
+
+
+def predict_files_reslab(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
+    """What `reslab predict` does with a folder, up to the probabilities."""
+    model = Model(_describe(cfg, data), _engine(cfg, data, watch.device))
+    size = cfg.dataset.batch_size
+    with tempfile.TemporaryDirectory() as folder:
+        write_pictures(data, Path(folder))
+        found = itertools.chain.from_iterable(
+            find_pictures([Path(folder)]) for _ in itertools.count()
+        )
+        for at, _ in enumerate(predict_files(model, found, size), 1):
+            if at % size == 0 and watch.step():
+                return
+
+
 def predict_script(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
     """Eager fp32, NCHW, two worker processes."""
+    _predict_eagerly(cfg, test_batches(data, cfg.dataset.batch_size), watch)
+
+
+def _predict_eagerly(
+    cfg: DictConfig, batches: Iterator[tuple[Tensor, Tensor]], watch: Stopwatch
+) -> None:
     network = build_task(cfg).network.to(memory_format=torch.contiguous_format)
     network.to(watch.device).eval()
     with torch.no_grad():
-        for images, _ in test_batches(data, cfg.dataset.batch_size):
+        for images, _ in batches:
             network(images.to(watch.device)).cpu()
             if watch.step():
                 return
@@ -131,14 +187,7 @@ def predict_loop(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
 
 def predict_reslab(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
     """The engine that `reslab predict` uses, on images in memory."""
-    engine = Engine(
-        build_task(cfg).network,
-        data.normalization,
-        cfg.dataset.size,
-        watch.device,
-        bf16=_bf16(cfg, watch.device),
-        batch_size=cfg.dataset.batch_size,
-    )
+    engine = _engine(cfg, data, watch.device)
     while True:
         for images in data.test_images.split(cfg.dataset.batch_size):
             engine(images)
@@ -146,8 +195,34 @@ def predict_reslab(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
                 return
 
 
+def _engine(cfg: DictConfig, data: ImageData, device: torch.device) -> Engine:
+    return Engine(
+        build_task(cfg).network,
+        data.normalization,
+        cfg.dataset.size,
+        device,
+        bf16=_bf16(cfg, device),
+        batch_size=cfg.dataset.batch_size,
+    )
+
+
+def _describe(cfg: DictConfig, data: ImageData) -> Description:
+    mean, std = (
+        tuple(values.flatten().tolist())
+        for values in (data.normalization.mean, data.normalization.std)
+    )
+    size = cfg.dataset.size
+    names, channels = data.class_names, cfg.dataset.channels
+    return Description("bench", str(data.name), names, channels, size, mean, std, False, {}, None)
+
+
 VARIANTS: dict[str, dict[str, Callable[[DictConfig, ImageData, Stopwatch], None]]] = {
     "train": {"script": train_script, "loop": train_loop, "reslab": train_reslab},
+    "predict files": {
+        "script": predict_files_script,
+        "loop": predict_files_loop,
+        "reslab": predict_files_reslab,
+    },
     "predict": {"script": predict_script, "loop": predict_loop, "reslab": predict_reslab},
 }
 
@@ -179,14 +254,15 @@ def measure(task: str, variant: str, request: dict[str, Any]) -> tuple[Measureme
     Args:
         task: `train` or `predict`.
         variant: `script`, `loop` or `reslab`.
-        request: `overrides` of the configuration, `seconds` to measure, `num_images` or None.
+        request: `overrides` of the configuration, `seconds` to measure, `num_images` or None,
+            `files`.
     """
     cfg = compose(request["overrides"])
     device = _device(cfg)
     data = prepare(cfg, request["num_images"])
     reset_peak_memory(device)
     watch = Stopwatch(request["seconds"], device)
-    VARIANTS[task][variant](cfg, data, watch)
+    VARIANTS[f"{task} files" if request["files"] else task][variant](cfg, data, watch)
     return watch.measurement(), describe_hardware(device)
 
 

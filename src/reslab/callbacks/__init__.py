@@ -1,9 +1,10 @@
-"""What watches a training run: its history, its progress, TensorBoard, requests to stop."""
+"""What watches a training run: history, gradients, progress, TensorBoard, signals."""
 
+from reslab.callbacks.gradients import Gradients
 from reslab.callbacks.history import History
 from reslab.callbacks.interrupt import StopRequest
 from reslab.callbacks.limit import StepLimit
 from reslab.callbacks.progress import Progress
 from reslab.callbacks.tensorboard import TensorBoard
 
-__all__ = ["History", "Progress", "StepLimit", "StopRequest", "TensorBoard"]
+__all__ = ["Gradients", "History", "Progress", "StepLimit", "StopRequest", "TensorBoard"]

@@ -2,13 +2,33 @@
 
 import io
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
+import psutil
 from lightning.pytorch import Callback
 
 from reslab.files import write_atomically
+
+
+def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes rows as CSV, whole or not at all; without rows there is no file."""
+    if rows:
+        buffer = io.StringIO()
+        pd.DataFrame(rows).to_csv(buffer, index=False)
+        write_atomically(path, buffer.getvalue().encode())
+    else:
+        path.unlink(missing_ok=True)
+
+
+def others_cpu_seconds() -> float:
+    """CPU seconds that all but this process have taken since the machine was started."""
+    times = psutil.cpu_times()
+    busy = sum(times) - times.idle - getattr(times, "iowait", 0.0)
+    own = psutil.Process().cpu_times()
+    return busy - own.user - own.system
 
 
 class History(Callback):
@@ -19,13 +39,20 @@ class History(Callback):
 
     Args:
         path: The CSV file. Columns: epoch (from 1), step, lr, train/loss, train/accuracy,
-            val/loss, val/accuracy, train_seconds (without validation), seconds.
+            val/loss, val/accuracy, train_seconds (without validation), seconds,
+            others_cpu_seconds (what other processes computed meanwhile).
     """
+
+    CLOCKS: ClassVar = {
+        "seconds": time.perf_counter,
+        "train_seconds": time.perf_counter,
+        "others_cpu_seconds": others_cpu_seconds,
+    }
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, float]] = []
-        self._before = {"seconds": 0.0, "train_seconds": 0.0}
+        self._before = dict.fromkeys(self.CLOCKS, 0.0)
         self._since = dict(self._before)
         self._train_seconds = 0.0
 
@@ -35,8 +62,8 @@ class History(Callback):
         return sum(row["seconds"] for row in self.rows)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        self._since = dict.fromkeys(self._since, time.perf_counter())
-        self._write()
+        self._since = self._now()
+        write_rows(self.path, self.rows)
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         self._since["train_seconds"] = time.perf_counter()  # saving a checkpoint is not training
@@ -54,11 +81,12 @@ class History(Callback):
                 **pl_module.epoch_metrics,
                 "train_seconds": self._train_seconds,
                 "seconds": self._elapsed("seconds"),
+                "others_cpu_seconds": self._elapsed("others_cpu_seconds"),
             }
         )
-        self._since = dict.fromkeys(self._since, time.perf_counter())
+        self._since = self._now()
         self._before = dict.fromkeys(self._before, 0.0)
-        self._write()
+        write_rows(self.path, self.rows)
 
     def state_dict(self) -> dict[str, Any]:
         """Rows, and the seconds spent in an epoch that is not over."""
@@ -69,13 +97,8 @@ class History(Callback):
         """Takes rows and seconds back from a checkpoint."""
         self.rows, self._before = state_dict["rows"], state_dict["before"]
 
-    def _elapsed(self, name: str) -> float:
-        return self._before[name] + time.perf_counter() - self._since[name]
+    def _now(self) -> dict[str, float]:
+        return {name: read() for name, read in self.CLOCKS.items()}
 
-    def _write(self) -> None:
-        if self.rows:
-            buffer = io.StringIO()
-            pd.DataFrame(self.rows).to_csv(buffer, index=False)
-            write_atomically(self.path, buffer.getvalue().encode())
-        else:
-            self.path.unlink(missing_ok=True)
+    def _elapsed(self, name: str) -> float:
+        return self._before[name] + self.CLOCKS[name]() - self._since[name]

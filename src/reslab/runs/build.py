@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
 from omegaconf import DictConfig, OmegaConf
 
-from reslab.callbacks import History, Progress, StepLimit, StopRequest, TensorBoard
+from reslab.callbacks import Gradients, History, Progress, StepLimit, StopRequest, TensorBoard
 from reslab.config import instantiate
 from reslab.data import ImageData
 from reslab.errors import UserError
@@ -24,6 +24,24 @@ from reslab.task import ImageClassifier
 
 # Options of the trainer that are the task's and ours; the task clips, since it optimizes.
 NOT_LIGHTNING_S = ("gradient_clip_val", "compile", "quiet")
+
+
+STEP_HOOKS = (
+    "on_train_batch_start",
+    "on_before_zero_grad",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+    "on_train_batch_end",
+)
+
+
+def drop_idle_hooks(callbacks: list[Callback]) -> None:
+    """Has Lightning pass over what callbacks do not define, at every step: 200 us, all in all."""
+    for callback in callbacks:
+        for hook in STEP_HOOKS:
+            if getattr(type(callback), hook) is getattr(Callback, hook):
+                setattr(callback, hook, None)
 
 
 class EarlyStop(EarlyStopping):
@@ -78,9 +96,11 @@ def build(cfg: DictConfig, directory: RunDirectory, stop: StopRequest) -> Run:
         )
     if cfg.max_steps is not None:
         callbacks.append(StepLimit(cfg.max_steps))
+    callbacks.append(Gradients(directory.gradients_file))  # after what may stop training
     if cfg.trainer.enable_progress_bar and not quiet:
         callbacks.append(Progress(cfg.max_steps))
     trainer = build_trainer(cfg, callbacks, directory.path)
+    drop_idle_hooks(callbacks)
     return Run(data, task, macs, trainer, history, checkpoints, tensorboard)
 
 

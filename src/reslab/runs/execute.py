@@ -160,9 +160,11 @@ def _finish(
     best, last = rows[run.checkpoints.best_epoch - 1], rows[-1]
     labels = run.data.test_labels.numpy()
     peak = peak_memory_bytes(run.trainer.strategy.root_device)
-    last_logits = _test_logits(run)
+    last_logits = _test_logits(run)  # also warms up, for the time of what follows
     run.task.network.load_state_dict(files.load(directory.best)["state_dict"])
-    logits = last_logits if best is last else _test_logits(run)
+    begun = time.perf_counter()
+    logits = _test_logits(run)
+    seconds = time.perf_counter() - begun
     directory.write_predictions(logits, labels)
     test, last_test = score(logits, labels), score(last_logits, labels)
     images = last["step"] * run.data.batch_size
@@ -186,6 +188,9 @@ def _finish(
         "epoch_seconds": epoch_seconds,
         "images_per_second": images / sum(row["train_seconds"] for row in rows),
         "peak_memory_bytes": peak,
+        "checkpoint_bytes": directory.best.stat().st_size,
+        "inference_images_per_second": len(labels) / seconds,
+        "others_cpu": sum(row["others_cpu_seconds"] for row in rows) / run.history.seconds,
         **{key: environment[key] for key in ("hardware", "precision", "threads", "versions")},
         "git": git_commit(),
         "code_digest": environment["code_digest"],

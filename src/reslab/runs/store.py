@@ -22,8 +22,9 @@ class RunDirectory:
     """The files of one run.
 
     `config.yaml` what was asked; `checkpoints/{best,last,previous}.ckpt`; `metrics.csv` a row an
-    epoch; `metrics.json` the record, written when the run is finished; `predictions.npz` test
-    logits and labels; `failure.txt` why the last attempt ended; TensorBoard's event files.
+    epoch; `gradients.csv` a row an epoch and layer; `metrics.json` the record, written when the
+    run is finished; `predictions.npz` test logits and labels; `failure.txt` why the last attempt
+    ended; TensorBoard's event files.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,6 +34,7 @@ class RunDirectory:
         self.best = self.checkpoints / "best.ckpt"
         self.latest = LatestCheckpoint(self.checkpoints)
         self.metrics_file = path / "metrics.csv"
+        self.gradients_file = path / "gradients.csv"
         self.record_file = path / "metrics.json"
         self.predictions_file = path / "predictions.npz"
         self.failure_file = path / "failure.txt"
@@ -107,6 +109,11 @@ class RunDirectory:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, logits=logits, labels=labels)
         write_atomically(self.predictions_file, buffer.getvalue())
+
+    def predictions(self) -> tuple[np.ndarray, np.ndarray]:
+        """Test logits fp16 `[N, K]` of the best epoch and labels `[N]`."""
+        with np.load(self.predictions_file) as content:
+            return content["logits"], content["labels"]
 
     def state(self) -> str:
         """`finished`, `running`, `failed` or `interrupted`."""

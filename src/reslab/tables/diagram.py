@@ -8,14 +8,15 @@ from matplotlib.patches import Circle, FancyBboxPatch
 from torch import nn
 
 from reslab.errors import UserError
+from reslab.evaluation.figures import save_figure
+from reslab.evaluation.palette import BLUE, GREEN, ORANGE
 from reslab.nn.blocks import Head
 from reslab.nn.graph import Step, trace
 from reslab.nn.summary import Layer, count_parameters
-from reslab.tables.figures import save_figure
 
 WIDTH, HEIGHT = 2.2, 0.42  # of a layer's box, in inches
 COLUMN, ROW = 3.7, 0.72  # from one to the next
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+GREY = "#666666"
 TIMES = "\N{MULTIPLICATION SIGN}"
 FORMATS = (".png", ".pdf", ".svg")
 

@@ -1,19 +1,16 @@
 """Pictures of a table's runs."""
 
-import io
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reslab.files import write_atomically
+from reslab.evaluation.figures import save_figure
+from reslab.evaluation.palette import COLORS
 from reslab.tables.collect import Result
 from reslab.tables.columns import Line
 from reslab.tables.spec import Table
-
-# Okabe & Ito's colours, distinct also to the colour-blind.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 PANELS = (
     ("train/accuracy", "Training accuracy, %"),
@@ -108,11 +105,3 @@ def _styles(table: Table) -> list[dict[str, str]]:
         }
         for row in table.rows
     ]
-
-
-def save_figure(figure: Figure, path: Path, dpi: int = 150) -> Path:
-    """Writes a figure in the format that its name ends in, whole or not at all."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=dpi, format=path.suffix[1:].lower())
-    write_atomically(path, buffer.getbuffer())
-    return path

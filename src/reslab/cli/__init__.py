@@ -1,0 +1,40 @@
+"""The commands. What they need is imported inside them, so that `--help` is instant."""
+
+import os
+import signal
+import sys
+import traceback
+
+from reslab.cli import inference, speed, tables, training  # noqa: F401  # registers them
+from reslab.cli.group import cli
+from reslab.errors import UserError
+
+
+def main() -> None:
+    """Runs a command; a fault of the user's is one line, `RESLAB_DEBUG=1` shows where it arose."""
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra is to raise, not to print
+    try:
+        cli()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        line = _explain(error)
+        if line is None or os.environ.get("RESLAB_DEBUG") == "1":
+            raise
+        sys.exit(f"reslab: {line}")
+
+
+def _explain(error: Exception) -> str | None:
+    """One line for an error that a user can cause, None for one of ours."""
+    if isinstance(error, UserError):
+        return str(error)
+    if type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):
+        from reslab.config import explain
+
+        return explain(error, sys.argv[1:])
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    if "/hydra/" in traceback.extract_tb(error.__traceback__)[-1].filename:
+        return str(error).partition("\n")[0]
+    return None

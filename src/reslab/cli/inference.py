@@ -1,0 +1,165 @@
+"""Commands that use a trained network."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reslab.cli.group import RUNS_DIR, cli
+
+DEVICE = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1."
+)
+BATCH_SIZE = click.option(
+    "--batch-size", type=click.IntRange(min=1), default=256, show_default=True
+)
+THRESHOLD = click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Confidence below which the answer is `uncertain`.",
+)
+TTA = click.option("--tta", is_flag=True, help="Average over each picture and its mirror image.")
+
+
+@cli.command()
+@click.argument("run")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--top-k", type=click.IntRange(min=1), default=5, show_default=True)
+@THRESHOLD
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Where to write; outputs/predictions/RUN by default.",
+)
+@click.option(
+    "--labels",
+    help="The truth: `folders` for a folder a class, or a CSV file of files and classes.",
+)
+@click.option("--format", "form", type=click.Choice(["kaggle"]), help="Also write ID,Labels.")
+@TTA
+@BATCH_SIZE
+@DEVICE
+@RUNS_DIR
+def predict(
+    run: str, paths: tuple[Path, ...], output: Path | None, labels: str | None, **options: Any
+) -> None:
+    """Ranked classes of pictures, or of all pictures below folders.
+
+    RUN is a run's directory, its name, a unique part of its name, or an exported file. Ends with 1
+    if a file could not be predicted; its row in the results says why.
+    """
+    from reslab.inference.images import find_pictures
+    from reslab.inference.labels import read_labels
+    from reslab.inference.model import open_model
+    from reslab.inference.predict import predict_files
+    from reslab.inference.report import Options, report
+    from reslab.inference.terminal import print_outcome
+
+    model = open_model(run, options["runs_dir"], options["device"], options["batch_size"])
+    model.check_tta(options["tta"])
+    truth = read_labels(labels, model.description.class_names) if labels else None
+    total = 0
+    for found in find_pictures(paths):
+        total += 1
+        if truth:
+            truth(found.path)
+    stream = predict_files(
+        model, find_pictures(paths), options["batch_size"], mirror=options["tta"], labels=truth
+    )
+    asked = Options(
+        options["top_k"], options["threshold"], options["tta"], options["form"] == "kaggle"
+    )
+    folder = output or Path("outputs/predictions") / model.description.name
+    outcome = report(stream, total, model.description, asked, folder)
+    print_outcome(outcome)
+    if failed := outcome.counts["failed"]:
+        sys.exit(
+            f"reslab: {failed} of {total} files could not be predicted; "
+            f"{folder / 'predictions.csv'} says why"
+        )
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True)
+@THRESHOLD
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default="outputs/evaluation",
+    show_default=True,
+    help="Where a folder for each run is written.",
+)
+@click.option("--data-dir", help="Where the data sets lie, if not where the run found them.")
+@TTA
+@BATCH_SIZE
+@DEVICE
+@RUNS_DIR
+def evaluate(runs: tuple[str, ...], output: Path, data_dir: str | None, **options: Any) -> None:
+    """Metrics, pictures and dashboard of RUNS on their test sets."""
+    from reslab.inference.model import open_run
+    from reslab.inference.predict import predict_arrays
+    from reslab.inference.report import Options, report
+    from reslab.inference.terminal import print_outcome
+    from reslab.runs.load import data_of, load
+
+    for run in runs:
+        classifier = load(run, options["runs_dir"])
+        model = open_run(classifier, options["device"], options["batch_size"])
+        model.check_tta(options["tta"])
+        data = data_of(classifier, data_dir)
+        stream = predict_arrays(
+            model,
+            f"{data.name}-test",
+            data.test_images,
+            data.test_labels,
+            options["batch_size"],
+            mirror=options["tta"],
+        )
+        asked = Options(threshold=options["threshold"], mirror=options["tta"])
+        folder = output / model.description.name
+        print_outcome(report(stream, len(data.test_labels), model.description, asked, folder))
+
+
+@cli.command()
+@click.argument("run")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["onnx", "torch", "safetensors"]),
+    default="onnx",
+    show_default=True,
+)
+@click.option("--pixels", is_flag=True, help="Let the graph take pixels and normalize them.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default="outputs/exports",
+    show_default=True,
+    help="The folder to write into.",
+)
+@click.option("--data-dir", help="Where the data sets lie, if not where the run found them.")
+@RUNS_DIR
+def export(
+    run: str, kind: str, pixels: bool, output: Path, data_dir: str | None, runs_dir: Path
+) -> None:
+    """A file for other runtimes, kept only if it computes what the checkpoint does.
+
+    A model card is written beside it.
+    """
+    from reslab.inference.card import write_card
+    from reslab.inference.export import BOUND, export, file_of
+    from reslab.runs.load import data_of, load
+
+    classifier = load(run, runs_dir)
+    path = file_of(classifier, kind, output)
+    images = data_of(classifier, data_dir).test_images[:256]
+    difference = export(classifier, kind, pixels, images, path)
+    click.echo(
+        f"on {len(images)} test images: the same ranking, logits within {difference:.1e} of the "
+        f"largest ({BOUND:.0e} is allowed)"
+    )
+    click.echo(path)
+    click.echo(write_card(classifier, path, pixels, difference, len(images)))

@@ -1,0 +1,49 @@
+"""The command that measures speed."""
+
+import json
+from pathlib import Path
+
+import click
+
+from reslab.cli.group import CONFIG_DIR, cli
+
+
+@cli.command()
+@click.argument("task", type=click.Choice(["train", "predict"]))
+@click.argument("overrides", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object (a list on an axis).")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default="outputs/bench",
+    show_default=True,
+    help="Where the figures are written.",
+)
+@click.option(
+    "--readme", type=click.Path(path_type=Path), help="Also insert all figures written so far here."
+)
+@CONFIG_DIR
+def bench(
+    task: str, overrides: tuple[str, ...], as_json: bool, output: Path, readme: Path | None
+) -> None:
+    """Measure speed beside the usual script and a bare loop, in one go.
+
+    OVERRIDES are a run's, and bench.seconds, bench.rounds, bench.batch_size, bench.num_images: one
+    of the last two with several values is an axis. bench.files=true predicts PNG files.
+    """
+    from reslab.bench.compare import compare, parse_request
+    from reslab.bench.report import insert_benchmarks, print_points, write_points
+
+    request = parse_request(overrides)
+    points = compare(task, request)
+    named = ("recipe=", "dataset=", "model=", "ablation=", "trainer=")
+    choices = [o.partition("=")[2].replace("/", "-") for o in overrides if o.startswith(named)]
+    kind = [task, "files"] if request.files else [task]
+    written = write_points(points, request.axis, output, "-".join([*kind, *choices]))
+    if readme:
+        insert_benchmarks(readme, output)
+    if as_json:
+        return click.echo(json.dumps(points if request.axis else points[0]))
+    print_points(points)
+    for path in written:
+        click.echo(path)

@@ -1,0 +1,83 @@
+"""Commands about runs and what they are made of."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reslab.cli.group import CONFIG_DIR, RUNS_DIR, cli
+
+OVERRIDES: dict[str, Any] = {
+    "context_settings": {"ignore_unknown_options": True, "help_option_names": []},
+    "add_help_option": False,
+}
+
+
+@cli.command(**OVERRIDES, short_help="Train, or sweep with -m.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@CONFIG_DIR
+def train(arguments: tuple[str, ...]) -> None:
+    """Hands everything to Hydra, its --help included."""
+    from reslab.apps.train import train as app
+    from reslab.config import search_path
+
+    # Hydra's parser takes overrides in one row, behind its own flags.
+    at = next((i for i, a in enumerate(arguments) if "=" in a and a[0] != "-"), len(arguments))
+    sys.argv = ["reslab train", *arguments[:at], *search_path(), *arguments[at:]]
+    app()
+
+
+@cli.command()
+@click.argument("overrides", nargs=-1)
+@click.option("--draw", type=click.Path(path_type=Path), help="Also draw it into this PNG or PDF.")
+@CONFIG_DIR
+def summary(overrides: tuple[str, ...], draw: Path | None) -> None:
+    """Layers, shapes, parameters, multiply-accumulates and memory of a configuration's network."""
+    from reslab.config import compose, instantiate
+    from reslab.nn.summary import count_parameters
+    from reslab.runs.build import try_network
+    from reslab.runs.request import check
+    from reslab.terminal import print_layers
+
+    cfg = compose(overrides)
+    check(cfg)
+    shape = (cfg.dataset.channels, cfg.dataset.size, cfg.dataset.size)
+    network = instantiate(cfg, "model")
+    layers = try_network(cfg, network)
+    if draw:
+        from reslab.tables.diagram import draw_network
+
+        draw_network(network, layers, draw)
+    print_layers(layers, count_parameters(network), shape)
+    if draw:
+        click.echo(draw)
+
+
+@cli.command()
+@RUNS_DIR
+@click.option("--by-seed", is_flag=True, help="One line for runs that differ in the seed alone.")
+def runs(runs_dir: Path, by_seed: bool) -> None:
+    """What is under outputs/runs, with state and result."""
+    from reslab.runs.store import list_runs
+    from reslab.terminal import print_runs, print_runs_by_seed
+
+    (print_runs_by_seed if by_seed else print_runs)(list_runs(runs_dir), runs_dir)
+
+
+@cli.command()
+@click.argument("name")
+@click.argument("overrides", nargs=-1)
+@CONFIG_DIR
+def data(name: str, overrides: tuple[str, ...]) -> None:
+    """Fetch and verify a data set, and say what is in it."""
+    from reslab.config import compose, instantiate
+    from reslab.runs.build import prepare_data
+    from reslab.runs.request import check
+    from reslab.terminal import print_data
+
+    cfg = compose([f"dataset={name}", *overrides])
+    check(cfg)
+    module = instantiate(cfg, "dataset")
+    prepare_data(module)
+    print_data(module)

@@ -1,0 +1,142 @@
+"""Pictures of how good predictions are."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from reslab.evaluation.metrics import (
+    Predictions,
+    by_threshold,
+    confusion_matrix,
+    expected_calibration_error,
+    reliability,
+)
+from reslab.evaluation.palette import BLUE, COLORS, GREEN, ORANGE
+from reslab.files import write_atomically
+
+MOST_CELLS_WITH_NUMBERS = 20
+
+
+def draw_confusion(predictions: Predictions, title: str, path: Path) -> Path:
+    """The confusion matrix: counts, colored by the share of the truth's row."""
+    matrix = confusion_matrix(predictions)
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    names = predictions.class_names
+    side = max(5.0, 0.55 * min(len(names), MOST_CELLS_WITH_NUMBERS) + 1.5)
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    if len(names) <= MOST_CELLS_WITH_NUMBERS:
+        for (row, column), count in np.ndenumerate(matrix):
+            if count:
+                color = "white" if shares[row, column] > 0.5 else "black"
+                axes.text(column, row, f"{count:,}", ha="center", va="center", color=color, size=8)
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=9)
+        axes.set_yticks(range(len(names)), names, fontsize=9)
+    axes.set_xlabel("Predicted")
+    axes.set_ylabel("Truth")
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, format=PercentFormatter(1))
+    bar.set_label("Share of the truth's images")
+    figure.suptitle(title)
+    return save_figure(figure, path)
+
+
+def draw_per_class(metrics: dict[str, list[dict[str, float]]], title: str, path: Path) -> Path:
+    """Precision, recall and F1 of every class, as `metrics.summarize` gives them."""
+    rows = metrics["per_class"]
+    figure = Figure(figsize=(max(7.0, 0.5 * len(rows) + 3), 4.2), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(rows))
+    for offset, (key, color) in enumerate(
+        zip(("precision", "recall", "f1"), COLORS, strict=False), start=-1
+    ):
+        values = [row[key] for row in rows]
+        axes.bar(places + 0.27 * offset, values, 0.25, color=color, label=key.capitalize())
+    lowest = min(row[key] for row in rows for key in ("precision", "recall", "f1"))
+    axes.set_ylim(max(0.0, np.floor(10 * lowest - 0.5) / 10), 1)
+    labels = [f"{row['class']}\n{row['support']:,}" for row in rows]
+    axes.set_xticks(places, labels, fontsize=9)
+    axes.set_xlabel("Class, and its number of images")
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    _plain(axes)
+    figure.legend(loc="outside upper right", ncols=3, frameon=False)
+    figure.suptitle(title, x=0.02, ha="left")
+    return save_figure(figure, path)
+
+
+def draw_confidence(predictions: Predictions, threshold: float, title: str, path: Path) -> Path:
+    """How sure the answers are, and what a threshold leaves of them."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    sure, bins = predictions.confidence, np.linspace(0, 1, 41)
+    parts = [sure[predictions.right], sure[~predictions.right]]
+    left.hist(parts, bins, stacked=True, color=[BLUE, ORANGE], label=["right", "wrong"])
+    left.set_yscale("log")
+    left.set_title("Images by confidence", loc="left", fontsize=11)
+    left.set_xlabel("Confidence")
+    left.legend(frameon=False, loc="upper left")
+    rows = by_threshold(predictions)
+    thresholds = [row["threshold"] for row in rows]
+    for key, color, label in (
+        ("coverage", GREEN, "answered"),
+        ("accuracy", BLUE, "accuracy of the answers"),
+    ):
+        right.plot(
+            thresholds,
+            [np.nan if r[key] is None else r[key] for r in rows],
+            color=color,
+            label=label,
+        )
+    right.yaxis.set_major_formatter(PercentFormatter(1))
+    right.set_title("What a threshold leaves", loc="left", fontsize=11)
+    right.set_xlabel("Threshold")
+    right.legend(frameon=False, loc="lower left")
+    for axes in (left, right):
+        axes.axvline(threshold, color="black", ls=":", lw=1)
+        _plain(axes)
+    figure.suptitle(title)
+    return save_figure(figure, path)
+
+
+def draw_reliability(models: dict[str, Predictions], title: str, path: Path) -> Path:
+    """Accuracy over confidence, a line a model; the diagonal is a calibrated one."""
+    figure = Figure(figsize=(5.5, 5.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="black", ls=":", lw=1)
+    for index, (name, predictions) in enumerate(models.items()):
+        bins = reliability(predictions)
+        most = max(one.count for one in bins)
+        label = f"{name} (ECE {expected_calibration_error(predictions):.3f})"
+        color = COLORS[index % len(COLORS)]
+        places = [one.confidence for one in bins], [one.accuracy for one in bins]
+        axes.plot(*places, color=color, lw=1.2, label=label)
+        sizes = [10 + 110 * (one.count / most) ** 0.5 for one in bins]
+        axes.scatter(*places, s=sizes, color=color, alpha=0.6, lw=0)
+    axes.set_xlabel("Confidence")
+    axes.set_ylabel("Accuracy")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1))
+    axes.set_xlim(0, 1.01)
+    axes.set_ylim(0, 1.01)
+    _plain(axes)
+    axes.legend(frameon=False, loc="upper left", fontsize=9)
+    figure.suptitle(title)
+    return save_figure(figure, path)
+
+
+def _plain(axes: Axes) -> None:
+    axes.grid(alpha=0.25)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def save_figure(figure: Figure, path: Path, dpi: int = 150) -> Path:
+    """Writes a figure in the format that its name ends in, whole or not at all."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=dpi, format=path.suffix[1:].lower())
+    write_atomically(path, buffer.getbuffer())
+    return path

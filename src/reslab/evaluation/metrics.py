@@ -1,0 +1,177 @@
+"""Metrics of a classifier, computed by torchmetrics."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torchmetrics.functional import classification as measure
+
+ECE_BINS = 15
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Softmax probabilities fp32 `[N, K]` of labelled images, labels int64 `[N]`, class names."""
+
+    probabilities: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The likeliest class of each, int64 `[N]`."""
+        return self.probabilities.argmax(1)
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """Its probability, `[N]`."""
+        return self.probabilities.max(1)
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether it is the label, bool `[N]`."""
+        return self.predicted == self.labels
+
+
+def of_logits(
+    logits: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...] | None = None
+) -> Predictions:
+    """Predictions from logits `[N, K]`, computed in fp32."""
+    probabilities = torch.from_numpy(logits).float().softmax(1).numpy()
+    names = class_names or tuple(str(k) for k in range(logits.shape[1]))
+    return Predictions(probabilities, labels.astype(np.int64), names)
+
+
+def summarize(predictions: Predictions, threshold: float) -> dict[str, Any]:
+    """All metrics as plain values; shares are fractions.
+
+    Macro averages are over the classes that occur, as truth or as prediction.
+
+    Args:
+        predictions: At least one.
+        threshold: Confidence below which an answer counts as uncertain.
+    """
+    names = predictions.class_names
+    probabilities = torch.from_numpy(predictions.probabilities)
+    labels = torch.from_numpy(predictions.labels)
+    kind: dict[str, Any] = {"num_classes": len(names)}
+
+    def average(how: Literal["none", "macro", "weighted"]) -> dict[str, Any]:
+        return {
+            "precision": measure.multiclass_precision(probabilities, labels, average=how, **kind),
+            "recall": measure.multiclass_recall(probabilities, labels, average=how, **kind),
+            "f1": measure.multiclass_f1_score(probabilities, labels, average=how, **kind),
+        }
+
+    each = average("none")
+    top = {
+        str(k): measure.multiclass_accuracy(
+            probabilities, labels, top_k=k, average="micro", **kind
+        ).item()
+        for k in (1, 2, 3, 5)
+        if k < len(names)
+    }
+    matrix = confusion_matrix(predictions)
+    support = matrix.sum(1)
+    sure = predictions.confidence >= threshold
+    return {
+        "images": len(labels),
+        "accuracy": float(predictions.right.mean()),
+        "top_k_accuracy": top,
+        "ece": expected_calibration_error(predictions),
+        "threshold": threshold,
+        "coverage": float(sure.mean()),
+        "accuracy_when_sure": float(predictions.right[sure].mean()) if sure.any() else None,
+        "macro": {key: value.item() for key, value in average("macro").items()},
+        "weighted": {key: value.item() for key, value in average("weighted").items()},
+        "per_class": [
+            {"class": name}
+            | {key: float(values[index]) for key, values in each.items()}
+            | {"support": int(support[index])}
+            for index, name in enumerate(names)
+        ],
+        "confusion": matrix.tolist(),
+        "confused_pairs": most_confused(matrix, names),
+    }
+
+
+def confusion_matrix(predictions: Predictions) -> np.ndarray:
+    """Counts `[K, K]`: a row for each truth, a column for each prediction."""
+    return measure.multiclass_confusion_matrix(
+        torch.from_numpy(predictions.predicted),
+        torch.from_numpy(predictions.labels),
+        num_classes=len(predictions.class_names),
+    ).numpy()
+
+
+def most_confused(
+    matrix: np.ndarray, names: tuple[str, ...], limit: int = 10
+) -> list[dict[str, Any]]:
+    """The commonest mistakes: truth, prediction, count."""
+    mistakes = matrix - np.diag(np.diag(matrix))
+    order = np.argsort(-mistakes, axis=None, kind="stable")[:limit]
+    pairs = [np.unravel_index(index, matrix.shape) for index in order]
+    return [
+        {
+            "truth": names[truth],
+            "predicted": names[predicted],
+            "count": int(matrix[truth, predicted]),
+        }
+        for truth, predicted in pairs
+        if mistakes[truth, predicted]
+    ]
+
+
+def expected_calibration_error(predictions: Predictions) -> float:
+    """ECE with 15 bins (Guo et al. 2017, https://arxiv.org/abs/1706.04599)."""
+    return float(
+        measure.multiclass_calibration_error(
+            torch.from_numpy(predictions.probabilities),
+            torch.from_numpy(predictions.labels),
+            num_classes=len(predictions.class_names),
+            n_bins=ECE_BINS,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Answers of similar confidence: how many, how sure on average, and how often right."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    accuracy: float
+
+
+def reliability(predictions: Predictions) -> list[ReliabilityBin]:
+    """The bins of the expected calibration error that are not empty."""
+    edges = np.linspace(0, 1, ECE_BINS + 1)
+    number = np.clip(np.ceil(predictions.confidence * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
+    bins = []
+    for index in np.unique(number):
+        chosen = number == index
+        bins.append(
+            ReliabilityBin(
+                float(edges[index]),
+                float(edges[index + 1]),
+                int(chosen.sum()),
+                float(predictions.confidence[chosen].mean()),
+                float(predictions.right[chosen].mean()),
+            )
+        )
+    return bins
+
+
+def by_threshold(predictions: Predictions, steps: int = 100) -> list[dict[str, float | None]]:
+    """Coverage, and accuracy of what is covered, for thresholds from 0 to 1."""
+    rows: list[dict[str, float | None]] = []
+    for threshold in np.linspace(0, 1, steps + 1):
+        sure = predictions.confidence >= threshold
+        accuracy = float(predictions.right[sure].mean()) if sure.any() else None
+        rows.append(
+            {"threshold": float(threshold), "coverage": float(sure.mean()), "accuracy": accuracy}
+        )
+    return rows

@@ -1,0 +1,174 @@
+"""A model card: what an export is, how it came to be, and what it is not good for."""
+
+from pathlib import Path
+from typing import Any
+
+from reslab.evaluation.metrics import of_logits, summarize
+from reslab.files import write_atomically
+from reslab.inference.exported import SUFFIXES
+from reslab.runs.load import Description, TrainedClassifier
+from reslab.tables.readme import markdown_table
+
+FROM_PIXELS = "pixels.astype(np.uint8)"
+NORMALIZED = """(pixels / 255 - {mean}) / {std}"""
+
+ONNX_CODE = """\
+import sys
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+classes = {classes}
+picture = Image.open(sys.argv[1]).convert("{mode}")
+picture = picture.resize(({size}, {size}), Image.Resampling.BILINEAR)
+pixels = np.asarray(picture, np.float32).reshape(1, {size}, {size}, {channels})
+pixels = pixels.transpose(0, 3, 1, 2)
+images = {images}
+logits = onnxruntime.InferenceSession("{file}").run(None, {{"images": images}})[0][0]
+probabilities = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+print(classes[probabilities.argmax()], probabilities.max())
+"""
+
+TORCH_CODE = """\
+import torch
+
+network = torch.export.load("{file}").module()
+logits = network(images)  # {what}
+"""
+
+SAFETENSORS_CODE = """\
+import json
+
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+weights = load_file("{file}")  # BatchNorms are folded into the convolutions
+about = json.loads(safe_open("{file}", "pt").metadata()["reslab"])
+"""
+
+
+def write_card(
+    classifier: TrainedClassifier, export: Path, pixels: bool, difference: float, compared: int
+) -> Path:
+    """Writes `README.md` beside an export, from the run's record.
+
+    Args:
+        classifier: What was exported.
+        export: The file.
+        pixels: Whether it takes pixels.
+        difference: The largest difference of a logit, relative to the largest logit.
+        compared: On how many images.
+    """
+    about = classifier.description
+    parts = [
+        f"# {about.name}",
+        f"A network that tells {len(about.class_names)} classes of {about.dataset} apart, trained "
+        f"and exported with reslab.",
+        f"## Use\n\n{_use(about, export, pixels)}",
+        f"It computes what the checkpoint does: on {compared} test images the same ranking, logits "
+        f"within {difference:.1e} of the largest.",
+        f"## Data\n\n{_data(about)}",
+        f"## Training\n\n{_training(about)}",
+        f"## Results\n\n{_results(classifier)}",
+        f"## Limits\n\n{_limits(about)}",
+    ]
+    path = export.with_name("README.md")
+    write_atomically(path, ("\n\n".join(parts) + "\n").encode())
+    return path
+
+
+def _use(about: Description, export: Path, pixels: bool) -> str:
+    mean, std = (list(values) for values in (about.mean, about.std))
+    shape = f"({about.channels}, 1, 1)"
+    normalized = NORMALIZED.format(
+        mean=f"np.array({mean}, np.float32).reshape{shape}",
+        std=f"np.array({std}, np.float32).reshape{shape}",
+    )
+    what = "pixels, uint8" if pixels else "(pixels / 255 - mean) / std, float32"
+    code = {
+        SUFFIXES["onnx"]: ONNX_CODE,
+        SUFFIXES["torch"]: TORCH_CODE,
+        SUFFIXES["safetensors"]: SAFETENSORS_CODE,
+    }[export.suffix].format(
+        classes=list(about.class_names),
+        mode="L" if about.channels == 1 else "RGB",
+        size=about.size,
+        channels=about.channels,
+        images=FROM_PIXELS if pixels else normalized,
+        file=export.name,
+        what=what,
+    )
+    return (
+        f"Images are `[N, {about.channels}, {about.size}, {about.size}]`: {what}; mean {mean}, std "
+        f"{std}. The whole picture is resized, bilinear and antialiased. The output are logits "
+        f"`[N, {len(about.class_names)}]`.\n\n```python\n{code}```\n\n"
+        f"`reslab predict {export.name} PICTURE...` does all of it."
+    )
+
+
+def _data(about: Description) -> str:
+    record = about.record or {}
+    digest = record.get("data_digest", "unknown")
+    return (
+        f"{about.dataset}, classes: {', '.join(about.class_names)}. The best epoch was chosen on a "
+        f"validation split held out of the training set; the test set was read once, at the end. "
+        f"SHA-256 of all images and labels: `{digest}`."
+    )
+
+
+def _training(about: Description) -> str:
+    record = about.record
+    if record is None:
+        return "The run is not finished; this is its best epoch so far."
+    rows = {
+        "Recipe": record["recipe"] or "none",
+        "Overrides": " ".join(record["overrides"]) or "none",
+        "Seed": record["seed"],
+        "Epochs": f"{record['epochs']}, of which {record['best_epoch']} was the best",
+        "Parameters": f"{record['parameters']:,}",
+        "Multiply-accumulates an image": f"{record['macs']:,}",
+        "Time": f"{record['seconds'] / 60:.1f} min on {record['hardware']}",
+        "Precision": record["precision"],
+        "Commit": record["git"] or "unknown",
+        "Versions": ", ".join(f"{k} {v}" for k, v in record["versions"].items()),
+    }
+    return _facts(rows)
+
+
+def _results(classifier: TrainedClassifier) -> str:
+    record = classifier.record
+    if record is None:
+        return "None yet: the run is not finished."
+    logits, labels = classifier.directory.predictions()
+    metrics = summarize(of_logits(logits, labels, classifier.class_names), 0.5)
+    rows = {
+        "Test accuracy": f"{metrics['accuracy']:.2%} of {metrics['images']:,} images",
+        "Macro F1": f"{metrics['macro']['f1']:.4f}",
+        "Expected calibration error": f"{metrics['ece']:.4f}",
+        "Validation accuracy": f"{record['val/accuracy']:.2%}",
+    }
+    each = [
+        (row["class"], *(f"{row[key]:.2%}" for key in ("precision", "recall", "f1")))
+        for row in metrics["per_class"]
+    ]
+    table = markdown_table(("Class", "Precision", "Recall", "F1"), each)
+    return f"{_facts(rows)}\n\n{table}"
+
+
+def _limits(about: Description) -> str:
+    return "\n".join(
+        [
+            f"- It knows {len(about.class_names)} classes and answers with one of them whatever it "
+            f"is shown; its confidence was measured on {about.dataset} alone.",
+            f"- It sees {about.size}x{about.size} pixels"
+            + (" in grey." if about.channels == 1 else " in colour."),
+            "- Pictures unlike the training set's, in origin, framing or light, are answered worse "
+            "than the figures above say.",
+            "- It is one seed: another differs, by how much a table of several seeds says.",
+        ]
+    )
+
+
+def _facts(rows: dict[str, Any]) -> str:
+    return "\n".join(f"- {name}: {value}" for name, value in rows.items())

@@ -1,0 +1,127 @@
+"""Exported networks: files that need no run to be used."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reslab.errors import UserError
+from reslab.nn.fold import fold_batch_norms
+from reslab.runs.load import Description, build_network
+
+KEY = "reslab"
+SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
+
+Logits = Callable[[Tensor], Tensor]
+
+
+def to_metadata(description: Description, pixels: bool) -> str:
+    """What an export carries beside its graph, as JSON.
+
+    Args:
+        description: The network's.
+        pixels: Whether the graph takes pixels (uint8), not normalized images (fp32).
+    """
+    what = "uint8, 0 to 255" if pixels else "float32, (pixels / 255 - mean) / std"
+    shape = f"[N, {description.channels}, {description.size}, {description.size}]"
+    preprocessing = {
+        "color": "grey" if description.channels == 1 else "RGB",
+        "resize": f"the whole picture to {description.size}x{description.size}, bilinear, "
+        "antialiased",
+        "input": f"images {shape}, {what}",
+        "output": f"logits [N, {len(description.class_names)}], float32; softmax them",
+    }
+    return json.dumps(asdict(description) | {"pixels": pixels, "preprocessing": preprocessing})
+
+
+def open_export(path: Path, device: torch.device) -> tuple[Description, Logits]:
+    """Opens an exported file, by its ending.
+
+    Returns:
+        Its description, and uint8 `[N, C, S, S]` to logits fp32 `[N, K]` on the CPU.
+
+    Raises:
+        UserError: The file is none of reslab's exports, or a package is missing.
+    """
+    openers = {
+        SUFFIXES["onnx"]: _open_onnx,
+        SUFFIXES["torch"]: _open_torch,
+        SUFFIXES["safetensors"]: _open_safetensors,
+    }
+    opener = openers.get(path.suffix)
+    if opener is None:
+        raise UserError(
+            f"{path} is neither a run's folder nor an export ({', '.join(SUFFIXES.values())})"
+        )
+    try:
+        metadata, ask = opener(path, device)
+    except ImportError as error:
+        raise missing_package(error) from error
+    except UserError:
+        raise
+    except Exception as error:  # whatever a foreign or damaged file makes the libraries raise
+        raise UserError(f"{path} cannot be opened: {str(error).partition(chr(10))[0]}") from error
+    if metadata is None:
+        raise UserError(f"{path} was not exported by reslab: it does not name its classes")
+    content: dict[str, Any] = json.loads(metadata)
+    pixels = content.pop("pixels")
+    del content["preprocessing"]
+    for key in ("class_names", "mean", "std"):
+        content[key] = tuple(content[key])
+    description = Description(**content)
+    normalize = description.normalization
+
+    @torch.inference_mode()
+    def logits(images: Tensor) -> Tensor:
+        return ask(images if pixels else normalize(images.float() / 255))
+
+    return description, logits
+
+
+def missing_package(error: ImportError) -> UserError:
+    """What to install."""
+    return UserError(f"{error.name} is not installed: pip install 'reslab[export]'")
+
+
+def _open_onnx(path: Path, device: torch.device) -> tuple[str | None, Logits]:
+    import onnxruntime
+
+    providers = ["CPUExecutionProvider"]
+    if device.type == "cuda":
+        providers.insert(0, "CUDAExecutionProvider")
+    session = onnxruntime.InferenceSession(str(path), providers=providers)
+    (images,) = session.get_inputs()
+
+    def ask(batch: Tensor) -> Tensor:
+        (logits,) = session.run(None, {images.name: np.ascontiguousarray(batch.numpy())})
+        return torch.from_numpy(logits)
+
+    return session.get_modelmeta().custom_metadata_map.get(KEY), ask
+
+
+def _open_torch(path: Path, device: torch.device) -> tuple[str | None, Logits]:
+    extra = {KEY: ""}
+    program = torch.export.load(str(path), extra_files=extra)
+    network = program.module().to(device)
+    return extra[KEY] or None, lambda batch: network(batch.to(device)).cpu()
+
+
+def _open_safetensors(path: Path, device: torch.device) -> tuple[str | None, Logits]:
+    import safetensors
+    import safetensors.torch
+
+    with safetensors.safe_open(str(path), "pt") as file:
+        metadata = (file.metadata() or {}).get(KEY)
+    if metadata is None:
+        return None, lambda batch: batch
+    content = json.loads(metadata)
+    known = {key: content[key] for key in Description.__dataclass_fields__}
+    network = fold_batch_norms(build_network(Description(**known)))
+    network.load_state_dict(safetensors.torch.load_file(str(path)))
+    network.to(device)
+    return metadata, lambda batch: network(batch.to(device)).cpu()

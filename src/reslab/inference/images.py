@@ -1,0 +1,162 @@
+"""Picture files, found and decoded without trusting them."""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torchvision.transforms.v2 import functional as transforms
+
+from reslab.errors import UserError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+MAX_PIXELS = 50_000_000
+
+Image.MAX_IMAGE_PIXELS = None  # ours is lower, and is no warning
+
+
+class BadPictureError(Exception):
+    """Why a file is not decoded, for its row in the results."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file to predict, with its name as the user would write it, or why it is left out."""
+
+    path: Path
+    problem: str | None = None
+
+
+def find_pictures(paths: Sequence[Path]) -> Iterator[Found]:
+    """Files as they are given, and those below folders that have a picture's name, sorted.
+
+    Symbolic links that lead out of a folder or to a folder, and what is no regular file, are left
+    out, which is said; nothing is opened.
+
+    Raises:
+        UserError: A path does not exist, or a folder has no picture in it.
+    """
+    for path in paths:
+        if path.is_dir():
+            empty = True
+            for found in _walk(path, path.resolve()):
+                empty = False
+                yield found
+            if empty:
+                names = ", ".join(suffix[1:] for suffix in SUFFIXES)
+                raise UserError(f"{path} has no pictures in it ({names})")
+        elif path.exists() or path.is_symlink():
+            yield _checked(path)
+        else:
+            raise UserError(f"{path} does not exist")
+
+
+def _walk(folder: Path, root: Path) -> Iterator[Found]:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        yield Found(folder, f"cannot be read: {error.strerror}")
+        return
+    for name in names:
+        path = folder / name
+        if path.is_symlink():
+            target = Path(os.path.realpath(path))
+            if not target.is_relative_to(root):
+                yield Found(path, "a link that leads out of the folder")
+            elif target.is_dir():
+                yield Found(path, "a link to a folder")
+            elif path.suffix.lower() in SUFFIXES:
+                yield _checked(path)
+        elif path.is_dir():
+            yield from _walk(path, root)
+        elif path.suffix.lower() in SUFFIXES:
+            yield _checked(path)
+
+
+def _checked(path: Path) -> Found:
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except OSError as error:
+        return Found(path, f"cannot be read: {error.strerror}")
+    return Found(path, None if regular else "not a regular file")
+
+
+def decode(path: Path, channels: int, size: int) -> tuple[Tensor, list[str]]:
+    """A picture as the network was trained on such: uint8 `[channels, size, size]`.
+
+    It is turned as its EXIF data say; transparency is laid over white; 16 bits become 8; of an
+    animation the first frame counts. The whole picture is resized as the training's were.
+
+    Args:
+        path: A file in one of `FORMATS`, whatever its name ends in.
+        channels: 1 for grey, 3 for colour.
+        size: Height and width in pixels.
+
+    Returns:
+        The picture, and what was done to it that changes what it shows.
+
+    Raises:
+        BadPictureError: The file is no such picture, damaged, or has too many pixels.
+    """
+    try:
+        with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                raise BadPictureError("the file is empty")
+            with Image.open(file, formats=FORMATS) as picture:
+                width, height = picture.size
+                if width * height > MAX_PIXELS:
+                    most = f"{MAX_PIXELS // 1_000_000} million"
+                    raise BadPictureError(f"{width} x {height} pixels are more than {most}")
+                array, notes = _as_array(picture, channels)
+    except BadPictureError:
+        raise
+    except Image.UnidentifiedImageError as error:
+        raise BadPictureError(f"not a picture ({', '.join(FORMATS)})") from error
+    except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
+        if isinstance(error, OSError) and error.strerror:
+            raise BadPictureError(f"cannot be read: {error.strerror}") from error
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise BadPictureError(f"damaged: {text}") from error
+    image = torch.from_numpy(array)
+    image = image[None] if image.ndim == 2 else image.permute(2, 0, 1)
+    if image.shape[1:] != (size, size):
+        image = transforms.resize(image, [size, size], antialias=True)
+    return image, notes
+
+
+def _as_array(picture: Image.Image, channels: int) -> tuple[np.ndarray, list[str]]:
+    """`[H, W]` or `[H, W, 3]` of uint8."""
+    notes = []
+    if getattr(picture, "is_animated", False):
+        notes.append("first frame of an animation")
+    turned: Image.Image = picture
+    if picture.getexif().get(0x0112, 1) != 1:
+        turned = ImageOps.exif_transpose(picture)
+        notes.append("turned as EXIF says")
+    mode = turned.mode
+    if mode.startswith("I;16"):
+        levels = np.asarray(turned).astype(np.uint32)
+        turned = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+        notes.append("16 bits to 8")
+    elif mode in ("I", "F"):
+        raise BadPictureError(
+            f"pixels of mode {mode} have no known range; save it with 8 or 16 bits"
+        )
+    elif "A" in turned.getbands() or "transparency" in turned.info:
+        over = turned.convert("RGBA")
+        white = Image.new("RGBA", over.size, "white")
+        flat = Image.alpha_composite(white, over)
+        turned = flat.convert("L" if mode in ("LA", "La", "L", "1") else "RGB")
+        notes.append("transparency laid over white")
+    grey = turned.mode in ("L", "1")
+    if grey and channels == 3:
+        notes.append("grey to colour")
+    elif not grey and channels == 1:
+        notes.append("colour to grey")
+    return np.array(turned.convert("L" if channels == 1 else "RGB")), notes

@@ -1,0 +1,257 @@
+"""The dashboard's plots."""
+
+from typing import Any
+
+import numpy as np
+from bokeh.layouts import column, row
+from bokeh.models import (
+    BasicTicker,
+    ColorBar,
+    ColumnDataSource,
+    CustomJS,
+    Div,
+    LinearColorMapper,
+    NumeralTickFormatter,
+    RadioButtonGroup,
+    Select,
+    Slider,
+    Span,
+    UIElement,
+)
+from bokeh.palettes import Blues256
+from bokeh.plotting import figure
+from bokeh.transform import dodge
+
+from reslab.evaluation.metrics import (
+    Predictions,
+    by_threshold,
+    confusion_matrix,
+    expected_calibration_error,
+    reliability,
+    summarize,
+)
+from reslab.evaluation.palette import BLUE, GREEN, ORANGE, PURPLE
+
+TOOLS = "save"
+FONT = {"font-family": "sans-serif"}
+
+
+def confusion(predictions: Predictions, truth: Select, predicted: Select) -> UIElement:
+    """Click a cell, and the table shows its pictures."""
+    matrix, names = confusion_matrix(predictions), list(predictions.class_names)
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    at = list(np.ndindex(matrix.shape))
+    few = len(names) <= 20
+    texts = {
+        "counts": [f"{matrix[i]:,}" if matrix[i] and few else "" for i in at],
+        "shares": [f"{shares[i]:.1%}" if matrix[i] and few else "" for i in at],
+    }
+    source = ColumnDataSource(
+        {
+            "truth": [names[i] for i, _ in at],
+            "predicted": [names[j] for _, j in at],
+            "count": [int(matrix[i]) for i in at],
+            "share": [float(shares[i]) for i in at],
+            "color": ["white" if shares[i] > 0.5 else "black" for i in at],
+            "text": texts["counts"],
+            **texts,
+        },
+        name="confusion",
+    )
+    plot = figure(
+        width=620,
+        height=560,
+        x_range=names,
+        y_range=names[::-1],
+        title="Confusion matrix: click a cell to see its pictures",
+        x_axis_label="Predicted",
+        y_axis_label="Truth",
+        tools=f"tap,hover,{TOOLS}",
+        tooltips=[
+            ("truth", "@truth"),
+            ("predicted", "@predicted"),
+            ("pictures", "@count (@share{0.0%} of the truth's)"),
+        ],
+        name="confusion plot",
+    )
+    mapper = LinearColorMapper(palette=Blues256[::-1], low=0, high=1)
+    fill = {"field": "share", "transform": mapper}
+    plot.rect("predicted", "truth", 1, 1, source=source, fill_color=fill, line_color="white")
+    plot.text(
+        "predicted",
+        "truth",
+        "text",
+        source=source,
+        text_color="color",
+        text_align="center",
+        text_baseline="middle",
+        text_font_size="9pt",
+    )
+    plot.xaxis.major_label_orientation = 0.8
+    plot.grid.visible = False
+    ticks = {"ticker": BasicTicker(), "formatter": NumeralTickFormatter(format="0%")}
+    plot.add_layout(ColorBar(color_mapper=mapper, **ticks), "right")
+    source.selected.js_on_change(
+        "indices",
+        CustomJS(
+            args={"source": source, "truth": truth, "predicted": predicted},
+            code="""
+            const chosen = source.selected.indices
+            truth.value = chosen.length ? source.data.truth[chosen[0]] : "all"
+            predicted.value = chosen.length ? source.data.predicted[chosen[0]] : "all"
+            """,
+        ),
+    )
+    kinds = RadioButtonGroup(labels=["counts", "shares"], active=0, name="confusion kind")
+    kinds.js_on_change(
+        "active",
+        CustomJS(
+            args={"source": source, "kinds": kinds},
+            code="""
+            source.data.text = source.data[kinds.labels[kinds.active]]
+            source.change.emit()
+            """,
+        ),
+    )
+    return column(kinds, plot)
+
+
+def per_class(predictions: Predictions, threshold: float) -> UIElement:
+    rows = summarize(predictions, threshold)["per_class"]
+    source = ColumnDataSource({key: [one[key] for one in rows] for key in rows[0]})
+    plot = figure(
+        width=700,
+        height=560,
+        x_range=[one["class"] for one in rows],
+        y_range=(0, 1),
+        title="Per class",
+        tools=f"hover,{TOOLS}",
+        tooltips=[
+            ("class", "@class"),
+            ("precision", "@precision{0.0%}"),
+            ("recall", "@recall{0.0%}"),
+            ("F1", "@f1{0.0%}"),
+            ("pictures", "@support"),
+        ],
+    )
+    bars = (("precision", BLUE), ("recall", ORANGE), ("f1", GREEN))
+    for offset, (key, color) in enumerate(bars, start=-1):
+        place = dodge("class", 0.27 * offset, range=plot.x_range)
+        plot.vbar(place, 0.24, key, color=color, source=source, legend_label=key.capitalize())
+    plot.add_layout(plot.legend[0], "above")
+    plot.legend.orientation = "horizontal"
+    plot.xaxis.major_label_orientation = 0.8
+    plot.yaxis.formatter = NumeralTickFormatter(format="0%")
+    return plot
+
+
+def threshold_effect(predictions: Predictions, threshold: float) -> UIElement:
+    """The slider moves the line in both plots and says what the threshold leaves."""
+    rows = by_threshold(predictions)
+    table = ColumnDataSource({key: [one[key] for one in rows] for key in rows[0]})
+    slider = Slider(start=0, end=1, step=0.01, value=threshold, title="Threshold", name="threshold")
+    said = Div(styles=FONT, name="threshold effect")
+    counts = histogram(
+        {
+            "right": predictions.confidence[predictions.right],
+            "wrong": predictions.confidence[~predictions.right],
+        }
+    )
+    curve = figure(
+        width=430,
+        height=340,
+        title="What a threshold leaves",
+        x_range=(0, 1),
+        x_axis_label="Threshold",
+        tools=f"hover,{TOOLS}",
+        tooltips=[
+            ("threshold", "@threshold{0.00}"),
+            ("answered", "@coverage{0.0%}"),
+            ("accuracy", "@accuracy{0.00%}"),
+        ],
+    )
+    curve.line(
+        "threshold", "coverage", source=table, color=GREEN, legend_label="answered", line_width=2
+    )
+    curve.line(
+        "threshold", "accuracy", source=table, color=BLUE, legend_label="accuracy", line_width=2
+    )
+    curve.legend.location = "bottom_left"
+    curve.yaxis.formatter = NumeralTickFormatter(format="0%")
+    lines = [Span(location=threshold, dimension="height", line_dash="dotted") for _ in range(2)]
+    counts.add_layout(lines[0])
+    curve.add_layout(lines[1])
+    effect = CustomJS(
+        args={"slider": slider, "said": said, "lines": lines, "table": table},
+        code="""
+        const at = Math.round(slider.value * (table.data.threshold.length - 1))
+        const percent = (x, digits) => (100 * x).toFixed(digits) + " %"
+        const accuracy = table.data.accuracy[at]
+        const right = accuracy === null || Number.isNaN(accuracy) ? "" :
+            `, of which ${percent(accuracy, 2)} are right`
+        said.text = `At ${slider.value.toFixed(2)}, ` +
+            `${percent(table.data.coverage[at], 1)} are answered${right}`
+        for (const line of lines) line.location = slider.value
+        """,
+    )
+    slider.js_on_change("value", effect)
+    at = rows[round(threshold * (len(rows) - 1))]
+    right = "" if at["accuracy"] is None else f", of which {at['accuracy']:.2%} are right"
+    said.text = f"At {threshold:.2f}, {at['coverage']:.1%} are answered{right}"
+    return column(row(slider, said), row(counts, curve, reliability_diagram(predictions)))
+
+
+def reliability_diagram(predictions: Predictions) -> UIElement:
+    bins = reliability(predictions)
+    source = ColumnDataSource(
+        {
+            "confidence": [one.confidence for one in bins],
+            "accuracy": [one.accuracy for one in bins],
+            "count": [one.count for one in bins],
+            "middle": [(one.low + one.high) / 2 for one in bins],
+            "width": [one.high - one.low for one in bins],
+        }
+    )
+    plot = figure(
+        width=430,
+        height=340,
+        x_range=(0, 1),
+        y_range=(0, 1),
+        title=f"Reliability (ECE {expected_calibration_error(predictions):.4f})",
+        x_axis_label="Confidence",
+        y_axis_label="Accuracy",
+        tools=f"hover,{TOOLS}",
+        tooltips=[
+            ("confidence", "@confidence{0.0%}"),
+            ("accuracy", "@accuracy{0.0%}"),
+            ("pictures", "@count"),
+        ],
+    )
+    plot.vbar(
+        "middle", "width", "accuracy", source=source, color=BLUE, alpha=0.5, line_color="white"
+    )
+    plot.scatter("confidence", "accuracy", source=source, color=ORANGE, size=7)
+    plot.line([0, 1], [0, 1], color="black", line_dash="dotted")
+    return plot
+
+
+def histogram(parts: dict[str, np.ndarray]) -> Any:
+    edges = np.linspace(0, 1, 41)
+    plot = figure(
+        width=430,
+        height=340,
+        x_range=(0, 1),
+        title="Pictures by confidence",
+        x_axis_label="Confidence",
+        tools=f"hover,{TOOLS}",
+        tooltips=[("pictures", "@count"), ("confidence", "@left{0.000} to @right{0.000}")],
+    )
+    bottom = np.zeros(len(edges) - 1)
+    for (name, values), color in zip(parts.items(), (BLUE, ORANGE, PURPLE), strict=False):
+        counts, _ = np.histogram(values, edges)
+        places = {"left": edges[:-1], "right": edges[1:], "bottom": bottom, "top": bottom + counts}
+        source = ColumnDataSource(places | {"count": counts})
+        plot.quad("left", "right", "top", "bottom", source=source, color=color, legend_label=name)
+        bottom = bottom + counts
+    plot.legend.location = "top_left"
+    return plot

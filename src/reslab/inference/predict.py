@@ -1,0 +1,119 @@
+"""From files to probabilities: decoding in threads, ahead of the network."""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reslab.inference.images import BadPictureError, Found, decode
+from reslab.inference.labels import Labels
+from reslab.inference.model import Model
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What is known of one file.
+
+    Attributes:
+        path: The file.
+        image: The picture as the network saw it, uint8 `[C, S, S]`.
+        probabilities: Softmax `[K]`.
+        notes: What was done to the picture that changes what it shows.
+        problem: Why there is no prediction; the three above are then empty.
+        label: The number of its class, if that is known.
+    """
+
+    path: Path
+    label: int | None = None
+    image: Tensor | None = None
+    probabilities: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+def predict_files(
+    model: Model,
+    pictures: Iterable[Found],
+    batch_size: int,
+    *,
+    mirror: bool = False,
+    labels: Labels | None = None,
+) -> Iterator[Predicted]:
+    """Predicts pictures in their order; memory does not grow with their number.
+
+    Args:
+        model: The network.
+        pictures: The files.
+        batch_size: Pictures computed at once.
+        mirror: Whether to average over each picture and its mirror image.
+        labels: What gives a file's class.
+    """
+    decode_all = partial(_decode_all, model=model, labels=labels or (lambda path: None))
+    workers = os.cpu_count() or 1
+    pictures = iter(pictures)
+    ahead: deque[Future[list[Predicted]]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    try:
+        while chunk := list(islice(pictures, batch_size)):
+            ahead.append(pool.submit(decode_all, chunk))
+            if len(ahead) > workers:
+                yield from _ask(model, ahead.popleft().result(), mirror)
+        while ahead:
+            yield from _ask(model, ahead.popleft().result(), mirror)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def predict_arrays(
+    model: Model,
+    name: str,
+    images: Tensor,
+    labels: Tensor,
+    batch_size: int,
+    *,
+    mirror: bool = False,
+) -> Iterator[Predicted]:
+    """Predicts uint8 `[N, C, S, S]` with labels `[N]`, as if they were files `<name>/<number>`."""
+    start = 0
+    batches = zip(images.split(batch_size), labels.split(batch_size), strict=True)
+    for batch, truths in batches:
+        numbered = enumerate(zip(batch, truths.tolist(), strict=True), start)
+        yield from _ask(
+            model,
+            [Predicted(Path(f"{name}/{at:05}"), truth, image) for at, (image, truth) in numbered],
+            mirror,
+        )
+        start += len(batch)
+
+
+def _decode_all(chunk: list[Found], model: Model, labels: Labels) -> list[Predicted]:
+    channels, size = model.description.channels, model.description.size
+    decoded = []
+    for found in chunk:
+        label, problem = labels(found.path), found.problem
+        if problem is None:
+            try:
+                image, notes = decode(found.path, channels, size)
+                decoded.append(Predicted(found.path, label, image, notes=tuple(notes)))
+                continue
+            except BadPictureError as error:
+                problem = str(error)
+        decoded.append(Predicted(found.path, label, problem=problem))
+    return decoded
+
+
+def _ask(model: Model, decoded: list[Predicted], mirror: bool) -> Iterator[Predicted]:
+    images = [one.image for one in decoded if one.image is not None]
+    probabilities: Iterator[np.ndarray] = iter(())
+    if images:
+        probabilities = iter(model.probabilities(torch.stack(images), mirror).numpy())
+    for one in decoded:
+        yield one if one.image is None else replace(one, probabilities=next(probabilities))

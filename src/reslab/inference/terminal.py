@@ -1,0 +1,66 @@
+"""What `predict` and `evaluate` print."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from reslab.console import print_table
+from reslab.inference.report import Outcome
+
+
+def print_outcome(outcome: Outcome) -> None:
+    """The ranking of one picture, or the counts of many; what went wrong; where it all is."""
+    counts = outcome.counts
+    if sum(counts.values()) == 1 and outcome.answers:
+        ((path, answer),) = outcome.answers
+        rows = [
+            (one["class"], f"{one['probability']:.2%}", _bar(one["probability"]))
+            for one in answer.top
+        ]
+        print_table(f"{_visible(path)}: {answer.answer}", ("Class", "Probability", ""), rows)
+    else:
+        print(", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    for note, count in outcome.notes.items():
+        print(f"{note}: {count:,}")
+    for path, problem in outcome.problems:
+        print(f"{_visible(path)}: {problem}", file=sys.stderr)
+    if further := counts["failed"] - len(outcome.problems):
+        print(f"and {further:,} more", file=sys.stderr)
+    if outcome.metrics:
+        _print_metrics(outcome.metrics)
+    for written in outcome.written:
+        print(written)
+
+
+def _print_metrics(metrics: dict[str, Any]) -> None:
+    share = "{:.2%}".format
+    rows = [
+        (row["class"], *(share(row[key]) for key in ("precision", "recall", "f1")), row["support"])
+        for row in [
+            *metrics["per_class"],
+            *({"class": f"{k} average", "support": ""} | metrics[k] for k in ("macro", "weighted")),
+        ]
+    ]
+    headings = ("Class", "Precision", "Recall", "F1", "Images")
+    print_table(None, headings, [[str(cell) for cell in row] for row in rows])
+    top = [f"top-{k} {share(value)}" for k, value in metrics["top_k_accuracy"].items() if k != "1"]
+    parts = [f"accuracy {share(metrics['accuracy'])} of {metrics['images']:,}", *top]
+    print(f"{', '.join(parts)}, ECE {metrics['ece']:.4f}")
+    if metrics["accuracy_when_sure"] is not None:
+        print(
+            f"at threshold {metrics['threshold']}: {share(metrics['coverage'])} answered, "
+            f"{share(metrics['accuracy_when_sure'])} of them right"
+        )
+    pairs = [f"{p['truth']} as {p['predicted']} ({p['count']})" for p in metrics["confused_pairs"]]
+    if pairs:
+        print(f"most confused: {', '.join(pairs[:5])}")
+
+
+def _bar(share: float) -> str:
+    return ("\N{FULL BLOCK}" * round(20 * share)).ljust(20)
+
+
+def _visible(path: Path) -> str:
+    """A file's name on one line, whatever characters it has."""
+    text = str(path)
+    return text if text.isprintable() else ascii(text)[1:-1]

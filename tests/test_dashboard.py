@@ -1,0 +1,173 @@
+"""The dashboard, driven in a real browser."""
+
+import json
+import re
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from browser import opened
+from reslab.evaluation.metrics import Predictions, by_threshold
+from reslab.inference.dashboard import Gallery, write_dashboard
+from reslab.inference.predict import Predicted
+from reslab.runs.load import Description
+
+NAMES = ("cat", "dog", "<b>bird</b>")
+HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>.png"
+
+
+def description() -> Description:
+    return Description("a-run-s0-1234", "pets", NAMES, 3, 32, (0.5,), (0.5,), False, {}, None)
+
+
+def predictions(number: int) -> Predictions:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, number)
+    logits = rng.normal(size=(number, 3)) + 2 * np.eye(3)[labels]
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    return Predictions(shares.astype(np.float32), labels, NAMES)
+
+
+def written(path: Path, ours: Predictions, labelled: bool = True) -> Path:
+    number = len(ours.labels)
+    gallery = Gallery(description(), number, 3)
+    rng = np.random.default_rng(0)
+    for at in range(number):
+        noise = torch.from_numpy(rng.integers(0, 256, (3, 32, 32), dtype=np.uint8))
+        name = HOSTILE if at == 0 else f"pictures/{at:05}.png"
+        label = int(ours.labels[at]) if labelled else None
+        gallery.add(Predicted(Path(name), label, noise, ours.probabilities[at]))
+    counts = Counter(answered=number)
+    return write_dashboard(path, gallery, counts, ours if labelled else None, 0.5)
+
+
+@pytest.fixture(scope="module")
+def ours():
+    return predictions(300)
+
+
+@pytest.fixture
+def page(tmp_path, ours):
+    with opened(written(tmp_path / "dashboard.html", ours)) as page:
+        yield page
+        assert page.problems == []
+        assert not page.evaluate("window.hacked")
+
+
+def model(page, name: str) -> str:
+    return f"Bokeh.documents[0].get_model_by_name({json.dumps(name)})"
+
+
+def shown(page) -> int:
+    return int(
+        re.match(r"[\d,]+", page.evaluate(f"{model(page, 'count')}.text"))[0].replace(",", "")
+    )
+
+
+def first_rows(page) -> list[list[str]]:
+    """The table as it is on the screen, top row first."""
+    rows = page.locator(".slick-row").all()
+    rows.sort(key=lambda row: row.bounding_box()["y"])
+    return [[cell.inner_text() for cell in row.locator(".slick-cell").all()] for row in rows]
+
+
+def test_the_slider_moves_coverage_and_accuracy(page, ours):
+    handle = page.locator(".noUi-handle").first
+    handle.focus()
+    for _ in range(30):
+        handle.press("ArrowRight")
+    value = page.evaluate(f"{model(page, 'threshold')}.value")
+    assert value == pytest.approx(0.8)
+    row = by_threshold(ours)[80]
+    expected = f"At 0.80, {100 * row['coverage']:.1f} % are answered, of which {100 * row['accuracy']:.2f} % are right"
+    assert page.evaluate(f"{model(page, 'threshold effect')}.text") == expected
+    assert page.get_by_text(expected).is_visible()
+
+
+def test_filters_leave_what_they_name(page, ours):
+    assert shown(page) == 300
+    page.get_by_label("Truth").select_option("dog")
+    assert shown(page) == (ours.labels == 1).sum()
+    page.get_by_label("Verdict").select_option("wrong")
+    wrong = (ours.labels == 1) & ~ours.right
+    assert shown(page) == wrong.sum() > 0
+    for cells in first_rows(page):
+        assert cells[2] == "dog"
+        assert cells[3] == "wrong"
+    page.get_by_label("Predicted").select_option("cat")
+    assert shown(page) == (wrong & (ours.predicted == 0)).sum()
+
+
+def test_a_click_on_the_confusion_matrix_shows_its_pictures(page, ours):
+    plot = "Bokeh.index.find_by_id ? 0 : 0"
+    del plot
+    box = page.evaluate(
+        """() => {
+        const plot = Bokeh.documents[0].get_model_by_name("confusion plot")
+        const view = Bokeh.index.get_by_id ? Bokeh.index.get_by_id(plot.id) : null
+        const found = view || [...Bokeh.index.query((v) => v.model === plot)][0]
+        const [x, y] = [found.frame.x_scale.compute("dog"), found.frame.y_scale.compute("cat")]
+        const {left, top} = found.el.getBoundingClientRect()
+        return [left + x, top + y]
+        }"""
+    )
+    page.mouse.click(*box)
+    page.wait_for_timeout(200)
+    assert page.evaluate(f"{model(page, 'truth')}.value") == "cat"
+    assert page.evaluate(f"{model(page, 'predicted')}.value") == "dog"
+    assert shown(page) == ((ours.labels == 0) & (ours.predicted == 1)).sum() > 0
+
+
+def test_counts_become_shares(page, ours):
+    text = f"{model(page, 'confusion')}.data.text[0]"
+    cats = ours.labels == 0
+    assert page.evaluate(text) == str((cats & ours.right).sum())
+    page.get_by_role("button", name="shares").click()
+    assert page.evaluate(text) == f"{100 * (ours.right[cats]).mean():.1f}%"
+
+
+def test_the_table_sorts_by_a_click_on_a_heading(page, ours):
+    page.locator(".slick-column-name", has_text="Confidence").click()
+    page.wait_for_timeout(300)
+    sure = [float(cells[5]) for cells in first_rows(page)]
+    assert sure == sorted(sure)
+    assert sure[0] == pytest.approx(ours.confidence.min(), abs=5e-4)
+
+
+def test_hovering_says_what_is_under_the_mouse(page, ours):
+    page.locator(".bk-Figure").first.hover(position={"x": 200, "y": 200})
+    page.wait_for_timeout(300)
+    assert "of the truth's" in page.locator(".bk-Tooltip").first.inner_text()
+
+
+def test_hostile_names_are_text(page):
+    page.wait_for_selector(".slick-row")
+    (name,) = [cells[1] for cells in first_rows(page) if "script" in cells[1]]
+    assert name == HOSTILE
+    assert page.locator(".slick-row img").first.evaluate("e => e.naturalWidth") == 32
+
+
+def test_without_labels_there_is_what_can_be_said(tmp_path, ours):
+    with opened(written(tmp_path / "dashboard.html", ours, labelled=False)) as page:
+        assert shown(page) == 300
+        page.get_by_label("Predicted").select_option("dog")
+        assert shown(page) == (ours.predicted == 1).sum()
+        assert page.problems == []
+
+
+@pytest.mark.slow
+def test_ten_thousand_pictures_are_a_small_page_that_opens_soon(tmp_path):
+    ours = predictions(10_000)
+    path = written(tmp_path / "dashboard.html", ours)  # noise: the largest that pictures can be
+    assert path.stat().st_size < 25e6
+    started = time.monotonic()
+    with opened(path) as page:
+        page.wait_for_selector(".slick-row")
+        opened_after = page.evaluate("performance.now()") / 1000
+        assert shown(page) == 10_000
+        assert page.problems == []
+    assert opened_after < 3 * max(1.0, (time.monotonic() - started) / 6)

@@ -1,0 +1,203 @@
+"""Exports: each loaded again by its own runtime, and one used where there is no torch."""
+
+import json
+import re
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from processes import run
+from reslab.errors import UserError
+from reslab.inference import export as exports
+from reslab.inference.export import BOUND, compare, export
+from reslab.inference.exported import KEY, SUFFIXES, open_export
+from reslab.runs.load import data_of, load
+from training import SMALL
+
+REPOSITORY = Path(__file__).parents[1]
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Runs of two families, one with skips and one without."""
+    folder = tmp_path_factory.mktemp("trained")
+    short = ("logger=none", "optimizer.lr=0.01", "trainer.max_epochs=2")
+    assert run(folder, "train", *SMALL, *short).code == 0
+    network = ("model=mini_resnet", "model.widths=[8,16,32,64]")
+    assert run(folder, "train", *network, *short).code == 0
+    return folder
+
+
+@pytest.fixture(params=["baseline_cnn", "mini_resnet"])
+def classifier(trained, request):
+    return load(request.param, trained / "outputs/runs")
+
+
+@pytest.mark.parametrize("pixels", [False, True])
+@pytest.mark.parametrize("kind", ["onnx", "torch", "safetensors"])
+def test_an_export_computes_what_the_checkpoint_does(classifier, kind, pixels, tmp_path):
+    images = data_of(classifier, None).test_images[:100]
+    path = tmp_path / f"model{SUFFIXES[kind]}"
+    if pixels and kind == "safetensors":
+        with pytest.raises(UserError, match="--pixels"):
+            export(classifier, kind, pixels, images, path)
+        return
+    assert export(classifier, kind, pixels, images, path) <= BOUND
+    description, logits = open_export(path, CPU)
+    assert description == classifier.description
+    expected = classifier(images)
+    for number in (1, 7, 100):
+        actual = logits(images[:number])
+        assert torch.allclose(actual, expected[:number], atol=BOUND * expected.abs().max().item())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_batch_norms_are_folded(classifier, tmp_path):
+    import onnx
+    from safetensors.torch import load_file
+
+    images = data_of(classifier, None).test_images[:10]
+    export(classifier, "onnx", False, images, tmp_path / "model.onnx")
+    export(classifier, "safetensors", False, images, tmp_path / "model.safetensors")
+    operators = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
+    assert "Conv" in operators
+    assert "BatchNormalization" not in operators
+    assert not [name for name in load_file(tmp_path / "model.safetensors") if "running" in name]
+
+
+def test_the_preprocessing_is_in_the_metadata(classifier, tmp_path):
+    import onnxruntime
+
+    images = data_of(classifier, None).test_images[:10]
+    export(classifier, "onnx", True, images, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    about = json.loads(session.get_modelmeta().custom_metadata_map[KEY])
+    assert about["mean"] == list(classifier.description.mean)
+    assert about["class_names"] == [str(k) for k in range(10)]
+    assert about["preprocessing"]["input"] == "images [N, 1, 16, 16], uint8, 0 to 255"
+    (argument,) = session.get_inputs()
+    assert argument.type == "tensor(uint8)"
+    assert isinstance(argument.shape[0], str)  # any number of images
+
+
+@pytest.mark.parametrize("kind", ["onnx", "torch", "safetensors"])
+def test_an_export_that_differs_fails_and_is_not_kept(classifier, kind, tmp_path, monkeypatch):
+    fold = exports.fold_batch_norms
+
+    def fold_wrongly(network: nn.Module) -> nn.Module:
+        folded = fold(network)
+        next(folded.parameters()).data.mul_(1.2)
+        return folded
+
+    monkeypatch.setattr(exports, "fold_batch_norms", fold_wrongly)
+    images = data_of(classifier, None).test_images[:50]
+    with pytest.raises(UserError, match="the export differs from the checkpoint"):
+        export(classifier, kind, False, images, tmp_path / f"model{SUFFIXES[kind]}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_order_of_classes_is_a_difference(classifier, tmp_path):
+    images = data_of(classifier, None).test_images[:50]
+    path = tmp_path / "model.safetensors"
+    export(classifier, "safetensors", False, images, path)
+    assert compare(classifier, path, images) <= BOUND
+    head = [module for module in classifier.network.modules() if isinstance(module, nn.Linear)][-1]
+    head.weight.data = head.weight.data.flip(0)
+    head.bias.data = head.bias.data.flip(0)
+    with pytest.raises(UserError, match="another likeliest class"):
+        compare(classifier, path, images)
+
+
+def test_a_foreign_or_damaged_file_is_one_line(tmp_path):
+    import onnx
+    from safetensors.torch import save_file
+
+    save_file({"weight": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(UserError, match="was not exported by reslab"):
+        open_export(tmp_path / "foreign.safetensors", CPU)
+    node = onnx.helper.make_node("Identity", ["x"], ["y"])
+    x, y = (onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1]) for n in "xy")
+    graph = onnx.helper.make_graph([node], "g", [x], [y])
+    opset = [onnx.helper.make_opsetid("", 20)]
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), tmp_path / "f.onnx"
+    )
+    with pytest.raises(UserError, match="was not exported by reslab"):
+        open_export(tmp_path / "f.onnx", CPU)
+    for suffix in SUFFIXES.values():
+        (tmp_path / f"damaged{suffix}").write_text("not a model")
+        with pytest.raises(UserError, match=r"damaged\S+ cannot be opened"):
+            open_export(tmp_path / f"damaged{suffix}", CPU)
+
+
+def test_an_exported_file_predicts_like_its_run(trained, tmp_path):
+    """The command, for every format; the run itself computes in bf16 where the hardware has it."""
+    data = data_of(load("mini_resnet", trained / "outputs/runs"), None)
+    for at, image in enumerate(data.test_images[:20]):
+        Image.fromarray(image[0].numpy()).save(tmp_path / f"{at:02}.png")
+
+    def answers(model: str):
+        done = run(trained, "predict", model, str(tmp_path), "--output", str(tmp_path / "out"))
+        assert done.code == 0, done.err
+        images = json.loads((tmp_path / "out/predictions.json").read_text())["images"]
+        return np.array([one["probabilities"] for one in images])
+
+    expected = answers("mini_resnet")
+    for kind, suffix in SUFFIXES.items():
+        done = run(trained, "export", "mini_resnet", "--format", kind)
+        assert done.code == 0, done.err
+        (path,) = trained.glob(f"outputs/exports/*/model{suffix}")
+        assert str(path.relative_to(trained)) in done.out
+        assert "the same ranking" in done.out
+        assert np.abs(answers(str(path)) - expected).max() < 0.05
+
+
+@pytest.mark.slow
+def test_an_onnx_file_predicts_without_torch_as_its_card_says(trained, tmp_path):
+    """The card's own code, in an environment that holds onnxruntime, numpy and Pillow alone."""
+    done = run(trained, "export", "mini_resnet", "--output", str(tmp_path))
+    assert done.code == 0, done.err
+    (card,) = tmp_path.glob("*/README.md")
+    text = card.read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    classifier = load("mini_resnet", trained / "outputs/runs")
+    data = data_of(classifier, None)
+    for at, image in enumerate(data.test_images[:5]):
+        Image.fromarray(image[0].numpy()).save(card.parent / f"{at}.png")
+    venv.create(tmp_path / "clean", with_pip=True)
+    python = tmp_path / "clean/bin/python"
+    pip = [python, "-m", "pip", "install", "-q", "-c", REPOSITORY / "constraints.txt"]
+    installed = subprocess.run(
+        [*pip, "onnxruntime", "numpy", "pillow"], capture_output=True, text=True
+    )
+    assert installed.returncode == 0, installed.stderr
+    assert subprocess.run([python, "-c", "import torch"], capture_output=True).returncode != 0
+    for at, logits in enumerate(classifier(data.test_images[:5])):
+        answer = subprocess.run(
+            [python, "-c", code, f"{at}.png"], cwd=card.parent, capture_output=True, text=True
+        )
+        assert answer.returncode == 0, answer.stderr
+        name, probability = answer.stdout.split()
+        assert name == classifier.class_names[logits.argmax()]
+        assert float(probability) == pytest.approx(logits.softmax(0).max().item(), abs=1e-3)
+
+
+def test_the_card_s_figures_are_the_record_s(trained, tmp_path):
+    done = run(
+        trained, "export", "baseline_cnn", "--format", "safetensors", "--output", str(tmp_path)
+    )
+    assert done.code == 0, done.err
+    (card,) = tmp_path.glob("*/README.md")
+    text, record = card.read_text(), load("baseline_cnn", trained / "outputs/runs").record
+    assert f"Test accuracy: {record['test/accuracy']:.2%} of 360 images" in text
+    assert f"Parameters: {record['parameters']:,}" in text
+    assert record["data_digest"] in text
+    assert sys.version.split()[0] in text

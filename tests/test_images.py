@@ -1,0 +1,210 @@
+"""Picture files of every kind, good and bad; the expected pixels are worked out with numpy."""
+
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision.transforms.v2 import functional as transforms
+
+from reslab.errors import UserError
+from reslab.inference.images import BadPictureError, decode, find_pictures
+
+RNG = np.random.default_rng(0)
+COLOR = RNG.integers(0, 256, (6, 4, 3), dtype=np.uint8)
+GREY = RNG.integers(0, 256, (5, 5), dtype=np.uint8)
+
+
+def decoded(path: Path, channels=3, size=None):
+    """The picture at its own size if none is given (then it must be square)."""
+    with Image.open(path) as picture:
+        side = size or picture.size[0]
+    return decode(path, channels, side)
+
+
+def saved(folder: Path, array, name="a.png", mode=None, **options) -> Path:
+    path = folder / name
+    Image.fromarray(array, mode).save(path, **options)
+    return path
+
+
+def luma(rgb):
+    """ITU-R 601-2, as Pillow documents `L`."""
+    return (rgb.astype(int) @ [19595, 38470, 7471] + 0x8000) >> 16
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.webp", "a.tiff", "A.PNG"])
+def test_lossless_formats_come_out_as_they_went_in(tmp_path, name):
+    square = COLOR[:4]
+    options = {"lossless": True} if name.endswith("webp") else {}
+    image, notes = decoded(saved(tmp_path, square, name, **options))
+    assert (image.permute(1, 2, 0).numpy() == square).all()
+    assert notes == []
+
+
+def test_jpeg_and_gif_are_read(tmp_path):
+    flat = np.full((8, 8, 3), (200, 100, 50), np.uint8)
+    for name in ("a.jpg", "a.gif"):
+        image, _ = decoded(saved(tmp_path, flat, name))
+        assert abs(image.float().mean((1, 2)).numpy() - [200, 100, 50]).max() < 8
+
+
+def test_a_grey_picture_for_a_color_network_and_the_reverse_are_converted_and_said(tmp_path):
+    image, notes = decoded(saved(tmp_path, GREY))
+    assert all((image[c].numpy() == GREY).all() for c in range(3))
+    assert notes == ["grey to colour"]
+    image, notes = decoded(saved(tmp_path, COLOR[:4]), channels=1)
+    assert (image[0].numpy() == luma(COLOR[:4])).all()
+    assert notes == ["colour to grey"]
+    assert decoded(saved(tmp_path, GREY), channels=1)[1] == []
+
+
+def test_sixteen_bits_become_eight(tmp_path):
+    levels = np.array([[0, 65535], [257 * 100, 257 * 7]], np.uint16)
+    for name in ("a.png", "a.tiff"):
+        image, notes = decoded(saved(tmp_path, levels, name), channels=1)
+        assert image[0].tolist() == [[0, 255], [100, 7]]
+        assert notes == ["16 bits to 8"]
+
+
+def test_floats_have_no_known_range_and_are_refused(tmp_path):
+    with pytest.raises(BadPictureError, match="mode F"):
+        decode(saved(tmp_path, GREY.astype(np.float32), "a.tiff"), 1, 5)
+
+
+def test_transparency_is_laid_over_white(tmp_path):
+    rgba = np.dstack([COLOR[:4], np.full((4, 4), 51, np.uint8)])  # one fifth
+    image, notes = decoded(saved(tmp_path, rgba))
+    expected = COLOR[:4] * 0.2 + 255 * 0.8
+    assert abs(image.permute(1, 2, 0).numpy() - expected).max() <= 1
+    assert notes == ["transparency laid over white"]
+    image, _ = decoded(saved(tmp_path, np.dstack([GREY, np.zeros_like(GREY)])), channels=1)
+    assert (image == 255).all()
+
+
+def test_a_palette_gives_its_colors_and_its_transparent_one_is_white(tmp_path):
+    picture = Image.new("P", (2, 2))
+    picture.putpalette([10, 20, 30, 200, 100, 50])
+    picture.putdata([0, 1, 1, 0])
+    picture.save(tmp_path / "a.png")
+    assert decoded(tmp_path / "a.png")[0][:, 0].tolist() == [[10, 200], [20, 100], [30, 50]]
+    picture.save(tmp_path / "b.png", transparency=1)
+    assert decoded(tmp_path / "b.png")[0][:, 0].tolist() == [[10, 255], [20, 255], [30, 255]]
+
+
+def test_cmyk_becomes_rgb(tmp_path):
+    picture = Image.new("CMYK", (8, 8), (255, 0, 0, 0))
+    picture.save(tmp_path / "a.jpg", quality=95)
+    red, green, blue = decoded(tmp_path / "a.jpg")[0].float().mean((1, 2)).tolist()
+    assert red < 20
+    assert min(green, blue) > 235
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
+def test_of_an_animation_the_first_frame_counts(tmp_path, name):
+    frames = [Image.new("RGB", (4, 4), color) for color in ((250, 0, 0), (0, 250, 0))]
+    frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], duration=50)
+    image, notes = decoded(tmp_path / name)
+    assert abs(image[:, 0, 0].numpy().astype(int) - [250, 0, 0]).max() <= 4
+    assert notes == ["first frame of an animation"]
+
+
+@pytest.mark.parametrize(
+    ("orientation", "undo"),
+    [(3, lambda a: a[::-1, ::-1]), (6, lambda a: np.rot90(a, -1)), (8, np.rot90), (2, np.fliplr)],
+)
+def test_exif_turns_the_picture(tmp_path, orientation, undo):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image, notes = decoded(saved(tmp_path, COLOR[:4], exif=exif))
+    assert (image.permute(1, 2, 0).numpy() == undo(COLOR[:4])).all()
+    assert notes == ["turned as EXIF says"]
+
+
+def test_the_whole_picture_is_resized_as_the_training_images_are(tmp_path):
+    wide = RNG.integers(0, 256, (20, 50, 3), dtype=np.uint8)
+    image, _ = decoded(saved(tmp_path, wide), size=16)
+    import torch
+
+    expected = transforms.resize(torch.from_numpy(wide).permute(2, 0, 1), [16, 16], antialias=True)
+    assert torch.equal(image, expected)
+
+
+def test_a_huge_picture_is_refused_at_its_header(tmp_path):
+    """30,000 x 30,000 pixels, with no pixel data at all behind the header."""
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0))
+    path = tmp_path / "huge.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+    with pytest.raises(BadPictureError, match="30000 x 30000 pixels are more than 50 million"):
+        decode(path, 3, 32)
+
+
+def test_bad_files_say_what_is_wrong(tmp_path):
+    good = saved(tmp_path, RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8)).read_bytes()
+    flipped = bytearray(good)
+    flipped[len(good) // 2] ^= 1
+    cases = {
+        "empty.png": (b"", "empty"),
+        "text.png": (b"hello", "not a picture"),
+        "vector.png": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+        "cut.png": (good[: len(good) // 2], "damaged"),
+        "flipped.png": (bytes(flipped), "damaged"),
+    }
+    for name, (content, text) in cases.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(BadPictureError, match=text):
+            decode(tmp_path / name, 3, 32)
+    with pytest.raises(BadPictureError, match="cannot be read"):
+        decode(tmp_path / "missing.png", 3, 32)
+
+
+def test_only_the_six_formats_are_read(tmp_path):
+    Image.fromarray(COLOR).save(tmp_path / "a.ppm")
+    (tmp_path / "a.ppm").rename(tmp_path / "a.png")
+    with pytest.raises(BadPictureError, match="not a picture"):
+        decode(tmp_path / "a.png", 3, 32)
+
+
+def test_folders_are_walked_and_what_leads_out_or_blocks_is_said(tmp_path):
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    (inside / "b").mkdir(parents=True)
+    outside.mkdir()
+    for path in (inside / "b" / "2.png", inside / "1.JPG", outside / "3.png"):
+        path.touch()
+    (inside / "notes.txt").touch()
+    (inside / "to file.png").symlink_to(outside / "3.png")
+    (inside / "to folder").symlink_to(outside)
+    (inside / "loop").symlink_to(inside)
+    (inside / "same.png").symlink_to(inside / "1.JPG")
+    (inside / "gone.png").symlink_to(inside / "nothing.png")
+    os.mkfifo(inside / "pipe.png")
+    found = {str(f.path.relative_to(inside)): f.problem for f in find_pictures([inside])}
+    assert found == {
+        "1.JPG": None,
+        "b/2.png": None,
+        "gone.png": "cannot be read: No such file or directory",
+        "loop": "a link to a folder",
+        "pipe.png": "not a regular file",
+        "same.png": None,
+        "to file.png": "a link that leads out of the folder",
+        "to folder": "a link that leads out of the folder",
+    }
+    assert list(found) == sorted(found)
+
+
+def test_missing_and_empty_folders_are_errors(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere does not exist"):
+        list(find_pictures([tmp_path / "nowhere"]))
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(UserError, match="no pictures in it"):
+        list(find_pictures([tmp_path]))
+    assert [f.problem for f in find_pictures([tmp_path / "notes.txt"])] == [None]

@@ -1,0 +1,368 @@
+"""`reslab predict` and `reslab evaluate`: real files, a trained network, results that agree."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn import metrics as oracle
+
+import reslab
+from processes import run, start
+from reslab.inference.images import Found
+from reslab.inference.model import open_model
+from reslab.inference.predict import predict_files
+from reslab.inference.results import safe
+from reslab.runs import checkpoint as files
+from reslab.runs.load import data_of, load
+from training import SMALL, only_run
+
+SCHEMA = Path(reslab.__file__).parent / "inference/predictions.schema.json"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a run on digits and the test images as PNG, a folder a class."""
+    folder = tmp_path_factory.mktemp("trained")
+    arguments = ("train", *SMALL, "logger=none", "augment=flip", "optimizer.lr=0.01")
+    finished = run(folder, *arguments, "trainer.max_epochs=3")
+    assert finished.code == 0, finished.err
+    data = data_of(load(only_run(folder)), None)
+    for at, (image, label) in enumerate(zip(data.test_images, data.test_labels.tolist())):
+        path = folder / f"pictures/{label}/{at:04}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[0].numpy()).save(path)
+    return folder
+
+
+def predict(folder: Path, *arguments: str, code: int = 0):
+    finished = run(folder, "predict", "digits", *arguments)
+    assert finished.code == code, finished.out + finished.err
+    return finished
+
+
+def results(folder: Path) -> dict:
+    content = json.loads((folder / "predictions.json").read_text())
+    jsonschema.validate(content, json.loads(SCHEMA.read_text()))
+    return content
+
+
+def table(folder: Path) -> list[dict]:
+    with (folder / "predictions.csv").open(newline="", errors="surrogateescape") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_one_picture_is_ranked_in_the_terminal_and_in_json(trained, tmp_path):
+    picture = str(next((trained / "pictures/3").glob("*.png")))
+    finished = predict(trained, picture, "--top-k", "3", "--output", str(tmp_path))
+    content = results(tmp_path)
+    (row,) = content["images"]
+    assert row["file"] == picture
+    assert len(row["top"]) == 3
+    assert sum(row["probabilities"]) == pytest.approx(1, abs=1e-5)
+    best = content["class_names"][np.argmax(row["probabilities"])]
+    assert row["top"][0] == {"class": best, "probability": max(row["probabilities"])}
+    ranked = [line.split()[0] for line in finished.out.splitlines() if "%" in line]
+    assert ranked == [one["class"] for one in row["top"]]
+    assert not (tmp_path / "dashboard.html").exists()
+
+
+def test_below_the_threshold_the_answer_is_uncertain_and_the_ranking_is_there(trained, tmp_path):
+    predict(trained, "pictures", "--threshold", "0.9", "--output", str(tmp_path))
+    content = results(tmp_path)
+    for row in content["images"]:
+        assert (row["answer"] == "uncertain") == (row["confidence"] < 0.9)
+        assert len(row["top"]) == 5
+    answers = [row["answer"] == "uncertain" for row in content["images"]]
+    assert content["counts"]["uncertain"] == sum(answers) > 0
+    assert content["counts"]["answered"] == len(answers) - sum(answers) > 0
+
+
+def test_a_labelled_folder_a_csv_of_labels_and_the_test_set_agree(trained, tmp_path):
+    predict(trained, "pictures", "--labels", "folders", "--output", str(tmp_path / "folders"))
+    labels = tmp_path / "labels.csv"
+    with labels.open("w") as lines:
+        print("file,label", file=lines)
+        for path in (trained / "pictures").rglob("*.png"):
+            print(f"{path},{path.parent.name}", file=lines)
+    predict(trained, "pictures", "--labels", str(labels), "--output", str(tmp_path / "csv"))
+    finished = run(trained, "evaluate", "digits", "--output", str(tmp_path))
+    assert finished.code == 0, finished.err
+    evaluated = tmp_path / only_run(trained).name
+    content = {name: results(tmp_path / name) for name in ("folders", "csv", evaluated.name)}
+    assert content["folders"]["metrics"] == content["csv"]["metrics"]
+    ours, theirs = content["folders"]["metrics"], content[evaluated.name]["metrics"]
+    assert ours["images"] == theirs["images"] == 360
+    assert ours["accuracy"] == theirs["accuracy"]
+    assert ours["confusion"] == theirs["confusion"]
+
+    rows = table(evaluated)
+    truth = [row["label"] for row in rows]
+    classes = [str(k) for k in range(10)]
+    predicted = [max(classes, key=lambda k: float(row[k])) for row in rows]
+    assert theirs["accuracy"] == pytest.approx(oracle.accuracy_score(truth, predicted))
+    assert theirs["confusion"] == oracle.confusion_matrix(truth, predicted).tolist()
+    assert json.loads((evaluated / "metrics.json").read_text())["confusion"] == theirs["confusion"]
+    with (evaluated / "confusion.csv").open() as lines:
+        assert [[int(n) for n in row[1:]] for row in list(csv.reader(lines))[1:]] == theirs[
+            "confusion"
+        ]
+    record = load(only_run(trained)).record
+    assert theirs["accuracy"] == pytest.approx(record["test/accuracy"], abs=0.01)
+    for name in ("confusion.png", "per_class.png", "confidence.png", "reliability.png"):
+        assert Image.open(evaluated / name).size[0] > 500
+
+
+def test_confident_mistakes_come_surest_first(trained, tmp_path):
+    run(trained, "evaluate", "digits", "--output", str(tmp_path))
+    folder = tmp_path / only_run(trained).name
+    with (folder / "mistakes.csv").open() as lines:
+        mistakes = list(csv.DictReader(lines))
+    rows = {row["file"]: row for row in table(folder)}
+    sure = [float(one["confidence"]) for one in mistakes]
+    assert sure == sorted(sure, reverse=True)
+    assert all(rows[m["file"]]["label"] == m["truth"] != m["predicted"] for m in mistakes)
+    wrong = [
+        r
+        for r in rows.values()
+        if r["label"] != max(map(str, range(10)), key=lambda k: float(r[k]))
+    ]
+    assert len(mistakes) == min(50, len(wrong)) > 0
+
+
+def test_the_kaggle_file_has_numbers_of_files_and_classes(trained, tmp_path):
+    predict(trained, "pictures", "--format", "kaggle", "--output", str(tmp_path))
+    lines = (tmp_path / "submission.csv").read_text().split()
+    assert lines[0] == "ID,Labels"
+    assert len(lines) == 361
+    for line, row in zip(lines[1:], results(tmp_path)["images"], strict=True):
+        assert line == f"{Path(row['file']).stem},{np.argmax(row['probabilities'])}"
+
+
+def test_tta_averages_over_mirror_images_and_is_refused_without_such_training(trained, tmp_path):
+    model = open_model("digits", trained / "outputs/runs", "cpu", 64)
+    images = torch.randint(0, 256, (3, 1, 16, 16), dtype=torch.uint8)
+    one, other = (model.probabilities(x) for x in (images, images.flip(-1)))
+    assert torch.allclose(model.probabilities(images, mirror=True), (one + other) / 2, atol=1e-6)
+    plain, mirrored = tmp_path / "plain", tmp_path / "mirrored"
+    predict(trained, "pictures", "--output", str(plain))
+    predict(trained, "pictures", "--tta", "--output", str(mirrored))
+    assert results(mirrored)["options"]["tta"] is True
+    assert results(plain)["images"] != results(mirrored)["images"]
+    short = ("trainer.max_epochs=1", "+trainer.limit_train_batches=1")
+    assert run(tmp_path, "train", *SMALL, "logger=none", *short).code == 0
+    refused = run(tmp_path, "predict", "digits", str(trained / "pictures"), "--tta")
+    assert "was not trained on such" in refused.error_line()
+
+
+def test_a_folder_of_bad_files_is_finished_and_each_is_reported(trained, tmp_path):
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    good = next((trained / "pictures/3").glob("*.png"))
+    names = ["a b.png", "a,b.png", "a=b.png", "=cmd|' /C calc'!A0.png", "'quoted.png", "ä\n.png"]
+    for name in names:
+        shutil.copy(good, folder / name)
+    shutil.copy(good, os.fsencode(folder) + b"/\xff.png")
+    (folder / "cut.png").write_bytes(good.read_bytes()[:-30])
+    (folder / "empty.png").touch()
+    (folder / "text.png").write_text("hello")
+    (folder / "link.png").symlink_to(good)
+    os.mkfifo(folder / "pipe.png")
+    started = time.monotonic()
+    finished = predict(trained, str(folder), "--output", str(tmp_path / "out"), code=1)
+    assert time.monotonic() - started < 60
+    assert "5 of 12 files could not be predicted" in finished.error_line()
+    content = results(tmp_path / "out")
+    errors = {Path(row["file"]).name: row["error"] for row in content["images"] if "error" in row}
+    assert set(errors) == {"cut.png", "empty.png", "text.png", "link.png", "pipe.png"}
+    assert content["counts"] == {"answered": 7, "failed": 5}
+    for name, text in errors.items():
+        assert f"{name}: {text}" in finished.err
+    expected = {os.fsdecode(name) for name in os.listdir(os.fsencode(folder))}
+    assert {Path(row["file"]).name for row in content["images"]} == expected
+    cells = [row["file"] for row in table(tmp_path / "out")]
+    assert {Path(cell).name for cell in cells} == expected
+
+
+def test_file_names_are_safe_in_spreadsheets_and_come_back(trained, tmp_path):
+    """Given relative to the folder, so that the cell begins with the name."""
+    good = next((trained / "pictures/3").glob("*.png"))
+    names = ["=cmd.png", "+1.png", "-1.png", "@a.png", "'a.png", "plain.png", "a\nb.png"]
+    for name in names:
+        shutil.copy(good, tmp_path / name)
+    found = ["predict", str(only_run(trained)), "--output", "out", "--", *names]
+    assert run(tmp_path, *found).code == 0
+    cells = [row["file"] for row in table(tmp_path / "out")]
+    assert not [cell for cell in cells if cell[0] in "=+-@"]
+    assert [cell[1:] if cell[0] == "'" else cell for cell in cells] == names
+    assert cells == [safe(name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("digits", "nowhere"), "nowhere does not exist"),
+        (("digits", "empty"), "empty has no pictures in it"),
+        (("cifar", "pictures"), "no run is called cifar"),
+        (("notes.txt", "pictures"), "notes.txt is neither"),
+        (("digits", "pictures", "--device", "cuda:7"), "--device cuda:7"),
+        (("digits", "pictures", "--labels", "labels.csv"), "eleven is no class"),
+        (("digits", "pictures", "--labels", "missing.csv"), "missing.csv"),
+        (("digits", "unlabelled", "--labels", "folders"), "its folder is no class"),
+    ],
+)
+def test_wrong_requests_are_one_line(trained, arguments, named):
+    (trained / "empty").mkdir(exist_ok=True)
+    (trained / "unlabelled").mkdir(exist_ok=True)
+    Image.new("L", (8, 8)).save(trained / "unlabelled/1.png")
+    (trained / "notes.txt").write_text("a note")
+    (trained / "labels.csv").write_text("file,label\n1.png,eleven\n")
+    assert named in run(trained, "predict", *arguments).error_line()
+
+
+class Payload:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+def test_a_checkpoint_with_a_payload_or_a_foreign_class_is_refused_and_not_run(trained, tmp_path):
+    proof = tmp_path / "proof"
+    for name, content in {
+        "payload": lambda saved: saved | {"hyper": Payload(proof)},
+        "target": lambda saved: saved,
+    }.items():
+        folder = tmp_path / name
+        shutil.copytree(only_run(trained), folder)
+        best = folder / "checkpoints/best.ckpt"
+        files.save(content(files.load(best)), best)
+        if name == "target":
+            text = (folder / "config.yaml").read_text()
+            target = "reslab.nn.cnn.PlainCNN"
+            assert target in text
+            evil = "_target_: os.system\n  command: touch " + str(proof)
+            (folder / "config.yaml").write_text(text.replace(f"_target_: {target}", evil))
+        finished = run(trained, "predict", str(folder), "pictures")
+        expected = "refused" if name == "payload" else "os.system is not allowed"
+        assert expected in finished.error_line()
+        assert not proof.exists()
+
+
+def test_keys_that_name_classes_import_nothing(trained, tmp_path):
+    """Lightning would import what `_instantiator` names; a checkpoint's plain keys mean nothing here."""
+    folder = tmp_path / "run"
+    shutil.copytree(only_run(trained), folder)
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'proof')!r}, 'w')")
+    best = folder / "checkpoints/best.ckpt"
+    keys = {"_class_path": "evil.Evil", "_instantiator": "evil.instantiate"}
+    files.save(files.load(best) | keys | {"hyper_parameters": keys}, best)
+    run(
+        trained,
+        "predict",
+        str(folder),
+        "pictures",
+        "--output",
+        str(tmp_path),
+        PYTHONPATH=str(tmp_path),
+    )
+    assert not (tmp_path / "proof").exists()
+
+
+def test_ctrl_c_leaves_no_half_written_results(trained, tmp_path):
+    import signal
+
+    many = tmp_path / "many"
+    many.mkdir()
+    source = next((trained / "pictures/3").glob("*.png"))
+    for number in range(20_000):
+        os.link(source, many / f"{number:05}.png") if number else shutil.copy(
+            source, many / "00000.png"
+        )
+        source = many / "00000.png"
+    process = start(trained, "predict", "digits", str(many), "--output", str(tmp_path / "out"))
+    process.wait_for_text("img/s")
+    process.send(signal.SIGINT)
+    assert process.wait().code == 130
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_memory_does_not_grow_with_the_number_of_files(trained):
+    """What is decoded ahead of the consumer is a few batches, however many files there are."""
+    model = open_model("digits", trained / "outputs/runs", "cpu", 8)
+    taken = 0
+    picture = next((trained / "pictures/3").glob("*.png"))
+
+    def endless():
+        nonlocal taken
+        while True:
+            taken += 1
+            yield Found(picture)
+
+    stream = predict_files(model, endless(), 8)
+    for _ in range(100):
+        assert next(stream).probabilities.shape == (10,)
+    stream.close()
+    assert taken <= 100 + 8 * ((os.cpu_count() or 1) + 2)
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+from reslab.cli import main
+sys.argv = ["reslab", "predict", *sys.argv[1:]]
+main()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_ten_thousand_real_pictures_are_predicted_as_the_test_set(tmp_path, data_dir):
+    """MNIST's test set as PNG: the same images right; the page is small; memory stays flat."""
+    short = ("+trainer.limit_train_batches=60", "trainer.max_epochs=1", f"data_dir={data_dir}")
+    finished = run(
+        tmp_path, "train", "dataset=mnist", *SMALL, "dataset.size=32", "logger=none", *short
+    )
+    assert finished.code == 0, finished.err
+    data = data_of(load(only_run(tmp_path)), None)
+    raw = data.source.load(Path(data_dir))  # 28 x 28: to be resized as in training
+    for at, (image, label) in enumerate(zip(raw.test_images, raw.test_labels.tolist())):
+        path = tmp_path / f"pictures/{label}/{at:05}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[0].numpy()).save(path, compress_level=1)
+    evaluated = run(tmp_path, "evaluate", "mnist", "--output", "evaluation")
+    assert evaluated.code == 0, evaluated.err
+    peaks = []
+    for paths in (["pictures/1"], ["pictures"]):
+        command = [
+            sys.executable,
+            "-c",
+            MEMORY,
+            "mnist",
+            *paths,
+            "--labels",
+            "folders",
+            "--output",
+            "out",
+        ]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        peaks.append(int(done.stdout.split()[-1]) / 1024)
+    theirs = results(tmp_path / "evaluation" / only_run(tmp_path).name)["metrics"]
+    ours = results(tmp_path / "out")["metrics"]
+    assert ours["images"] == theirs["images"] == 10_000
+    assert ours["accuracy"] == theirs["accuracy"]
+    assert ours["confusion"] == theirs["confusion"]
+    assert 0.5 < ours["accuracy"] < 1
+    assert (tmp_path / "out/dashboard.html").stat().st_size < 25e6
+    assert peaks[1] - peaks[0] < 150
