@@ -35,12 +35,11 @@ class Predictions:
 
 
 def of_logits(
-    logits: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...] | None = None
+    logits: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...]
 ) -> Predictions:
     """Predictions from logits `[N, K]`, computed in fp32."""
     probabilities = torch.from_numpy(logits).float().softmax(1).numpy()
-    names = class_names or tuple(str(k) for k in range(logits.shape[1]))
-    return Predictions(probabilities, labels.astype(np.int64), names)
+    return Predictions(probabilities, labels.astype(np.int64), class_names)
 
 
 def summarize(predictions: Predictions, threshold: float) -> dict[str, Any]:

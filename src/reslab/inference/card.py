@@ -140,8 +140,7 @@ def _results(classifier: TrainedClassifier) -> str:
     record = classifier.record
     if record is None:
         return "None yet: the run is not finished."
-    logits, labels = classifier.directory.predictions()
-    metrics = summarize(of_logits(logits, labels, classifier.class_names), 0.5)
+    metrics = summarize(of_logits(*classifier.directory.predictions()), 0.5)
     rows = {
         "Test accuracy": f"{metrics['accuracy']:.2%} of {metrics['images']:,} images",
         "Macro F1": f"{metrics['macro']['f1']:.4f}",

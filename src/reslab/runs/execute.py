@@ -165,7 +165,7 @@ def _finish(
     begun = time.perf_counter()
     logits = _test_logits(run)
     seconds = time.perf_counter() - begun
-    directory.write_predictions(logits, labels)
+    directory.write_predictions(logits, labels, run.data.class_names)
     test, last_test = score(logits, labels), score(last_logits, labels)
     images = last["step"] * run.data.batch_size
     epoch_seconds = float(np.median([row["seconds"] for row in rows]))

@@ -4,7 +4,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -104,16 +105,26 @@ class RunDirectory:
         """Writes the record: from now on the run is finished."""
         write_atomically(self.record_file, (json.dumps(record, indent=2) + "\n").encode())
 
-    def write_predictions(self, logits: np.ndarray, labels: np.ndarray) -> None:
-        """Keeps test logits fp16 `[N, K]` and labels `[N]`."""
+    def write_predictions(
+        self, logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
+    ) -> None:
+        """Keeps test logits fp16 `[N, K]`, labels `[N]` and names `[K]`."""
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, logits=logits, labels=labels)
+        names = np.array(class_names)
+        np.savez_compressed(buffer, logits=logits, labels=labels, class_names=names)
         write_atomically(self.predictions_file, buffer.getvalue())
 
-    def predictions(self) -> tuple[np.ndarray, np.ndarray]:
-        """Test logits fp16 `[N, K]` of the best epoch and labels `[N]`."""
-        with np.load(self.predictions_file) as content:
-            return content["logits"], content["labels"]
+    def predictions(self) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+        """Test logits fp16 `[N, K]` of the best epoch, labels `[N]` and the classes' names."""
+        try:
+            with np.load(self.predictions_file) as content:
+                names = tuple(content["class_names"].tolist())
+                return content["logits"], content["labels"], names
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise UserError(
+                f"{self.predictions_file} is missing, damaged or of an older version; rerun=true "
+                f"makes it anew"
+            ) from error
 
     def state(self) -> str:
         """`finished`, `running`, `failed` or `interrupted`."""

@@ -1,12 +1,18 @@
 """What a table's runs recorded."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from reslab.evaluation.metrics import ECE_BINS, Predictions, expected_calibration_error, of_logits
 from reslab.runs.identity import code_digest
-from reslab.tables.spec import Cell, Row, Table
+from reslab.tables.spec import PUBLISHED, Cell, Row, Table
+from reslab.tables.stats import Comparison, compare, correct, mean_interval
+
+BESIDE_OTHERS = 0.1  # of a core that other processes kept busy, above which a time is starred
 
 
 @dataclass(frozen=True)
@@ -16,6 +22,16 @@ class Result:
     cell: Cell
     state: str
     record: dict[str, Any] | None
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """What a finished run's best network says of the test set."""
+        return of_logits(*self.cell.directory.predictions())
+
+    @property
+    def ran_alone(self) -> bool:
+        """Whether the run's times were taken with the machine to itself."""
+        return self.record is not None and self.record["others_cpu"] <= BESIDE_OTHERS
 
     @property
     def seconds(self) -> float:
@@ -37,9 +53,11 @@ def collect(table: Table) -> list[Result]:
 
 
 def summarize(row: Row, results: list[Result]) -> dict[str, Any]:
-    """One line of the table: accuracy in percent, time in minutes, over a row's finished runs.
+    """One line of the table: accuracies in percent, time in minutes, over a row's finished runs.
 
-    `std` is the sample standard deviation over seeds, None for fewer than two.
+    `std` is the sample standard deviation over seeds and `interval` the mean's 95 % interval, None
+    for fewer than two; `last` is the last epoch's, `accuracy` that of the best on validation.
+    `alone` is whether all times were taken with nothing else on the machine.
     """
     mine = [result for result in results if result.cell.row == row]
     records = [result.record for result in mine if result.record]
@@ -51,26 +69,44 @@ def summarize(row: Row, results: list[Result]) -> dict[str, Any]:
         "seeds": [result.cell.seed for result in mine if result.record],
         "accuracy": None,
         "std": None,
-        "published_accuracy": row.published.get("accuracy"),
+        "interval": None,
+        "last": None,
+        "last_std": None,
         "difference": None,
+        "ece": None,
         "train_accuracy": None,
-        "published_train_accuracy": row.published.get("train_accuracy"),
+        "loss": None,
         "parameters": None,
-        "published_parameters": row.published.get("parameters"),
+        "macs": None,
+        "memory": None,
+        "mebibytes": None,
+        "images_per_second": None,
         "minutes": None,
-        "published_minutes": row.published.get("minutes"),
         "epochs": None,
         "hardware": None,
+        "alone": all(result.ran_alone for result in mine if result.record),
+        **{f"published_{key}": row.published.get(key) for key in PUBLISHED},
         "unfinished": {str(r.cell.seed): r.state for r in mine if not r.record},
     }
     if records:
-        accuracy = 100 * frame["test/accuracy"]
+        accuracy, last = 100 * frame["test/accuracy"], 100 * frame["last/test/accuracy"]
+        finished = [result.predictions for result in mine if result.record]
+        several = len(records) > 1
         line |= {
             "accuracy": float(accuracy.mean()),
-            "std": float(accuracy.std()) if len(records) > 1 else None,
+            "std": float(accuracy.std()) if several else None,
+            "interval": mean_interval(accuracy.tolist()),
+            "last": float(last.mean()),
+            "last_std": float(last.std()) if several else None,
+            "ece": float(np.mean([expected_calibration_error(one) for one in finished])),
             "difference": _difference(float(accuracy.mean()), row.published.get("accuracy")),
             "train_accuracy": 100 * float(frame["train/accuracy"].mean()),
+            "loss": float(frame["train/loss"].mean()),
             "parameters": int(frame["parameters"].iloc[0]),
+            "macs": int(frame["macs"].iloc[0]),
+            "memory": float(frame["peak_memory_bytes"].mean()) / 2**20,
+            "mebibytes": float(frame["checkpoint_bytes"].mean()) / 2**20,
+            "images_per_second": float(frame["inference_images_per_second"].mean()),
             "minutes": float(frame["seconds"].mean()) / 60,
             "epochs": float(frame["epochs"].mean()),
             "hardware": " / ".join(sorted(set(frame["hardware"]))),
@@ -86,6 +122,21 @@ def _difference(ours: float, published: float | list[float] | None) -> float | N
     return ours - min(max(ours, low), high)
 
 
+def compare_pairs(table: Table, results: list[Result]) -> list[Comparison]:
+    """The table's pairs of rows that share finished seeds, corrected for their number."""
+    comparisons = []
+    for first, second in table.pairs:
+        runs = [
+            {r.cell.seed: r for r in results if r.cell.row.name == name and r.record}
+            for name in (first, second)
+        ]
+        shared = runs[0].keys() & runs[1].keys()
+        right = {s: (runs[0][s].predictions.right, runs[1][s].predictions.right) for s in shared}
+        if right:
+            comparisons.append(compare(first, second, right))
+    return correct(comparisons)
+
+
 def remarks(table: Table, lines: list[dict[str, Any]], results: list[Result]) -> list[str]:
     """What a reader must know to read the table rightly."""
     machines = " / ".join(sorted({line["hardware"] for line in lines if line["hardware"]}))
@@ -93,9 +144,12 @@ def remarks(table: Table, lines: list[dict[str, Any]], results: list[Result]) ->
     if any(line["published_minutes"] is not None for line in lines):
         minutes += f"; the published ones on {table.hardware or 'hardware that is not named'}"
     notes = [
-        f"Accuracy: mean ± sample standard deviation over n seeds, best epoch on validation. "
-        f"{minutes}."
+        f"Accuracy: mean ± sample standard deviation over n seeds, of the best epoch on "
+        f"validation; last: of the last epoch; 95 %: the mean's interval by Student's t; ECE: "
+        f"expected calibration error, {ECE_BINS} bins. {minutes}."
     ]
+    if not all(line["alone"] for line in lines):
+        notes.append("* Time taken beside other work on the same machine.")
     if table.dataset != table.published_dataset:
         notes.append(
             f"The published figures are for {table.published_dataset}; ours are for "

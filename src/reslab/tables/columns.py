@@ -1,6 +1,6 @@
 """What a table's columns say of a row, as text."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +14,26 @@ class Column:
 
     heading: str
     text: Callable[[Line], str]
+    extra: str | None = None  # the name by which a table asks for it
+    terminal: bool = True  # whether it is among the few that 80 columns hold
 
 
 def _accuracy(line: Line) -> str:
     if not line["n"]:
         return ", ".join(sorted(set(line["unfinished"].values())))
-    spread = f" ± {line['std']:.2f}" if line["std"] is not None else ""
-    return f"{line['accuracy']:.2f}{spread}"
+    return _with_spread(line["accuracy"], line["std"])
+
+
+def _last(line: Line) -> str:
+    return "" if line["last"] is None else _with_spread(line["last"], line["last_std"])
+
+
+def _with_spread(mean: float, std: float | None) -> str:
+    return f"{mean:.2f}" + (f" ± {std:.2f}" if std is not None else "")
+
+
+def _interval(line: Line) -> str:
+    return "" if line["interval"] is None else "{:.2f} to {:.2f}".format(*line["interval"])
 
 
 def _number_of_seeds(line: Line) -> str:
@@ -41,7 +54,14 @@ def _published(key: str) -> Callable[[Line], str]:
 def _minutes(line: Line) -> str:
     if line["minutes"] is None:
         return ""
-    return f"{line['minutes']:.2f}" if line["minutes"] < 1 else f"{line['minutes']:.1f}"
+    text = f"{line['minutes']:.2f}" if line["minutes"] < 1 else f"{line['minutes']:.1f}"
+    return text if line["alone"] else f"{text}*"
+
+
+def _rate(line: Line) -> str:
+    if line["images_per_second"] is None:
+        return ""
+    return f"{line['images_per_second']:,.0f}" + ("" if line["alone"] else "*")
 
 
 def _given(key: str, form: str = "") -> Callable[[Line], str]:
@@ -51,24 +71,46 @@ def _given(key: str, form: str = "") -> Callable[[Line], str]:
 COLUMNS = (
     Column("Model", _given("model")),
     Column("Test acc., %", _accuracy),
+    Column("95 %", _interval, terminal=False),
     Column("n", _number_of_seeds),
     Column("paper", _published("accuracy")),
     Column("diff.", _given("difference", "+.1f")),
-    Column("Train, %", _given("train_accuracy", ".2f")),
-    Column("paper", _published("train_accuracy")),
+    Column("Last, %", _last, terminal=False),
+    Column("ECE", _given("ece", ".3f"), terminal=False),
+    Column("Train, %", _given("train_accuracy", ".2f"), "train_accuracy"),
+    Column("paper", _published("train_accuracy"), "train_accuracy"),
+    Column("Train loss", _given("loss", ".4f"), "loss"),
+    Column("paper", _published("loss"), "loss"),
     Column("Parameters", _given("parameters", ",")),
-    Column("paper", _given("published_parameters")),
+    Column("paper", _published("parameters")),
+    Column("MACs", _given("macs", ","), "macs", terminal=False),
+    Column("paper", _published("macs"), "macs", terminal=False),
+    Column("Memory, MiB", _given("memory", ",.0f"), "memory", terminal=False),
+    Column("File, MiB", _given("mebibytes", ".2f"), "mebibytes", terminal=False),
+    Column("paper", _published("mebibytes"), "mebibytes", terminal=False),
+    Column("Infer., img/s", _rate, "images_per_second", terminal=False),
+    Column("paper", _published("images_per_second"), "images_per_second", terminal=False),
     Column("Min", _minutes),
-    Column("paper", _given("published_minutes")),
-    Column("Epochs", _given("epochs", "g")),
+    Column("paper", _published("minutes")),
+    Column("Epochs", _given("epochs", "g"), terminal=False),
 )
 
 
-def as_text(lines: list[Line]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of the columns that say something."""
-    columns = [(c.heading, [c.text(line) for line in lines]) for c in COLUMNS]
-    columns = [(heading, texts) for heading, texts in columns if any(texts)]
-    if not any(line["published_train_accuracy"] for line in lines):
-        columns = [(heading, texts) for heading, texts in columns if heading != "Train, %"]
-    headings = [heading for heading, _ in columns]
-    return headings, [list(row) for row in zip(*(texts for _, texts in columns), strict=True)]
+def as_text(
+    lines: list[Line], extra: Sequence[str] = (), *, terminal: bool = False
+) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of the columns that say something.
+
+    Args:
+        lines: The table's lines.
+        extra: Columns that are shown only where they are asked for.
+        terminal: Whether to leave out what 80 columns do not hold.
+    """
+    chosen = [
+        (column.heading, [column.text(line) for line in lines])
+        for column in COLUMNS
+        if (column.extra is None or column.extra in extra) and (column.terminal or not terminal)
+    ]
+    chosen = [(heading, texts) for heading, texts in chosen if any(texts)]
+    headings = [heading for heading, _ in chosen]
+    return headings, [list(row) for row in zip(*(texts for _, texts in chosen), strict=True)]

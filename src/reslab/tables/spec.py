@@ -16,6 +16,14 @@ from reslab.runs.request import check
 from reslab.runs.store import RunDirectory
 
 
+TEXTS = ("parameters", "macs")  # as the paper writes them
+PUBLISHED = (
+    *("accuracy", "train_accuracy", "loss", "minutes", "mebibytes", "images_per_second"),
+    *TEXTS,
+)
+EXTRA = ("train_accuracy", "loss", "macs", "memory", "mebibytes", "images_per_second")
+
+
 @dataclass(frozen=True)
 class Row:
     """One row of a table.
@@ -23,8 +31,8 @@ class Row:
     Args:
         name: What the table calls it.
         recipe: The recipe that reproduces it.
-        published: What the paper gives of it: accuracy (percent, or its lowest and highest),
-            minutes, parameters, training accuracy.
+        published: What the paper gives of it, by the keys of `PUBLISHED`; accuracies in percent,
+            any number also as its lowest and highest.
         depth: The network's layers, where the table is one over depth.
         family: Which rows make one line over depth.
     """
@@ -57,7 +65,9 @@ class Cell:
 class Table:
     """A published table with the cells to fill it.
 
-    `changes` are the user's to its recipes, `hardware` what the published minutes were taken on.
+    `changes` are the user's to its recipes, `hardware` what the published minutes were taken on,
+    `pairs` which rows are compared with which, `columns` what is shown besides the usual, `quick`
+    whether it is at the small scale that its file names.
     """
 
     name: str
@@ -67,6 +77,20 @@ class Table:
     cells: tuple[Cell, ...]
     changes: tuple[str, ...]
     hardware: str | None = None
+    pairs: tuple[tuple[str, str], ...] = ()
+    columns: tuple[str, ...] = ()
+    quick: bool = False
+
+    @property
+    def heading(self) -> str:
+        """What the table and its pictures are called."""
+        scale = " at the quick scale, not the published one" if self.quick else ""
+        return f"{self.title}, on {self.dataset}{scale}"
+
+    @property
+    def folder(self) -> str:
+        """The last part of the path of its files."""
+        return f"{self.dataset}-quick" if self.quick else self.dataset
 
     @property
     def dataset(self) -> str:
@@ -74,12 +98,13 @@ class Table:
         return _join(cell.dataset for cell in self.cells)
 
 
-def load_table(name: str, overrides: Sequence[str] = ()) -> Table:
+def load_table(name: str, overrides: Sequence[str] = (), *, quick: bool = False) -> Table:
     """Reads `conf/table/<name>.yaml` and works out its cells.
 
     Args:
         name: The table's name.
         overrides: Hydra overrides for every cell; `seed=0,1` replaces the table's seeds.
+        quick: Whether to begin with the overrides that the table's file calls quick.
 
     Raises:
         UserError: There is no such table, or an override is wrong.
@@ -93,7 +118,10 @@ def load_table(name: str, overrides: Sequence[str] = ()) -> Table:
     seeds: list[int] = spec["seeds"]
     asked: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
-    for key, text, values in parse_overrides(overrides):
+    first = spec.get("quick", ()) if quick else ()
+    if quick and not first:
+        raise UserError(f"{path} has no quick scale")
+    for key, text, values in parse_overrides([*first, *overrides]):
         if key == "seed":
             seeds = values
         elif len(values) > 1:
@@ -102,8 +130,18 @@ def load_table(name: str, overrides: Sequence[str] = ()) -> Table:
             asked += (text,)
             changes += (text,) if key not in IGNORED else ()
     cells = tuple(cell for row in rows for cell in _cells(row, seeds, asked))
-    title, hardware = spec["title"], spec.get("hardware")
-    return Table(name, title, published_dataset, rows, cells, changes, hardware)
+    return Table(
+        name,
+        spec["title"],
+        published_dataset,
+        rows,
+        cells,
+        changes,
+        spec.get("hardware"),
+        tuple((first, second) for first, second in spec.get("pairs", ())),
+        tuple(spec.get("columns", ())),
+        quick,
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -112,20 +150,30 @@ def _read(path: Path) -> dict[str, Any]:
         spec: Any = OmegaConf.to_container(OmegaConf.load(path))
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    _check_keys(path, "the table", spec, ("title", "seeds", "rows"), ("hardware",))
+    optional = ("hardware", "pairs", "columns", "quick")
+    _check_keys(path, "the table", spec, ("title", "seeds", "rows"), optional)
     if not isinstance(spec["seeds"], list) or not spec["rows"]:
         raise UserError(f"{path}: seeds must be a list, and there must be rows")
     for row in spec["rows"]:
         name = f"row {row['name']}" if isinstance(row, dict) and "name" in row else "a row"
         _check_keys(path, name, row, ("name", "recipe"), ("published", "depth", "family"))
         published = row.get("published", {})
-        known = ("accuracy", "minutes", "parameters", "train_accuracy")
-        _check_keys(path, f"{name}: published", published, (), known)
-        numbers = [published.get(key) for key in ("accuracy", "train_accuracy", "minutes")]
+        _check_keys(path, f"{name}: published", published, (), PUBLISHED)
+        numbers = (value for key, value in published.items() if key not in TEXTS)
         for value in numbers:
             ends = value if isinstance(value, list) and len(value) == 2 else [value]
             if not all(end is None or isinstance(end, int | float) for end in ends):
                 raise UserError(f"{path}: {name}: {value} must be a number, or [lowest, highest]")
+    names = [row["name"] for row in spec["rows"]]
+    for pair in spec.get("pairs", ()):
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise UserError(f"{path}: {pair} must be a pair of rows")
+        for name in pair:
+            if name not in names:
+                raise UserError(f"{path}: pairs: there is no row {name}{suggest(name, names)}")
+    for column in spec.get("columns", ()):
+        if column not in EXTRA:
+            raise UserError(f"{path}: there is no column {column}{suggest(column, EXTRA)}")
     for key in ("depth", "family"):
         if len({key in row for row in spec["rows"]}) > 1:
             raise UserError(f"{path}: {key} must be in every row or in none")

@@ -1,0 +1,41 @@
+"""Reference records: finished runs kept with the repository, found by table, row and seed."""
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from reslab.runs.store import RunDirectory
+from reslab.tables.collect import Result, collect
+from reslab.tables.spec import Cell, Table
+
+FILES = ("config.yaml", "metrics.json", "metrics.csv", "gradients.csv", "predictions.npz")
+
+
+def place(cell: Cell, table: Table, folder: Path) -> RunDirectory:
+    """Where a cell's reference record lies: `<folder>/<table>/<data set>/runs/<row>-s<seed>`."""
+    row = re.sub(r"[^a-z0-9]+", "-", cell.row.name.lower()).strip("-")
+    return RunDirectory(folder / table.name / table.folder / "runs" / f"{row}-s{cell.seed}")
+
+
+def keep(table: Table, results: list[Result], folder: Path) -> list[Path]:
+    """Copies the finished cells' records, without weights and events.
+
+    Returns:
+        Where they now lie.
+    """
+    kept = []
+    for result in results:
+        if result.record:
+            source, target = result.cell.directory, place(result.cell, table, folder)
+            target.path.mkdir(parents=True, exist_ok=True)
+            for name in FILES:
+                shutil.copyfile(source.path / name, target.path / name)
+            kept.append(target.path)
+    return kept
+
+
+def from_reference(table: Table, folder: Path) -> list[Result]:
+    """The table's cells as the reference has them; those without a record are missing."""
+    cells = [replace(cell, directory=place(cell, table, folder)) for cell in table.cells]
+    return collect(replace(table, cells=tuple(cells)))
