@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -102,20 +101,21 @@ def test_filters_leave_what_they_name(page, ours):
     assert shown(page) == (wrong & (ours.predicted == 0)).sum()
 
 
-def test_a_click_on_the_confusion_matrix_shows_its_pictures(page, ours):
-    plot = "Bokeh.index.find_by_id ? 0 : 0"
-    del plot
-    box = page.evaluate(
-        """() => {
+def cell(page, predicted: str, truth: str) -> list[float]:
+    """Where a cell of the confusion matrix is on the screen."""
+    return page.evaluate(
+        """([x, y]) => {
         const plot = Bokeh.documents[0].get_model_by_name("confusion plot")
-        const view = Bokeh.index.get_by_id ? Bokeh.index.get_by_id(plot.id) : null
-        const found = view || [...Bokeh.index.query((v) => v.model === plot)][0]
-        const [x, y] = [found.frame.x_scale.compute("dog"), found.frame.y_scale.compute("cat")]
-        const {left, top} = found.el.getBoundingClientRect()
-        return [left + x, top + y]
-        }"""
+        const {frame, el} = [...Bokeh.index.query((view) => view.model === plot)][0]
+        const {left, top} = el.getBoundingClientRect()
+        return [left + frame.x_scale.compute(x), top + frame.y_scale.compute(y)]
+        }""",
+        [predicted, truth],
     )
-    page.mouse.click(*box)
+
+
+def test_a_click_on_the_confusion_matrix_shows_its_pictures(page, ours):
+    page.mouse.click(*cell(page, "dog", "cat"))
     page.wait_for_timeout(200)
     assert page.evaluate(f"{model(page, 'truth')}.value") == "cat"
     assert page.evaluate(f"{model(page, 'predicted')}.value") == "dog"
@@ -139,9 +139,11 @@ def test_the_table_sorts_by_a_click_on_a_heading(page, ours):
 
 
 def test_hovering_says_what_is_under_the_mouse(page, ours):
-    page.locator(".bk-Figure").first.hover(position={"x": 200, "y": 200})
-    page.wait_for_timeout(300)
-    assert "of the truth's" in page.locator(".bk-Tooltip").first.inner_text()
+    x, y = cell(page, "dog", "cat")
+    page.mouse.move(x - 9, y)
+    page.mouse.move(x, y)
+    number = ((ours.labels == 0) & (ours.predicted == 1)).sum()
+    page.get_by_text(f"{number} (").wait_for(state="visible", timeout=5000)
 
 
 def test_hostile_names_are_text(page):
@@ -164,10 +166,9 @@ def test_ten_thousand_pictures_are_a_small_page_that_opens_soon(tmp_path):
     ours = predictions(10_000)
     path = written(tmp_path / "dashboard.html", ours)  # noise: the largest that pictures can be
     assert path.stat().st_size < 25e6
-    started = time.monotonic()
     with opened(path) as page:
         page.wait_for_selector(".slick-row")
-        opened_after = page.evaluate("performance.now()") / 1000
+        seconds = page.evaluate("performance.now()") / 1000
         assert shown(page) == 10_000
         assert page.problems == []
-    assert opened_after < 3 * max(1.0, (time.monotonic() - started) / 6)
+    assert seconds < 12  # 2 on an idle machine

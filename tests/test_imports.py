@@ -25,7 +25,18 @@ BELOW = {
     "task": {"nn", "data", "optim"},
     "callbacks": {"nn", "data", "optim", "task", "files"},
     "runs": {"nn", "data", "optim", "task", "callbacks", "config", "errors", "files"},
-    "inference": {"nn", "data"},
+    "evaluation": {"files"},
+    "inference": {
+        "nn",
+        "data",
+        "runs",
+        "evaluation",
+        "config",
+        "errors",
+        "files",
+        "console",
+        "markdown",
+    },
     "bench": {
         "tables",
         "nn",
@@ -34,17 +45,45 @@ BELOW = {
         "runs",
         "config",
         "inference",
+        "evaluation",
+        "markdown",
         "errors",
         "files",
         "console",
     },
-    "tables": {"nn", "data", "runs", "config", "errors", "files", "console"},
+    "markdown": {"errors"},
+    "tables": {
+        "nn",
+        "data",
+        "runs",
+        "evaluation",
+        "markdown",
+        "config",
+        "errors",
+        "files",
+        "console",
+    },
     "terminal": {"nn", "data", "runs", "console", "errors"},
     "apps": {"runs", "tables", "config", "errors"},
-    "cli": {"apps", "terminal", "tables", "bench", "runs", "nn", "config", "errors"},
+    "cli": {
+        "apps",
+        "terminal",
+        "tables",
+        "bench",
+        "inference",
+        "runs",
+        "nn",
+        "markdown",
+        "config",
+        "errors",
+    },
     "__init__": {"runs"},
 }
-ALONE = {"hydra": {"config", "runs", "apps"}, "matplotlib": {"tables", "bench"}, "bokeh": set()}
+ALONE = {
+    "hydra": {"config", "runs", "apps"},
+    "matplotlib": {"evaluation", "tables", "bench"},
+    "bokeh": {"inference", "tables"},
+}
 
 
 def modules():
@@ -92,8 +131,9 @@ def test_importing_the_package_does_not_import_torch(module):
 def test_what_is_imported_is_declared():
     """So that an empty environment with the wheel lacks nothing."""
     project = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text())["project"]
-    declared = {re.split(r"[<>=!~ ]", text)[0] for text in project["dependencies"]}
-    names = {"sklearn": "scikit-learn", "hydra": "hydra-core", "yaml": "omegaconf"}
+    texts = [*project["dependencies"], *project["optional-dependencies"]["export"]]
+    declared = {re.split(r"[<>=!~ ]", text)[0] for text in texts}
+    names = {"sklearn": "scikit-learn", "hydra": "hydra-core", "yaml": "omegaconf", "PIL": "pillow"}
     for path, _, name in modules():
         top = name.partition(".")[0]
         if top not in {"reslab", "hydra_plugins", *sys.stdlib_module_names}:

@@ -168,7 +168,7 @@ def test_a_folder_of_bad_files_is_finished_and_each_is_reported(trained, tmp_pat
     folder = tmp_path / "bad"
     folder.mkdir()
     good = next((trained / "pictures/3").glob("*.png"))
-    names = ["a b.png", "a,b.png", "a=b.png", "=cmd|' /C calc'!A0.png", "'quoted.png", "ä\n.png"]
+    names = ["a b.png", "a,b.png", "a=b.png", "=cmd|' -C calc'!A0.png", "'quoted.png", "ä\n.png"]
     for name in names:
         shutil.copy(good, folder / name)
     shutil.copy(good, os.fsencode(folder) + b"/\xff.png")
@@ -249,7 +249,7 @@ def test_a_checkpoint_with_a_payload_or_a_foreign_class_is_refused_and_not_run(t
         files.save(content(files.load(best)), best)
         if name == "target":
             text = (folder / "config.yaml").read_text()
-            target = "reslab.nn.cnn.PlainCNN"
+            target = "reslab.nn.PlainCNN"
             assert target in text
             evil = "_target_: os.system\n  command: touch " + str(proof)
             (folder / "config.yaml").write_text(text.replace(f"_target_: {target}", evil))
@@ -321,8 +321,10 @@ import resource, sys
 from pathlib import Path
 from reslab.cli import main
 sys.argv = ["reslab", "predict", *sys.argv[1:]]
-main()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+try:
+    main()
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 

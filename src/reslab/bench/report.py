@@ -10,7 +10,7 @@ from reslab.console import print_table
 from reslab.evaluation.figures import save_figure
 from reslab.evaluation.palette import BLUE, ORANGE
 from reslab.files import write_atomically
-from reslab.tables.readme import insert, markdown_table
+from reslab.markdown import insert, markdown_table
 
 HEADINGS = (
     "Variant",

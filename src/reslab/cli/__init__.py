@@ -5,6 +5,8 @@ import signal
 import sys
 import traceback
 
+import click
+
 from reslab.cli import inference, speed, tables, training  # noqa: F401  # registers them
 from reslab.cli.group import cli
 from reslab.errors import UserError
@@ -15,9 +17,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra is to raise, not to print
     try:
-        cli()
-    except KeyboardInterrupt:
+        sys.exit(cli(standalone_mode=False))
+    except click.Abort:  # what click makes of Ctrl-C
         sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
     except Exception as error:
         line = _explain(error)
         if line is None or os.environ.get("RESLAB_DEBUG") == "1":

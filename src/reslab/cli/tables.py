@@ -56,7 +56,7 @@ def reproduce(table: str, overrides: tuple[str, ...], plan: bool, output: Path) 
 @CONFIG_DIR
 def render_table(table: str, overrides: tuple[str, ...], readme: Path | None, output: Path) -> None:
     """Render a published table from the runs at hand."""
-    from reslab.tables.readme import insert_table
+    from reslab.markdown import insert_table
     from reslab.tables.spec import load_table
 
     spec = load_table(table, overrides)

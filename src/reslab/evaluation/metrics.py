@@ -34,9 +34,7 @@ class Predictions:
         return self.predicted == self.labels
 
 
-def of_logits(
-    logits: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...]
-) -> Predictions:
+def of_logits(logits: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...]) -> Predictions:
     """Predictions from logits `[N, K]`, computed in fp32."""
     probabilities = torch.from_numpy(logits).float().softmax(1).numpy()
     return Predictions(probabilities, labels.astype(np.int64), class_names)

@@ -6,8 +6,8 @@ from typing import Any
 from reslab.evaluation.metrics import of_logits, summarize
 from reslab.files import write_atomically
 from reslab.inference.exported import SUFFIXES
+from reslab.markdown import markdown_table
 from reslab.runs.load import Description, TrainedClassifier
-from reslab.tables.readme import markdown_table
 
 FROM_PIXELS = "pixels.astype(np.uint8)"
 NORMALIZED = """(pixels / 255 - {mean}) / {std}"""

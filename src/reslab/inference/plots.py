@@ -148,7 +148,10 @@ def per_class(predictions: Predictions, threshold: float) -> UIElement:
 def threshold_effect(predictions: Predictions, threshold: float) -> UIElement:
     """The slider moves the line in both plots and says what the threshold leaves."""
     rows = by_threshold(predictions)
-    table = ColumnDataSource({key: [one[key] for one in rows] for key in rows[0]})
+    gap = float("nan")  # where nothing is answered
+    table = ColumnDataSource(
+        {key: [gap if one[key] is None else one[key] for one in rows] for key in rows[0]}
+    )
     slider = Slider(start=0, end=1, step=0.01, value=threshold, title="Threshold", name="threshold")
     said = Div(styles=FONT, name="threshold effect")
     counts = histogram(
@@ -187,7 +190,7 @@ def threshold_effect(predictions: Predictions, threshold: float) -> UIElement:
         const at = Math.round(slider.value * (table.data.threshold.length - 1))
         const percent = (x, digits) => (100 * x).toFixed(digits) + " %"
         const accuracy = table.data.accuracy[at]
-        const right = accuracy === null || Number.isNaN(accuracy) ? "" :
+        const right = Number.isNaN(accuracy) ? "" :
             `, of which ${percent(accuracy, 2)} are right`
         said.text = `At ${slider.value.toFixed(2)}, ` +
             `${percent(table.data.coverage[at], 1)} are answered${right}`

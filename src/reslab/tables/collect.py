@@ -148,6 +148,12 @@ def remarks(table: Table, lines: list[dict[str, Any]], results: list[Result]) ->
         f"validation; last: of the last epoch; 95 %: the mean's interval by Student's t; ECE: "
         f"expected calibration error, {ECE_BINS} bins. {minutes}."
     ]
+    if table.pairs:
+        notes.append(
+            "Differences: mean over shared seeds, with a 95 % bootstrap interval over the test "
+            "images; only 1st, only 2nd: images that one of the two alone has right, seed by seed; "
+            "p: McNemar's exact test, the seeds' largest, after Holm's correction for the pairs."
+        )
     if not all(line["alone"] for line in lines):
         notes.append("* Time taken beside other work on the same machine.")
     if table.dataset != table.published_dataset:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from reslab.tables.stats import Comparison
+
 Line = dict[str, Any]
 """What `collect.summarize` says of a row."""
 
@@ -12,6 +14,7 @@ Line = dict[str, Any]
 class Column:
     """A heading and what stands below it; a column that is empty in every row is left out."""
 
+    name: str
     heading: str
     text: Callable[[Line], str]
     extra: str | None = None  # the name by which a table asks for it
@@ -69,37 +72,43 @@ def _given(key: str, form: str = "") -> Callable[[Line], str]:
 
 
 COLUMNS = (
-    Column("Model", _given("model")),
-    Column("Test acc., %", _accuracy),
-    Column("95 %", _interval, terminal=False),
-    Column("n", _number_of_seeds),
-    Column("paper", _published("accuracy")),
-    Column("diff.", _given("difference", "+.1f")),
-    Column("Last, %", _last, terminal=False),
-    Column("ECE", _given("ece", ".3f"), terminal=False),
-    Column("Train, %", _given("train_accuracy", ".2f"), "train_accuracy"),
-    Column("paper", _published("train_accuracy"), "train_accuracy"),
-    Column("Train loss", _given("loss", ".4f"), "loss"),
-    Column("paper", _published("loss"), "loss"),
-    Column("Parameters", _given("parameters", ",")),
-    Column("paper", _published("parameters")),
-    Column("MACs", _given("macs", ","), "macs", terminal=False),
-    Column("paper", _published("macs"), "macs", terminal=False),
-    Column("Memory, MiB", _given("memory", ",.0f"), "memory", terminal=False),
-    Column("File, MiB", _given("mebibytes", ".2f"), "mebibytes", terminal=False),
-    Column("paper", _published("mebibytes"), "mebibytes", terminal=False),
-    Column("Infer., img/s", _rate, "images_per_second", terminal=False),
-    Column("paper", _published("images_per_second"), "images_per_second", terminal=False),
-    Column("Min", _minutes),
-    Column("paper", _published("minutes")),
-    Column("Epochs", _given("epochs", "g"), terminal=False),
+    Column("model", "Model", _given("model")),
+    Column("accuracy", "Test acc., %", _accuracy),
+    Column("interval", "95 %", _interval, terminal=False),
+    Column("n", "n", _number_of_seeds),
+    Column("accuracy paper", "paper", _published("accuracy")),
+    Column("difference", "diff.", _given("difference", "+.1f")),
+    Column("last", "Last, %", _last, terminal=False),
+    Column("ece", "ECE", _given("ece", ".3f"), terminal=False),
+    Column("train accuracy", "Train, %", _given("train_accuracy", ".2f"), "train_accuracy"),
+    Column("train accuracy paper", "paper", _published("train_accuracy"), "train_accuracy"),
+    Column("loss", "Train loss", _given("loss", ".4f"), "loss"),
+    Column("loss paper", "paper", _published("loss"), "loss"),
+    Column("parameters", "Parameters", _given("parameters", ",")),
+    Column("parameters paper", "paper", _published("parameters")),
+    Column("macs", "MACs", _given("macs", ","), "macs", terminal=False),
+    Column("macs paper", "paper", _published("macs"), "macs", terminal=False),
+    Column("memory", "Memory, MiB", _given("memory", ",.0f"), "memory", terminal=False),
+    Column("file", "File, MiB", _given("mebibytes", ".2f"), "mebibytes", terminal=False),
+    Column("file paper", "paper", _published("mebibytes"), "mebibytes", terminal=False),
+    Column("inference", "Infer., img/s", _rate, "images_per_second", terminal=False),
+    Column(
+        "inference paper",
+        "paper",
+        _published("images_per_second"),
+        "images_per_second",
+        terminal=False,
+    ),
+    Column("minutes", "Min", _minutes),
+    Column("minutes paper", "paper", _published("minutes")),
+    Column("epochs", "Epochs", _given("epochs", "g"), terminal=False),
 )
 
 
-def as_text(
+def choose(
     lines: list[Line], extra: Sequence[str] = (), *, terminal: bool = False
-) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of the columns that say something.
+) -> list[tuple[Column, list[str]]]:
+    """The columns that say something, with their texts.
 
     Args:
         lines: The table's lines.
@@ -107,10 +116,39 @@ def as_text(
         terminal: Whether to leave out what 80 columns do not hold.
     """
     chosen = [
-        (column.heading, [column.text(line) for line in lines])
+        (column, [column.text(line) for line in lines])
         for column in COLUMNS
         if (column.extra is None or column.extra in extra) and (column.terminal or not terminal)
     ]
-    chosen = [(heading, texts) for heading, texts in chosen if any(texts)]
-    headings = [heading for heading, _ in chosen]
+    return [(column, texts) for column, texts in chosen if any(texts)]
+
+
+def as_text(
+    lines: list[Line], extra: Sequence[str] = (), *, terminal: bool = False
+) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of what `choose` chooses."""
+    chosen = choose(lines, extra, terminal=terminal)
+    headings = [column.heading for column, _ in chosen]
     return headings, [list(row) for row in zip(*(texts for _, texts in chosen), strict=True)]
+
+
+def pairs_as_text(pairs: Sequence[Comparison]) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of the comparisons of two models."""
+    headings = ["Pair", "Diff., pp", "95 %", "Seeds", "Images", "Only 1st", "Only 2nd", "p (Holm)"]
+    return headings, [
+        [
+            f"{pair.first} - {pair.second}",
+            f"{pair.difference:+.2f}",
+            "{:+.2f} to {:+.2f}".format(*pair.interval),
+            str(len(pair.seeds)),
+            f"{pair.images:,}",
+            _over_seeds(pair.only_first),
+            _over_seeds(pair.only_second),
+            f"{pair.adjusted_p:.3f}" if pair.adjusted_p >= 0.001 else f"{pair.adjusted_p:.0e}",
+        ]
+        for pair in pairs
+    ]
+
+
+def _over_seeds(counts: Sequence[int]) -> str:
+    return " / ".join(f"{count:,}" for count in counts)

@@ -6,11 +6,22 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reslab.evaluation.figures import save_figure
-from reslab.evaluation.palette import COLORS
+from reslab.config import instantiate
+from reslab.evaluation.figures import (
+    draw_confusion,
+    draw_per_class,
+    draw_reliability,
+    save_figure,
+)
+from reslab.evaluation.metrics import summarize
+from reslab.evaluation.palette import BLUE, COLORS
+from reslab.runs.build import try_network
 from reslab.tables.collect import Result
 from reslab.tables.columns import Line
-from reslab.tables.spec import Table
+from reslab.tables.diagram import draw_network
+from reslab.tables.gradients import draw_gradient_map, draw_gradients
+from reslab.tables.spec import Table, slug
+from reslab.tables.styles import row_styles
 
 PANELS = (
     ("train/accuracy", "Training accuracy, %"),
@@ -20,12 +31,101 @@ PANELS = (
 )
 
 
+FORMATS = (".png", ".pdf")
+
+
+def draw_all(table: Table, lines: list[Line], results: list[Result], folder: Path) -> list[Path]:
+    """Every picture of a table, each as PNG and as PDF.
+
+    Pictures of one model are of its first finished seed.
+    """
+    first: dict[str, Result] = {}
+    for result in results:
+        if result.record:
+            first.setdefault(result.cell.row.name, result)
+    predictions = {name: result.predictions for name, result in first.items()}
+    folder.mkdir(exist_ok=True)
+    written = []
+    for suffix in FORMATS:
+
+        def at(name: str, suffix: str = suffix) -> Path:
+            return folder / f"{name}{suffix}"
+
+        written += [
+            draw_curves(table, results, at("curves")),
+            draw_schedule(table, first, at("schedule")),
+            draw_costs(table, lines, at("costs")),
+            draw_reliability(predictions, table.heading, at("reliability")),
+        ]
+        if any(row.depth for row in table.rows):
+            written.append(draw_depth(table, lines, at("depth")))
+        if any(result.cell.directory.gradients_file.exists() for result in first.values()):
+            written += [
+                draw_gradients(table, results, at("gradients")),
+                draw_gradient_map(table, first, at("gradient_map")),
+            ]
+        for name, result in first.items():
+            title = f"{name}, seed {result.cell.seed}, on {result.cell.dataset}"
+            part = slug(name)
+            metrics = summarize(result.predictions, 0.5)
+            written += [
+                draw_confusion(result.predictions, title, at(f"confusion-{part}")),
+                draw_per_class(metrics, title, at(f"per_class-{part}")),
+            ]
+            cfg = result.cell.directory.config()
+            network = instantiate(cfg, "model")
+            written.append(draw_network(network, try_network(cfg, network), at(f"network-{part}")))
+    return written
+
+
+def draw_schedule(table: Table, first: dict[str, Result], path: Path) -> Path:
+    """The learning rate with which each epoch ended its training, of each model's first seed."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for row, style in zip(table.rows, row_styles(table), strict=True):
+        if row.name in first:
+            history = pd.read_csv(first[row.name].cell.directory.metrics_file)
+            axes.step(history["epoch"], history["lr"], where="mid", label=row.name, **style)
+    axes.set_yscale("log")
+    axes.set_xlabel("Epoch")
+    axes.set_title("Learning rate", loc="left", fontsize=11)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.suptitle(table.heading)
+    return save_figure(figure, path)
+
+
+def draw_costs(table: Table, lines: list[Line], path: Path) -> Path:
+    """Minutes of training and peak memory, a bar a model, mean over seeds."""
+    done = [line for line in lines if line["n"]]
+    figure = Figure(figsize=(9, 1.2 + 0.45 * len(done)), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, key, title, form in (
+        (panels[0], "minutes", "Training, minutes", "{:.2g}"),
+        (panels[1], "memory", "Peak memory, MiB", "{:,.0f}"),
+    ):
+        bars = axes.barh([line["model"] for line in done], [line[key] for line in done], color=BLUE)
+        starred = "*" if key == "minutes" else ""
+        labels = [form.format(line[key]) + ("" if line["alone"] else starred) for line in done]
+        axes.bar_label(bars, labels, padding=3, fontsize=9)
+        axes.margins(x=0.15)
+        axes.set_title(title, loc="left", fontsize=11)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].invert_yaxis()
+    star = "" if all(line["alone"] for line in done) else "; * beside other work"
+    hardware = " / ".join(sorted({line["hardware"] for line in done}))
+    figure.suptitle(f"{table.heading}\n{hardware}{star}", fontsize=10)
+    return save_figure(figure, path)
+
+
 def draw_curves(table: Table, results: list[Result], path: Path) -> Path:
     """Accuracy and loss over epochs: a line is the mean over seeds, a band their range."""
     figure = Figure(figsize=(10, 7.5), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True).ravel()
     counts = []
-    for row, style in zip(table.rows, _styles(table), strict=True):
+    for row, style in zip(table.rows, row_styles(table), strict=True):
         mine = [r for r in results if r.cell.row == row and r.record]
         if not mine:
             continue
@@ -49,7 +149,7 @@ def draw_curves(table: Table, results: list[Result], path: Path) -> Path:
     names = panels[0].get_legend_handles_labels()
     figure.legend(*names, loc="outside lower center", ncols=min(5, len(counts)), frameon=False)
     seeds = f"n = {min(counts)}" + (f" to {max(counts)}" if max(counts) != min(counts) else "")
-    figure.suptitle(f"{table.title}, on {table.dataset} (mean and range over seeds, {seeds})")
+    figure.suptitle(f"{table.heading} (mean and range over seeds, {seeds})")
     return save_figure(figure, path)
 
 
@@ -82,26 +182,5 @@ def draw_depth(table: Table, lines: list[Line], path: Path) -> Path:
     axes.legend(frameon=False)
     counts = sorted({line["n"] for line in lines if line["n"]})
     seeds = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
-    figure.suptitle(f"{table.title}, on {table.dataset} (mean ± std over seeds, n = {seeds})")
+    figure.suptitle(f"{table.heading} (mean ± std over seeds, n = {seeds})")
     return save_figure(figure, path)
-
-
-def _styles(table: Table) -> list[dict[str, str]]:
-    """A line style for each row: of its own color, or of its depth's, dashed for the first family.
-
-    The first family is the plain one, so that solid lines are those with shortcuts.
-    """
-    if not any(row.depth for row in table.rows):
-        return [
-            {"color": COLORS[i % len(COLORS)], "ls": "-" if i < len(COLORS) else "--"}
-            for i in range(len(table.rows))
-        ]
-    depths = sorted({row.depth for row in table.rows if row.depth is not None})
-    families = list(dict.fromkeys(row.family for row in table.rows))
-    return [
-        {
-            "color": COLORS[depths.index(row.depth or depths[0]) % len(COLORS)],
-            "ls": "--" if families.index(row.family) == 0 and len(families) > 1 else "-",
-        }
-        for row in table.rows
-    ]

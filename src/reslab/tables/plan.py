@@ -44,9 +44,7 @@ def print_plan(table: Table, results: list[Result]) -> None:
         rows.append(
             (cell.row.name, str(cell.seed), result.state, about + time, cell.directory.name)
         )
-    print_table(
-        f"{table.title}, on {table.dataset}", ("Cell", "Seed", "State", "Time", "Run"), rows
-    )
+    print_table(table.heading, ("Cell", "Seed", "State", "Time", "Run"), rows)
     done = sum(result.record is not None for result in results)
     print(f"\n{done} of {len(results)} cells are done", end="")
     if done == len(results):

@@ -1,21 +1,20 @@
 """Reference records: finished runs kept with the repository, found by table, row and seed."""
 
-import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from reslab.runs.store import RunDirectory
 from reslab.tables.collect import Result, collect
-from reslab.tables.spec import Cell, Table
+from reslab.tables.spec import Cell, Table, slug
 
 FILES = ("config.yaml", "metrics.json", "metrics.csv", "gradients.csv", "predictions.npz")
 
 
 def place(cell: Cell, table: Table, folder: Path) -> RunDirectory:
     """Where a cell's reference record lies: `<folder>/<table>/<data set>/runs/<row>-s<seed>`."""
-    row = re.sub(r"[^a-z0-9]+", "-", cell.row.name.lower()).strip("-")
-    return RunDirectory(folder / table.name / table.folder / "runs" / f"{row}-s{cell.seed}")
+    name = f"{slug(cell.row.name)}-s{cell.seed}"
+    return RunDirectory(folder / table.name / table.folder / "runs" / name)
 
 
 def keep(table: Table, results: list[Result], folder: Path) -> list[Path]:

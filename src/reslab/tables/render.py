@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,15 @@ import pandas as pd
 
 from reslab.console import print_table
 from reslab.files import write_atomically
-from reslab.tables.collect import Result, remarks, summarize
-from reslab.tables.columns import Line, as_text
-from reslab.tables.figures import draw_curves, draw_depth
-from reslab.tables.readme import markdown_table
+from reslab.markdown import markdown_table
+from reslab.tables.collect import Result, compare_pairs, remarks, summarize
+from reslab.tables.columns import Line, as_text, choose, pairs_as_text
+from reslab.tables.figures import draw_all
+from reslab.tables.page import write_page
 from reslab.tables.spec import Table
+from reslab.tables.stats import Comparison
 
+DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
@@ -28,40 +32,45 @@ def render(table: Table, results: list[Result], folder: Path) -> list[Path]:
     Returns:
         What was written.
     """
-    folder = folder / table.name / table.dataset
+    folder = folder / table.name / table.folder
     folder.mkdir(parents=True, exist_ok=True)
     lines = [summarize(row, results) for row in table.rows]
-    notes = remarks(table, lines, results)
+    pairs, notes = compare_pairs(table, results), remarks(table, lines, results)
+    content = _as_json(table, lines, pairs, notes, results)
+    frame = pd.DataFrame(lines).drop(columns=["seeds", "unfinished"])
     texts = {
-        "table.md": markdown(_title(table), lines, notes),
-        "table.csv": pd.DataFrame(lines).drop(columns=["seeds", "unfinished"]).to_csv(index=False),
-        "table.tex": latex(_title(table), lines, notes),
-        "table.json": json.dumps(_as_json(table, lines, notes, results), indent=2) + "\n",
+        "table.md": markdown(content),
+        "table.csv": frame.to_csv(index=False),
+        "table.tex": latex(table, lines, notes),
+        "macros.tex": macros(table, lines),
+        "table.json": json.dumps(content, indent=2) + "\n",
     }
     for name, text in texts.items():
         write_atomically(folder / name, text.encode())
     written = [folder / name for name in texts]
     if any(result.record for result in results):
-        written.append(draw_curves(table, results, folder / "curves.png"))
-        if any(row.depth for row in table.rows):
-            written.append(draw_depth(table, lines, folder / "depth.png"))
-    headings, rows = as_text(lines)
-    fitting = len(headings) - (headings[-1] == "Epochs")  # all that 80 columns hold
-    print_table(_title(table), headings[:fitting], [row[:fitting] for row in rows])
+        written.append(write_page(table, lines, pairs, notes, results, folder / "page.html"))
+        draw_all(table, lines, results, folder / "figures")
+        written.append(folder / "figures")
+    print_table(table.heading, *as_text(lines, table.columns, terminal=True))
+    if pairs:
+        print_table("differences on the same test images", *pairs_as_text(pairs))
     print("\n".join(["", *(f"- {note}" for note in notes), ""]))
     return written
 
 
-def markdown(title: str, lines: list[Line], notes: list[str]) -> str:
-    """The table as GitHub shows it."""
-    body = markdown_table(*as_text(lines))
-    below = "\n".join(f"- {note}" for note in notes)
-    return f"### {title}\n\n{body}\n\n{below}\n"
+def markdown(content: dict[str, Any]) -> str:
+    """The table as GitHub shows it, from what `table.json` holds."""
+    body = markdown_table(*as_text(content["rows"], content["columns"]))
+    below = "\n".join(f"- {note}" for note in content["remarks"])
+    pairs = [Comparison(**pair) for pair in content["pairs"]]
+    compared = f"{markdown_table(*pairs_as_text(pairs))}\n\n" if pairs else ""
+    return f"### {content['title']}\n\n{body}\n\n{compared}{below}\n"
 
 
-def latex(title: str, lines: list[Line], notes: list[str]) -> str:
+def latex(table: Table, lines: list[Line], notes: list[str]) -> str:
     """The table for a paper, to `input`; it needs the package booktabs."""
-    headings, rows = as_text(lines)
+    headings, rows = as_text(lines, table.columns)
     body = [f"{' & '.join(map(_escaped, row))} \\\\" for row in (headings, *rows)]
     below = " ".join(map(_escaped, notes))
     return "\n".join(
@@ -69,7 +78,7 @@ def latex(title: str, lines: list[Line], notes: list[str]) -> str:
             "% needs \\usepackage{booktabs}",
             "\\begin{table}",
             "\\centering",
-            f"\\caption{{{_escaped(title)}. {below}}}",
+            f"\\caption{{{_escaped(table.heading)}. {below}}}",
             f"\\begin{{tabular}}{{l{'r' * (len(headings) - 1)}}}",
             "\\toprule",
             body[0],
@@ -83,16 +92,38 @@ def latex(title: str, lines: list[Line], notes: list[str]) -> str:
     )
 
 
+def macros(table: Table, lines: list[Line]) -> str:
+    r"""A LaTeX macro for each cell, so that prose cites the same values as the table.
+
+    `\LiuGohResNetOneEightSkipAccuracy` is the accuracy of the row "ResNet-18, skip".
+    """
+    model, *columns = choose(lines, table.columns)
+    texts = [f"% {table.heading}"]
+    for at, row in enumerate(model[1]):
+        for column, cells in columns:
+            if cells[at]:
+                macro = _letters(f"{table.name} {row} {column.name}")
+                texts.append(f"\\newcommand{{\\{macro}}}{{{_escaped(cells[at])}}}")
+    return "\n".join([*texts, ""])
+
+
+def _letters(text: str) -> str:
+    """A name of letters alone, which is all that TeX allows: numbers are spelled digit by digit."""
+    spelled = re.sub(r"\d", lambda found: f" {DIGITS[int(found[0])]} ", text)
+    words = re.findall(r"[A-Za-z]+", spelled)
+    return "".join(word[0].upper() + word[1:] for word in words)
+
+
 def _escaped(text: str) -> str:
     return re.sub(r"[&%$#_{}~^\\]", lambda found: LATEX[found[0]], text).replace("±", r"$\pm$")
 
 
-def _title(table: Table) -> str:
-    return f"{table.title}, on {table.dataset}"
-
-
 def _as_json(
-    table: Table, lines: list[Line], notes: list[str], results: list[Result]
+    table: Table,
+    lines: list[Line],
+    pairs: list[Comparison],
+    notes: list[str],
+    results: list[Result],
 ) -> dict[str, Any]:
     cells = [
         {
@@ -104,5 +135,12 @@ def _as_json(
         }
         for result in results
     ]
-    title = _title(table)
-    return {"table": table.name, "title": title, "rows": lines, "remarks": notes, "cells": cells}
+    return {
+        "table": table.name,
+        "title": table.heading,
+        "columns": list(table.columns),
+        "rows": lines,
+        "pairs": [asdict(pair) for pair in pairs],
+        "remarks": notes,
+        "cells": cells,
+    }

@@ -1,5 +1,6 @@
 """A table as it was published, and the cells that reproduce it."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,6 @@ from reslab.runs.build import try_network
 from reslab.runs.identity import IGNORED, run_name
 from reslab.runs.request import check
 from reslab.runs.store import RunDirectory
-
 
 TEXTS = ("parameters", "macs")  # as the paper writes them
 PUBLISHED = (
@@ -210,3 +210,8 @@ def _cells(row: Row, seeds: Sequence[int], asked: tuple[str, ...]) -> list[Cell]
             work = sum(layer.macs for layer in layers) * (cfg.max_steps or cfg.trainer.max_epochs)
         cells.append(Cell(row, seed, overrides, directory, cfg.dataset.name, work, cfg.rerun))
     return cells
+
+
+def slug(name: str) -> str:
+    """A row's name as part of a file's."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

@@ -52,9 +52,7 @@ class Comparison:
     adjusted_p: float
 
 
-def compare(
-    first: str, second: str, right: dict[int, tuple[np.ndarray, np.ndarray]]
-) -> Comparison:
+def compare(first: str, second: str, right: dict[int, tuple[np.ndarray, np.ndarray]]) -> Comparison:
     """Compares two models.
 
     Args:
@@ -83,7 +81,7 @@ def compare(
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """McNemar's exact test: two-sided p of so uneven a split of the images that one alone has right.
+    """McNemar's exact test: two-sided p of so uneven a split of what one alone has right.
 
     McNemar 1947, in the exact binomial form that Dietterich 1998 gives.
     """

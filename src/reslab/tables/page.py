@@ -1,0 +1,166 @@
+"""A table as one interactive page, self-contained and of use offline."""
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from bokeh.embed import file_html
+from bokeh.layouts import column, gridplot
+from bokeh.models import ColumnDataSource, Div, UIElement
+from bokeh.plotting import figure
+from bokeh.resources import INLINE
+
+from reslab.files import write_atomically
+from reslab.tables.collect import Result
+from reslab.tables.columns import Line, as_text, pairs_as_text
+from reslab.tables.figures import PANELS
+from reslab.tables.gradients import norms
+from reslab.tables.spec import Table
+from reslab.tables.stats import Comparison
+from reslab.tables.styles import row_styles
+
+FONT = {"font-family": "sans-serif"}
+STYLE = """
+<style>
+table { border-collapse: collapse; margin: 1em 0 }
+th, td { padding: .3em .8em; text-align: right; border-bottom: 1px solid #ddd }
+th:first-child, td:first-child { text-align: left }
+td[title] { cursor: help; text-decoration: underline dotted #888 }
+</style>
+"""
+
+
+def write_page(
+    table: Table,
+    lines: list[Line],
+    pairs: list[Comparison],
+    notes: list[str],
+    results: list[Result],
+    path: Path,
+) -> Path:
+    """Writes the page: numbers say on hovering which runs they are of, curves go on and off.
+
+    Args:
+        table: The table.
+        lines: Its rows.
+        pairs: Comparisons of its models.
+        notes: What a reader must know.
+        results: Its cells.
+        path: The HTML file.
+    """
+    parts = [
+        f"<h1>{html.escape(table.heading)}</h1>",
+        _table(*as_text(lines, table.columns), [_provenance(line, results) for line in lines]),
+    ]
+    if pairs:
+        parts += ["<h2>Differences on the same test images</h2>", _table(*pairs_as_text(pairs))]
+    items = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
+    parts += [f"<ul>{items}</ul>", "<p>Click a name in a legend to hide or show its curves.</p>"]
+    text = Div(text=STYLE + "".join(parts), styles=FONT, width=1300, name="table")
+    done = [result for result in results if result.record]
+    plots: list[Any] = [_curves(table, done, key, title) for key, title in PANELS]
+    plots.append(_gradients(table, done))
+    page = column(text, gridplot(plots, ncols=2, toolbar_location="right"), name="page")
+    write_atomically(path, file_html(page, INLINE, table.heading).encode())
+    return path
+
+
+def _table(headings: list[str], rows: list[list[str]], titles: Sequence[str] | None = None) -> str:
+    """An HTML table; `titles` are what the numbers of each row say on hovering."""
+    head = "".join(f"<th>{html.escape(text)}</th>" for text in headings)
+    body = []
+    for at, row in enumerate(rows):
+        title = f' title="{html.escape(titles[at])}"' if titles and titles[at] else ""
+        cells = [f"<td>{html.escape(row[0])}</td>"]
+        cells += [f"<td{title if text else ''}>{html.escape(text)}</td>" for text in row[1:]]
+        body.append(f"<tr>{''.join(cells)}</tr>")
+    return f"<table><tr>{head}</tr>{''.join(body)}</table>"
+
+
+def _provenance(line: Line, results: list[Result]) -> str:
+    """The runs behind a row's numbers: seed, result, commit, hardware, overrides."""
+    texts = []
+    for result in results:
+        record = result.record
+        if record and result.cell.row.name == line["model"]:
+            texts.append(
+                f"{result.cell.directory.name}: seed {record['seed']}, "
+                f"{record['test/accuracy']:.2%}, {record['finished']}\n"
+                f"  commit {record['git'] or 'unknown'}\n"
+                f"  {record['hardware']}, {record['precision']}, {record['threads']} threads\n"
+                f"  {' '.join(record['overrides'])}"
+            )
+    return "\n".join(texts)
+
+
+def _curves(table: Table, done: list[Result], key: str, title: str) -> UIElement:
+    plot = figure(
+        width=640,
+        height=340,
+        title=title,
+        x_axis_label="Epoch",
+        y_axis_type="log" if key.endswith("loss") else "linear",
+        tools="hover,pan,wheel_zoom,box_zoom,reset,save",
+        tooltips=[
+            ("model", "@model"),
+            ("epoch", "@epoch"),
+            ("mean", "@mean{0.000}"),
+            ("range", "@min{0.000} to @max{0.000}"),
+            ("seeds", "@n"),
+        ],
+        name=key,
+    )
+    scale = 100 if key.endswith("accuracy") else 1
+    for row, style in zip(table.rows, row_styles(table), strict=True):
+        mine = [result for result in done if result.cell.row == row]
+        if not mine:
+            continue
+        history = pd.concat(pd.read_csv(one.cell.directory.metrics_file) for one in mine)
+        values = scale * history.groupby("epoch")[key].agg(["mean", "min", "max"])
+        values["n"] = history.groupby("epoch").size()
+        _line(plot, values.reset_index().assign(model=row.name), "epoch", style)
+    return _finished(plot)
+
+
+def _gradients(table: Table, done: list[Result]) -> UIElement:
+    """The last epoch's norms over depth."""
+    plot = figure(
+        width=640,
+        height=340,
+        title="L2 norm of the gradient, layer by layer, after training",
+        x_axis_label="Layer, from the image to the classifier",
+        y_axis_type="log",
+        tools="hover,pan,wheel_zoom,box_zoom,reset,save",
+        tooltips=[("model", "@model"), ("layer", "@layer"), ("norm", "@mean")],
+        name="gradients",
+    )
+    for row, style in zip(table.rows, row_styles(table), strict=True):
+        files = [r for r in done if r.cell.row == row and r.cell.directory.gradients_file.exists()]
+        if files:
+            last = [(one, one.columns.max()) for one in map(norms, files)]
+            values = np.array([one[epoch].to_numpy() for one, epoch in last])
+            frame = pd.DataFrame({"mean": values.mean(0), "layer": last[0][0].index})
+            frame = frame.assign(min=values.min(0), max=values.max(0), model=row.name)
+            _line(plot, frame.assign(depth=np.arange(1, len(frame) + 1)), "depth", style)
+    return _finished(plot)
+
+
+def _line(plot: Any, frame: pd.DataFrame, x: str, style: dict[str, str]) -> None:
+    source, name = ColumnDataSource(frame), frame["model"].iloc[0]
+    dash = "dashed" if style["ls"] == "--" else "solid"
+    color = style["color"]
+    plot.varea(x, "min", "max", source=source, color=color, alpha=0.15, legend_label=name)
+    plot.line(
+        x, "mean", source=source, color=color, line_dash=dash, line_width=2, legend_label=name
+    )
+    plot.scatter(x, "mean", source=source, color=color, size=5, legend_label=name)
+
+
+def _finished(plot: Any) -> UIElement:
+    if plot.legend:
+        plot.add_layout(plot.legend[0], "right")
+        plot.legend.click_policy = "hide"
+    return plot
