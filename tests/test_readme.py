@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from conftest import REPOSITORY
 from processes import Finished, run
@@ -34,6 +35,9 @@ SHORTENED = [
 ]
 
 
+ON_DIGITS = ("runs", "summary", "bench", "predict", "evaluate", "export")
+
+
 def environment() -> dict[str, str]:
     """As after `source .venv/bin/activate`."""
     folder = Path(sys.executable).parent
@@ -53,6 +57,9 @@ def test_the_commands_on_the_embedded_digits_run(tmp_path):
     for path, content in FILES.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(content)
+    for name in ("photo.png", "pictures/3/a.png", "pictures/7/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 128).save(tmp_path / name)
     exported: dict[str, str] = {}
     own: list[str] = []
     for line in COMMANDS:
@@ -66,7 +73,7 @@ def test_the_commands_on_the_embedded_digits_run(tmp_path):
             own.append(done.stdout)
         elif words[0] == "tensorboard":
             watch(words, tmp_path)
-        elif words[:2] in (["reslab", "runs"], ["reslab", "summary"], ["reslab", "bench"]) or (
+        elif (words[0] == "reslab" and words[1] in ON_DIGITS) or (
             "dataset=digits" in words and words[1] == "train"
         ):
             done = call(words, tmp_path)
@@ -145,6 +152,9 @@ def test_every_command_is_run_by_some_test():
         "reslab table",
         "reslab runs",
         "reslab bench",
+        "reslab predict",
+        "reslab evaluate",
+        "reslab export",
         "tensorboard --logdir",
         "export PYTHONPATH=.",
     }

@@ -11,6 +11,7 @@ from reslab.console import print_table
 from reslab.data import ImageData
 from reslab.errors import UserError
 from reslab.nn.summary import Layer
+from reslab.runs.diff import Difference
 from reslab.runs.identity import differing_keys, hashed_config
 from reslab.runs.store import RunDirectory
 
@@ -139,6 +140,40 @@ def print_data(data: ImageData) -> None:
     print(f"{data.name}: {state}; {sizes} images of {_shape(data.image_shape)}")
     print(f"classes: {', '.join(data.class_names)}")
     print(f"mean {mean}; std {std}")
+
+
+def print_difference(first: str, second: str, difference: Difference) -> None:
+    """What sets two runs apart, or that nothing does."""
+    parts = {
+        "configuration": difference.config,
+        "environment": difference.environment,
+        "results": difference.results,
+    }
+    rows = [
+        (f"{part}: {key}", _short(one), _short(other))
+        for part, found in parts.items()
+        for key, (one, other) in found.items()
+    ]
+    if rows:
+        print_table(None, ("", first, second), rows)
+    for key, (epoch, gap) in difference.curves.items():
+        print(f"{key}: differs from epoch {epoch} on, by {gap:.4g} at the most")
+    if difference.images is None:
+        print("the test sets differ")
+        return
+    for word, images in (("lost", difference.lost), ("gained", difference.gained)):
+        named = ", ".join(map(str, images[:10])) + (", ..." if len(images) > 10 else "")
+        print(
+            f"{len(images)} of {difference.images} test images {word}"
+            + ((images and f": {named}") or "")
+        )
+    if not rows and not difference.curves and not difference.lost + difference.gained:
+        print("nothing sets them apart")
+
+
+def _short(value: Any) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _shape(shape: tuple[int, ...]) -> str:

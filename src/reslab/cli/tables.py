@@ -9,6 +9,7 @@ import click
 from reslab.cli.group import CONFIG_DIR, cli
 
 if TYPE_CHECKING:
+    from reslab.tables.collect import Result
     from reslab.tables.spec import Table
 
 OUTPUT = click.option(
@@ -20,15 +21,24 @@ OUTPUT = click.option(
 )
 
 
+QUICK = click.option(
+    "--quick", is_flag=True, help="At the small scale that the table's file names."
+)
+REFERENCE = "outputs/reference"
+
+
 @cli.command()
 @click.argument("table")
 @click.argument("overrides", nargs=-1)
 @click.option(
     "--plan", is_flag=True, help="Only list the cells, which are done, and the time left."
 )
+@QUICK
 @OUTPUT
 @CONFIG_DIR
-def reproduce(table: str, overrides: tuple[str, ...], plan: bool, output: Path) -> None:
+def reproduce(
+    table: str, overrides: tuple[str, ...], plan: bool, quick: bool, output: Path
+) -> None:
     """Run what a published table lacks, then render it.
 
     OVERRIDES apply to every cell; `seed=0,1` chooses the seeds, `hydra/launcher=...` how to run.
@@ -40,37 +50,83 @@ def reproduce(table: str, overrides: tuple[str, ...], plan: bool, output: Path) 
 
     own = tuple(o for o in overrides if o.lstrip("+").startswith("hydra"))
     asked = tuple(o for o in overrides if o not in own)
-    spec = load_table(table, asked)
+    spec = load_table(table, asked, quick=quick)
     if plan:
         return print_plan(spec, collect(spec))
     for failure in launch(spec, own):
         click.echo(f"reslab: failed: {failure}", err=True)
-    _render(spec, output)
+    _render(spec, collect(spec), output)
 
 
 @cli.command(name="table")
 @click.argument("table")
 @click.argument("overrides", nargs=-1)
 @click.option("--readme", type=click.Path(path_type=Path), help="Also insert it into this file.")
+@click.option("--keep", is_flag=True, help=f"First copy the finished records to {REFERENCE}.")
+@click.option("--reference", is_flag=True, help=f"From the records in {REFERENCE}, not from runs.")
+@QUICK
 @OUTPUT
 @CONFIG_DIR
-def render_table(table: str, overrides: tuple[str, ...], readme: Path | None, output: Path) -> None:
+def render_table(
+    table: str,
+    overrides: tuple[str, ...],
+    readme: Path | None,
+    keep: bool,
+    reference: bool,
+    quick: bool,
+    output: Path,
+) -> None:
     """Render a published table from the runs at hand."""
     from reslab.markdown import insert_table
+    from reslab.tables.collect import collect
+    from reslab.tables.reference import from_reference, keep_records
     from reslab.tables.spec import load_table
 
-    spec = load_table(table, overrides)
-    _render(spec, output)
+    spec = load_table(table, overrides, quick=quick)
+    if keep:
+        for path in keep_records(spec, collect(spec), Path(REFERENCE)):
+            click.echo(path)
+    results = from_reference(spec, Path(REFERENCE)) if reference else collect(spec)
+    _render(spec, results, output, complete=not reference)
     if readme:
-        insert_table(readme, output / spec.name / spec.dataset / "table.md")
+        insert_table(readme, output / spec.name / spec.folder / "table.md")
 
 
-def _render(table: "Table", output: Path) -> None:
+@cli.command()
+@click.argument("table")
+@click.argument("overrides", nargs=-1)
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    default=REFERENCE,
+    show_default=True,
+    help="Where the committed records lie.",
+)
+@QUICK
+@CONFIG_DIR
+def verify(table: str, overrides: tuple[str, ...], reference: Path, quick: bool) -> None:
+    """Compare the runs at hand with the committed records, and these with themselves.
+
+    Ends with 1 if a cell fails; a cell that was not run, here or there, is MISSING.
+    """
     from reslab.tables.collect import collect
+    from reslab.tables.spec import load_table
+    from reslab.tables.verify import FAIL, print_verdicts, verify
+
+    spec = load_table(table, overrides, quick=quick)
+    verdicts = verify(spec, collect(spec), reference)
+    print_verdicts(spec, verdicts)
+    if failed := sum(FAIL in (verdict.record, verdict.fresh) for verdict in verdicts):
+        sys.exit(f"reslab: {failed} of {len(verdicts)} cells fail")
+
+
+def _render(
+    table: "Table", results: "list[Result]", output: Path, *, complete: bool = True
+) -> None:
     from reslab.tables.render import render
 
-    results = collect(table)
     for path in render(table, results, output):
         click.echo(path)
-    if lacking := sum(result.record is None for result in results):
+    lacking = sum(result.record is None for result in results)
+    if complete and lacking:
         sys.exit(f"reslab: {lacking} of {len(results)} cells are missing or failed")

@@ -66,6 +66,20 @@ def runs(runs_dir: Path, by_seed: bool) -> None:
 
 
 @cli.command()
+@click.argument("first")
+@click.argument("second")
+@RUNS_DIR
+def diff(first: str, second: str, runs_dir: Path) -> None:
+    """What sets two finished runs apart: configuration, code, environment, curves, images."""
+    from reslab.runs.diff import diff
+    from reslab.runs.store import find_run
+    from reslab.terminal import print_difference
+
+    runs = find_run(first, runs_dir), find_run(second, runs_dir)
+    print_difference(runs[0].name, runs[1].name, diff(*runs))
+
+
+@cli.command()
 @click.argument("name")
 @click.argument("overrides", nargs=-1)
 @CONFIG_DIR

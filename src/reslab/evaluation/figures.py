@@ -56,8 +56,7 @@ def draw_per_class(metrics: dict[str, list[dict[str, float]]], title: str, path:
     ):
         values = [row[key] for row in rows]
         axes.bar(places + 0.27 * offset, values, 0.25, color=color, label=key.capitalize())
-    lowest = min(row[key] for row in rows for key in ("precision", "recall", "f1"))
-    axes.set_ylim(max(0.0, np.floor(10 * lowest - 0.5) / 10), 1)
+    axes.set_ylim(0, 1)
     labels = [f"{row['class']}\n{row['support']:,}" for row in rows]
     axes.set_xticks(places, labels, fontsize=9)
     axes.set_xlabel("Class, and its number of images")
@@ -135,8 +134,9 @@ def _plain(axes: Axes) -> None:
 
 
 def save_figure(figure: Figure, path: Path, dpi: int = 150) -> Path:
-    """Writes a figure in the format that its name ends in, whole or not at all."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=dpi, format=path.suffix[1:].lower())
-    write_atomically(path, buffer.getbuffer())
+    """Writes a figure in the format that its name ends in, or without an ending as PNG and PDF."""
+    for suffix in [path.suffix] if path.suffix else [".png", ".pdf"]:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, dpi=dpi, format=suffix[1:].lower())
+        write_atomically(path.with_suffix(suffix), buffer.getbuffer())
     return path

@@ -10,6 +10,7 @@ from bokeh.models import (
     ColumnDataSource,
     CustomJS,
     Div,
+    HoverTool,
     LinearColorMapper,
     NumeralTickFormatter,
     RadioButtonGroup,
@@ -76,7 +77,10 @@ def confusion(predictions: Predictions, truth: Select, predicted: Select) -> UIE
     )
     mapper = LinearColorMapper(palette=Blues256[::-1], low=0, high=1)
     fill = {"field": "share", "transform": mapper}
-    plot.rect("predicted", "truth", 1, 1, source=source, fill_color=fill, line_color="white")
+    cells = plot.rect(
+        "predicted", "truth", 1, 1, source=source, fill_color=fill, line_color="white"
+    )
+    plot.select_one(HoverTool).renderers = [cells]
     plot.text(
         "predicted",
         "truth",

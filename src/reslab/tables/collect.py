@@ -95,7 +95,7 @@ def summarize(row: Row, results: list[Result]) -> dict[str, Any]:
         line |= {
             "accuracy": float(accuracy.mean()),
             "std": float(accuracy.std()) if several else None,
-            "interval": mean_interval(accuracy.tolist()),
+            "interval": _within_percent(mean_interval(accuracy.tolist())),
             "last": float(last.mean()),
             "last_std": float(last.std()) if several else None,
             "ece": float(np.mean([expected_calibration_error(one) for one in finished])),
@@ -112,6 +112,10 @@ def summarize(row: Row, results: list[Result]) -> dict[str, Any]:
             "hardware": " / ".join(sorted(set(frame["hardware"]))),
         }
     return line
+
+
+def _within_percent(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    return None if interval is None else (max(0.0, interval[0]), min(100.0, interval[1]))
 
 
 def _difference(ours: float, published: float | list[float] | None) -> float | None:

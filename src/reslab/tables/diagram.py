@@ -36,7 +36,7 @@ def draw_network(network: nn.Module, layers: list[Layer], path: Path) -> Path:
     Raises:
         UserError: The network cannot be traced, or the file's name has another ending.
     """
-    if path.suffix.lower() not in FORMATS:
+    if path.suffix and path.suffix.lower() not in FORMATS:
         raise UserError(f"--draw {path}: the name must end in {', '.join(FORMATS)}")
     try:
         steps, skips = trace(network)

@@ -31,51 +31,33 @@ PANELS = (
 )
 
 
-FORMATS = (".png", ".pdf")
-
-
-def draw_all(table: Table, lines: list[Line], results: list[Result], folder: Path) -> list[Path]:
+def draw_all(table: Table, lines: list[Line], results: list[Result], folder: Path) -> None:
     """Every picture of a table, each as PNG and as PDF.
 
     Pictures of one model are of its first finished seed.
     """
+    folder.mkdir(exist_ok=True)
     first: dict[str, Result] = {}
     for result in results:
         if result.record:
             first.setdefault(result.cell.row.name, result)
+    draw_curves(table, results, folder / "curves")
+    draw_schedule(table, first, folder / "schedule")
+    draw_costs(table, lines, folder / "costs")
     predictions = {name: result.predictions for name, result in first.items()}
-    folder.mkdir(exist_ok=True)
-    written = []
-    for suffix in FORMATS:
-
-        def at(name: str, suffix: str = suffix) -> Path:
-            return folder / f"{name}{suffix}"
-
-        written += [
-            draw_curves(table, results, at("curves")),
-            draw_schedule(table, first, at("schedule")),
-            draw_costs(table, lines, at("costs")),
-            draw_reliability(predictions, table.heading, at("reliability")),
-        ]
-        if any(row.depth for row in table.rows):
-            written.append(draw_depth(table, lines, at("depth")))
-        if any(result.cell.directory.gradients_file.exists() for result in first.values()):
-            written += [
-                draw_gradients(table, results, at("gradients")),
-                draw_gradient_map(table, first, at("gradient_map")),
-            ]
-        for name, result in first.items():
-            title = f"{name}, seed {result.cell.seed}, on {result.cell.dataset}"
-            part = slug(name)
-            metrics = summarize(result.predictions, 0.5)
-            written += [
-                draw_confusion(result.predictions, title, at(f"confusion-{part}")),
-                draw_per_class(metrics, title, at(f"per_class-{part}")),
-            ]
-            cfg = result.cell.directory.config()
-            network = instantiate(cfg, "model")
-            written.append(draw_network(network, try_network(cfg, network), at(f"network-{part}")))
-    return written
+    draw_reliability(predictions, table.heading, folder / "reliability")
+    if any(row.depth for row in table.rows):
+        draw_depth(table, lines, folder / "depth")
+    draw_gradients(table, results, folder / "gradients")
+    draw_gradient_map(table, first, folder / "gradient_map")
+    for name, result in first.items():
+        title, part = f"{name}, seed {result.cell.seed}, on {result.cell.dataset}", slug(name)
+        draw_confusion(result.predictions, title, folder / f"confusion-{part}")
+        metrics = summarize(result.predictions, 0.5)
+        draw_per_class(metrics, title, folder / f"per_class-{part}")
+        cfg = result.cell.directory.config()
+        network = instantiate(cfg, "model")
+        draw_network(network, try_network(cfg, network), folder / f"network-{part}")
 
 
 def draw_schedule(table: Table, first: dict[str, Result], path: Path) -> Path:

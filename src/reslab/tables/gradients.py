@@ -32,7 +32,7 @@ def draw_gradients(table: Table, results: list[Result], path: Path) -> Path:
     panels = figure.subplots(1, 3, sharey=True)
     moments = (("at the first batch", 0.0), ("half-way", 0.5), ("after training", 1.0))
     for row, style in zip(table.rows, row_styles(table), strict=True):
-        mine = [norms(r) for r in results if r.cell.row == row and _has_gradients(r)]
+        mine = [norms(r) for r in results if r.cell.row == row and r.record]
         if not mine:
             continue
         for axes, (_, share) in zip(panels, moments, strict=True):
@@ -57,11 +57,7 @@ def draw_gradients(table: Table, results: list[Result], path: Path) -> Path:
 
 def draw_gradient_map(table: Table, first: dict[str, Result], path: Path) -> Path:
     """Layer by epoch, a map a model, of its first seed; one scale of colors for all."""
-    maps = {
-        row.name: norms(first[row.name])
-        for row in table.rows
-        if row.name in first and _has_gradients(first[row.name])
-    }
+    maps = {row.name: norms(first[row.name]) for row in table.rows if row.name in first}
     columns = min(2, len(maps))
     rows = -(-len(maps) // columns)
     figure = Figure(figsize=(5.5 * columns + 1, 3.4 * rows + 0.6), layout="constrained")
@@ -84,7 +80,3 @@ def draw_gradient_map(table: Table, first: dict[str, Result], path: Path) -> Pat
     figure.colorbar(image, ax=panels.tolist(), label="L2 norm of the gradient")
     figure.suptitle(table.heading)
     return save_figure(figure, path)
-
-
-def _has_gradients(result: Result) -> bool:
-    return result.record is not None and result.cell.directory.gradients_file.exists()

@@ -138,9 +138,9 @@ def _gradients(table: Table, done: list[Result]) -> UIElement:
         name="gradients",
     )
     for row, style in zip(table.rows, row_styles(table), strict=True):
-        files = [r for r in done if r.cell.row == row and r.cell.directory.gradients_file.exists()]
-        if files:
-            last = [(one, one.columns.max()) for one in map(norms, files)]
+        mine = [norms(result) for result in done if result.cell.row == row]
+        if mine:
+            last = [(one, one.columns.max()) for one in mine]
             values = np.array([one[epoch].to_numpy() for one, epoch in last])
             frame = pd.DataFrame({"mean": values.mean(0), "layer": last[0][0].index})
             frame = frame.assign(min=values.min(0), max=values.max(0), model=row.name)

@@ -17,7 +17,7 @@ def place(cell: Cell, table: Table, folder: Path) -> RunDirectory:
     return RunDirectory(folder / table.name / table.folder / "runs" / name)
 
 
-def keep(table: Table, results: list[Result], folder: Path) -> list[Path]:
+def keep_records(table: Table, results: list[Result], folder: Path) -> list[Path]:
     """Copies the finished cells' records, without weights and events.
 
     Returns:

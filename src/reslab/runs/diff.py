@@ -1,0 +1,94 @@
+"""What sets two runs apart: configuration, code, environment, curves, single images."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reslab.errors import UserError
+from reslab.runs.identity import differing_keys, hashed_config
+from reslab.runs.store import RunDirectory
+
+ENVIRONMENT = ("hardware", "precision", "threads", "versions", "git", "code_digest", "data_digest")
+CURVES = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
+RESULTS = ("test/accuracy", "test/loss", "last/test/accuracy", "epochs", "best_epoch", "seconds")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What differs between two finished runs.
+
+    Attributes:
+        config: Dotted key to both values.
+        environment: The same, of what a result may depend on besides.
+        results: The same, of what the records say.
+        curves: For each metric the epoch from which it differs and by how much at the most.
+        lost: Test images that the first has right and the second wrong.
+        gained: Test images that the second has right and the first wrong.
+        images: How many there are; None where the test sets differ.
+    """
+
+    config: dict[str, tuple[Any, Any]]
+    environment: dict[str, tuple[Any, Any]]
+    results: dict[str, tuple[Any, Any]]
+    curves: dict[str, tuple[int, float]]
+    lost: tuple[int, ...]
+    gained: tuple[int, ...]
+    images: int | None
+
+
+def diff(first: RunDirectory, second: RunDirectory) -> Difference:
+    """Compares two finished runs.
+
+    Raises:
+        UserError: One of them is not finished.
+    """
+    records = []
+    for run in (first, second):
+        record = run.record()
+        if record is None:
+            raise UserError(f"{run.path} is not finished: there is nothing to compare")
+        records.append(record)
+    one, other = records
+    configs = [hashed_config(run.config()) for run in (first, second)]
+    histories = [pd.read_csv(run.metrics_file) for run in (first, second)]
+    lost, gained, images = _flipped(first, second)
+    return Difference(
+        {key: (_at(configs[0], key), _at(configs[1], key)) for key in differing_keys(*configs)},
+        {key: (one[key], other[key]) for key in ENVIRONMENT if one[key] != other[key]},
+        {key: (one[key], other[key]) for key in RESULTS if one[key] != other[key]},
+        _curves(*histories),
+        lost,
+        gained,
+        images,
+    )
+
+
+def _at(config: dict[str, Any], key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _curves(one: pd.DataFrame, other: pd.DataFrame) -> dict[str, tuple[int, float]]:
+    epochs = min(len(one), len(other))
+    found = {}
+    for key in CURVES:
+        gaps = (one[key][:epochs] - other[key][:epochs]).abs().to_numpy()
+        if gaps.any():
+            found[key] = (int(np.flatnonzero(gaps)[0]) + 1, float(gaps.max()))
+    return found
+
+
+def _flipped(
+    first: RunDirectory, second: RunDirectory
+) -> tuple[tuple[int, ...], tuple[int, ...], int | None]:
+    ours, labels, _ = first.predictions()
+    theirs, their_labels, _ = second.predictions()
+    if not np.array_equal(labels, their_labels):
+        return (), (), None
+    right, their_right = ours.argmax(1) == labels, theirs.argmax(1) == labels
+    lost, gained = np.flatnonzero(right & ~their_right), np.flatnonzero(their_right & ~right)
+    return tuple(lost.tolist()), tuple(gained.tolist()), len(labels)

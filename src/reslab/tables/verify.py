@@ -1,0 +1,137 @@
+"""Fresh records beside the committed ones, cell by cell."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reslab.config import instantiate
+from reslab.console import print_table
+from reslab.errors import UserError
+from reslab.nn.summary import count_parameters
+from reslab.runs.build import try_network
+from reslab.runs.execute import score
+from reslab.runs.store import RunDirectory
+from reslab.tables.collect import Result
+from reslab.tables.reference import from_reference
+from reslab.tables.spec import Table
+
+PASS, FAIL, MISSING = "PASS", "FAIL", "MISSING"
+ENVIRONMENT = ("hardware", "precision", "threads", "versions", "code_digest", "data_digest")
+ACCURACIES = ("test/accuracy", "last/test/accuracy", "val/accuracy")
+EXACT = ("parameters", "macs")
+SEEDS_DIFFER = 0.02  # what another machine's rounding makes of a run, as if it were another seed
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of a cell.
+
+    Attributes:
+        row: Its row's name.
+        seed: Its seed.
+        record: Whether the committed record says what its own predictions, history and
+            configuration say.
+        fresh: Whether a run at hand agrees with it.
+        tolerance: The largest difference of an accuracy that passes, None where none was compared.
+        reasons: What fails, and by how much.
+    """
+
+    row: str
+    seed: int
+    record: str
+    fresh: str
+    tolerance: float | None
+    reasons: tuple[str, ...]
+
+
+def verify(table: Table, fresh: list[Result], folder: Path) -> list[Verdict]:
+    """Compares the runs at hand with the reference below `folder`, found by table, row and seed."""
+    return [
+        _verdict(ours, committed)
+        for ours, committed in zip(fresh, from_reference(table, folder), strict=True)
+    ]
+
+
+def print_verdicts(table: Table, verdicts: list[Verdict]) -> None:
+    """A line a cell, and below what fails."""
+    rows = [
+        (
+            one.row,
+            str(one.seed),
+            one.record,
+            one.fresh,
+            "" if one.tolerance is None else f"{100 * one.tolerance:.2f}",
+        )
+        for one in verdicts
+    ]
+    headings = ("Cell", "Seed", "Record", "Run at hand", "Tolerance, pp")
+    print_table(table.heading, headings, rows)
+    for one in verdicts:
+        for reason in one.reasons:
+            print(f"{one.row}, seed {one.seed}: {reason}")
+
+
+def _verdict(fresh: Result, committed: Result) -> Verdict:
+    row, seed = committed.cell.row.name, committed.cell.seed
+    if committed.record is None:
+        return Verdict(row, seed, MISSING, MISSING, None, ())
+    try:
+        reasons = _contradictions(committed.record, committed.cell.directory)
+    except (UserError, OSError, KeyError, ValueError) as error:
+        reasons = [f"cannot be read: {error}"]
+    state = FAIL if reasons else PASS
+    if fresh.record is None:
+        return Verdict(row, seed, state, MISSING, None, tuple(reasons))
+    tolerance = _tolerance(fresh.record, committed.record, len(committed.predictions.labels))
+    differences = _differences(fresh.record, committed.record, tolerance)
+    reasons += differences
+    return Verdict(row, seed, state, FAIL if differences else PASS, tolerance, tuple(reasons))
+
+
+def _contradictions(record: dict[str, Any], directory: RunDirectory) -> list[str]:
+    """Where a record differs from what can be worked out anew beside it."""
+    logits, labels, _ = directory.predictions()
+    test = score(logits, labels)
+    history = pd.read_csv(directory.metrics_file)
+    best, last = history.iloc[record["best_epoch"] - 1], history.iloc[-1]
+    cfg = directory.config()
+    network = instantiate(cfg, "model")
+    expected = {
+        "test/accuracy": test["accuracy"],
+        "test/loss": test["loss"],
+        "val/accuracy": best["val/accuracy"],
+        "val/loss": best["val/loss"],
+        "train/accuracy": last["train/accuracy"],
+        "train/loss": last["train/loss"],
+        "epochs": len(history),
+        "seconds": history["seconds"].sum(),
+        "epoch_seconds": history["seconds"].median(),
+        "parameters": count_parameters(network),
+        "macs": sum(layer.macs for layer in try_network(cfg, network)),
+    }
+    return [
+        f"{key} is {record[key]:.6g}, and {value:.6g} by the files beside it"
+        for key, value in expected.items()
+        if not np.isclose(record[key], value, rtol=1e-6, atol=0)
+    ]
+
+
+def _tolerance(fresh: dict[str, Any], committed: dict[str, Any], images: int) -> float:
+    """0 where every bit should be the same; else chance over test images, and that of a seed."""
+    same = all(fresh[key] == committed[key] for key in ENVIRONMENT)
+    if same and fresh["exact"] and committed["exact"] and "cores" in fresh["hardware"]:
+        return 0.0
+    p = committed["test/accuracy"]
+    return 3 * float(np.sqrt(2 * p * (1 - p) / images)) + SEEDS_DIFFER
+
+
+def _differences(fresh: dict[str, Any], committed: dict[str, Any], tolerance: float) -> list[str]:
+    return [
+        f"{key} of the run at hand is {fresh[key]:.6g}, not {committed[key]:.6g}"
+        for keys, allowed in ((ACCURACIES, tolerance), (EXACT, 0.0))
+        for key in keys
+        if abs(fresh[key] - committed[key]) > allowed
+    ]
