@@ -12,7 +12,7 @@ from reslab.data import ImageData
 from reslab.errors import UserError
 from reslab.nn.summary import Layer
 from reslab.runs.diff import Difference
-from reslab.runs.identity import differing_keys, hashed_config
+from reslab.runs.identity import differing_keys, hashed_config, select
 from reslab.runs.store import RunDirectory
 
 
@@ -76,7 +76,7 @@ def print_runs_by_seed(runs: list[RunDirectory], folder: Path) -> None:
     for config, members in groups.values():
         name = _name(members)
         differs = {key for other in namesakes[name] for key in differing_keys(config, other)}
-        label = [name, *(f"{key}={_select(config, key)}" for key in sorted(differs))]
+        label = [name, *(f"{key}={select(config, key)}" for key in sorted(differs))]
         records = [record for record in map(_record, members) if record]
         tests = pd.Series([100 * record["test/accuracy"] for record in records], dtype=float)
         vals = pd.Series([100 * record["val/accuracy"] for record in records], dtype=float)
@@ -92,14 +92,6 @@ def print_runs_by_seed(runs: list[RunDirectory], folder: Path) -> None:
 def _name(members: list[RunDirectory]) -> str:
     """What the runs are called, without seed and hash."""
     return members[0].name.rpartition("-s")[0]
-
-
-def _select(config: dict[str, Any], key: str) -> Any:
-    """The value at a dotted key, None where there is none."""
-    value: Any = config
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
 
 
 def _mean(values: pd.Series) -> str:
@@ -162,11 +154,9 @@ def print_difference(first: str, second: str, difference: Difference) -> None:
         print("the test sets differ")
         return
     for word, images in (("lost", difference.lost), ("gained", difference.gained)):
-        named = ", ".join(map(str, images[:10])) + (", ..." if len(images) > 10 else "")
-        print(
-            f"{len(images)} of {difference.images} test images {word}"
-            + ((images and f": {named}") or "")
-        )
+        some = ", ".join(map(str, images[:10])) + (", ..." if len(images) > 10 else "")
+        named = f": {some}" if images else ""
+        print(f"{len(images)} of {difference.images} test images {word}{named}")
     if not rows and not difference.curves and not difference.lost + difference.gained:
         print("nothing sets them apart")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from reslab.errors import UserError
-from reslab.runs.identity import differing_keys, hashed_config
+from reslab.runs.identity import differing_keys, hashed_config, select
 from reslab.runs.store import RunDirectory
 
 ENVIRONMENT = ("hardware", "precision", "threads", "versions", "git", "code_digest", "data_digest")
@@ -51,25 +51,21 @@ def diff(first: RunDirectory, second: RunDirectory) -> Difference:
             raise UserError(f"{run.path} is not finished: there is nothing to compare")
         records.append(record)
     one, other = records
-    configs = [hashed_config(run.config()) for run in (first, second)]
-    histories = [pd.read_csv(run.metrics_file) for run in (first, second)]
+    config, their_config = (hashed_config(run.config()) for run in (first, second))
+    history, their_history = (pd.read_csv(run.metrics_file) for run in (first, second))
     lost, gained, images = _flipped(first, second)
     return Difference(
-        {key: (_at(configs[0], key), _at(configs[1], key)) for key in differing_keys(*configs)},
+        {
+            key: (select(config, key), select(their_config, key))
+            for key in differing_keys(config, their_config)
+        },
         {key: (one[key], other[key]) for key in ENVIRONMENT if one[key] != other[key]},
         {key: (one[key], other[key]) for key in RESULTS if one[key] != other[key]},
-        _curves(*histories),
+        _curves(history, their_history),
         lost,
         gained,
         images,
     )
-
-
-def _at(config: dict[str, Any], key: str) -> Any:
-    value: Any = config
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
 
 
 def _curves(one: pd.DataFrame, other: pd.DataFrame) -> dict[str, tuple[int, float]]:

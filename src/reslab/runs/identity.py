@@ -107,3 +107,11 @@ def differing_keys(ours: Any, theirs: Any, prefix: str = "") -> list[str]:
             for key in differing_keys(ours.get(name), theirs.get(name), f"{prefix}{name}.")
         ]
     return [] if ours == theirs else [prefix.rstrip(".")]
+
+
+def select(config: dict[str, Any], key: str) -> Any:
+    """The value at a dotted key, None where there is none."""
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
