@@ -5,15 +5,29 @@ INSTALLED := $(VENV)/.installed
 
 DEMO := liu_goh dataset=digits seed=0,1 trainer.max_epochs=3
 
-.PHONY: demo install test lint readme bench-gpu
+.PHONY: demo install test lint readme reference bench-gpu
 
 # Liu & Goh's ablation on 1,797 real digits: under two minutes on 2 cores.
 demo: install
 	$(BIN)/reslab reproduce $(DEMO)
 
-# The README's table and picture, from the demo's runs.
-readme: demo
-	$(BIN)/reslab table $(DEMO) --output outputs/reference --readme README.md
+# The README's tables and pictures, from the records in outputs/reference.
+README := --reference --output outputs/reference --readme README.md
+readme: install
+	$(BIN)/reslab table $(DEMO) $(README)
+	$(BIN)/reslab table liu_goh seed=0 $(README)
+	$(BIN)/reslab table system seed=0 $(README)
+
+# Every table in full, one seed after the other: days on a CPU. What is finished is not run again,
+# what was stopped goes on; each table's records are kept in outputs/reference when it is done.
+RUNS ?= $(HOME)/reslab-runs
+SEEDS ?= 0 1 2
+TABLES ?= liu_goh system virakden resnet3 bhise_karale he2016
+reference: install
+	for seed in $(SEEDS); do for table in $(TABLES); do \
+		$(BIN)/reslab reproduce $$table seed=$$seed runs_dir=$(RUNS) || [ $$? = 1 ] || exit 1; \
+		$(BIN)/reslab table $$table seed=$$seed runs_dir=$(RUNS) --keep || [ $$? = 1 ] || exit 1; \
+	done; done
 
 # Every figure of speed that needs a GPU, with the PyTorch that PYTHON has; needs CIFAR-10 in data.
 RUN := PYTHONPATH=src $(PYTHON) -m reslab.cli

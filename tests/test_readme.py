@@ -35,7 +35,7 @@ SHORTENED = [
 ]
 
 
-ON_DIGITS = ("runs", "summary", "bench", "predict", "evaluate", "export")
+ON_DIGITS = ("runs", "summary", "diff", "verify", "bench", "predict", "evaluate", "export")
 
 
 def environment() -> dict[str, str]:
@@ -135,7 +135,7 @@ def test_the_commands_on_the_real_data_run_shortened(tmp_path, data_dir):
         else:
             continue
         seen += 1
-    assert seen == 6
+    assert seen == 7
 
 
 def test_every_command_is_run_by_some_test():
@@ -155,6 +155,8 @@ def test_every_command_is_run_by_some_test():
         "reslab predict",
         "reslab evaluate",
         "reslab export",
+        "reslab verify",
+        "reslab diff",
         "tensorboard --logdir",
         "export PYTHONPATH=.",
     }
@@ -167,13 +169,20 @@ def test_the_demo_command_is_the_readme_s():
     assert any(line.split("/")[-1] in COMMANDS for line in done.stdout.splitlines())
 
 
-def test_the_table_is_the_rendered_one_and_its_picture_is_there():
-    ((path, table),) = re.findall(r"<!-- table (\S+) -->\n(.*?)<!-- end -->", README, re.DOTALL)
-    assert table == (REPOSITORY / path).read_text()
-    content = json.loads((REPOSITORY / path).with_suffix(".json").read_text())
-    assert markdown(content["title"], content["rows"], content["remarks"]) == table
-    for row in content["rows"]:
-        assert f"| {row['model']} | {row['accuracy']:.2f} ± {row['std']:.2f} |" in table
+def test_the_tables_are_the_rendered_ones_and_pictures_are_there():
+    tables = re.findall(r"<!-- table (\S+) -->\n(.*?)<!-- end -->", README, re.DOTALL)
+    assert len(tables) == 3
+    for path, table in tables:
+        assert table == (REPOSITORY / path).read_text()
+        content = json.loads((REPOSITORY / path).with_suffix(".json").read_text())
+        assert markdown(content) == table
+        for row in content["rows"]:
+            shown = "missing"
+            if row["n"]:
+                shown = f"{row['accuracy']:.2f}"
+            if row["n"] > 1:
+                shown += f" ± {row['std']:.2f}"
+            assert f"| {row['model']} | {shown} |" in table
     for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
         assert (REPOSITORY / picture).is_file()
 

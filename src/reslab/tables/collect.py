@@ -31,7 +31,7 @@ class Result:
     @property
     def ran_alone(self) -> bool:
         """Whether the run's times were taken with the machine to itself."""
-        return self.record is not None and self.record["others_cpu"] <= BESIDE_OTHERS
+        return self.record is not None and self.record.get("others_cpu", 1.0) <= BESIDE_OTHERS
 
     @property
     def seconds(self) -> float:
@@ -99,14 +99,14 @@ def summarize(row: Row, results: list[Result]) -> dict[str, Any]:
             "last": float(last.mean()),
             "last_std": float(last.std()) if several else None,
             "ece": float(np.mean([expected_calibration_error(one) for one in finished])),
-            "difference": _difference(float(accuracy.mean()), row.published.get("accuracy")),
+            "difference": difference(float(accuracy.mean()), row.published.get("accuracy")),
             "train_accuracy": 100 * float(frame["train/accuracy"].mean()),
-            "loss": float(frame["train/loss"].mean()),
+            "loss": _mean(frame, "train/loss"),
             "parameters": int(frame["parameters"].iloc[0]),
             "macs": int(frame["macs"].iloc[0]),
-            "memory": float(frame["peak_memory_bytes"].mean()) / 2**20,
-            "mebibytes": float(frame["checkpoint_bytes"].mean()) / 2**20,
-            "images_per_second": float(frame["inference_images_per_second"].mean()),
+            "memory": _mean(frame, "peak_memory_bytes", 2**20),
+            "mebibytes": _mean(frame, "checkpoint_bytes", 2**20),
+            "images_per_second": _mean(frame, "inference_images_per_second"),
             "minutes": float(frame["seconds"].mean()) / 60,
             "epochs": float(frame["epochs"].mean()),
             "hardware": " / ".join(sorted(set(frame["hardware"]))),
@@ -114,11 +114,16 @@ def summarize(row: Row, results: list[Result]) -> dict[str, Any]:
     return line
 
 
+def _mean(frame: pd.DataFrame, key: str, unit: float = 1.0) -> float | None:
+    """The mean of a record's field; None where the records are of a version without it."""
+    return float(frame[key].mean()) / unit if key in frame and frame[key].notna().all() else None
+
+
 def _within_percent(interval: tuple[float, float] | None) -> tuple[float, float] | None:
     return None if interval is None else (max(0.0, interval[0]), min(100.0, interval[1]))
 
 
-def _difference(ours: float, published: float | list[float] | None) -> float | None:
+def difference(ours: float, published: float | list[float] | None) -> float | None:
     """Ours minus the published figure; 0 within a published range, else from its nearer end."""
     if published is None:
         return None

@@ -20,7 +20,7 @@ def norms(result: Result) -> pd.DataFrame:
     Epoch 0 is the first batch. Layers on a skip are left out, so that networks with and without
     skips have the same rows.
     """
-    frame = pd.read_csv(result.cell.directory.gradients_file)
+    frame = pd.read_csv(result.cell.directory.gradients_file, dtype={"layer": str})
     frame = frame[~frame["layer"].str.contains(r"\bjoin\b")]
     order = frame["layer"].drop_duplicates()
     return frame.pivot(index="layer", columns="epoch", values="norm").loc[order]

@@ -22,6 +22,7 @@ from reslab.tables.spec import Table
 from reslab.tables.stats import Comparison
 from reslab.tables.styles import row_styles
 
+FOREIGN = ("Model", "paper")  # headings of what is not our runs'
 FONT = {"font-family": "sans-serif"}
 STYLE = """
 <style>
@@ -74,8 +75,10 @@ def _table(headings: list[str], rows: list[list[str]], titles: Sequence[str] | N
     body = []
     for at, row in enumerate(rows):
         title = f' title="{html.escape(titles[at])}"' if titles and titles[at] else ""
-        cells = [f"<td>{html.escape(row[0])}</td>"]
-        cells += [f"<td{title if text else ''}>{html.escape(text)}</td>" for text in row[1:]]
+        cells = [
+            f"<td{title if text and heading not in FOREIGN else ''}>{html.escape(text)}</td>"
+            for heading, text in zip(headings, row, strict=True)
+        ]
         body.append(f"<tr>{''.join(cells)}</tr>")
     return f"<table><tr>{head}</tr>{''.join(body)}</table>"
 
