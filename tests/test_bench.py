@@ -50,9 +50,22 @@ def test_an_axis_is_a_table_and_a_curve(tmp_path):
     assert (tmp_path / "outputs/bench/predict-digits-baseline_cnn.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
+def test_files_are_read_by_every_variant(tmp_path):
+    finished = run(tmp_path, "bench", "predict", *QUICK, "bench.files=true", "--json")
+    assert finished.code == 0, finished.err
+    content = json.loads(finished.out)
+    assert content["files"] is True
+    assert all(variant["steps"] >= 5 for variant in content["variants"].values())
+    assert (tmp_path / "outputs/bench/predict-files-digits-baseline_cnn.json").exists()
+    refused = run(tmp_path, "bench", "train", *QUICK, "bench.files=true")
+    assert "bench.files is for predict" in refused.error_line()
+
+
 @pytest.mark.parametrize(
     ("override", "named"),
     [
+        ("bench.files=3", "bench.files"),
         ("bench.second=3", "bench.seconds|seconds"),
         ("bench.rounds=0", "bench.rounds"),
         ("bench.rounds=1,2", "batch_size and num_images"),

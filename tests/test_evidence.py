@@ -301,6 +301,22 @@ def test_reference_records_are_small_and_render_the_same_table(kept):
     assert "No skip, seed 1: missing" in after
 
 
+def test_a_kept_record_names_no_folder_of_its_machine(kept):
+    run_directory = no_skip(kept)
+    for name, before, after in (
+        ("config.yaml", "runs_dir: outputs/runs", "runs_dir: /home/someone/runs"),
+        ("metrics.json", '"overrides": [', '"overrides": ["runs_dir=/home/someone/runs", '),
+    ):
+        text = (run_directory / name).read_text()
+        assert before in text
+        (run_directory / name).write_text(text.replace(before, after))
+    assert run(kept, "table", *ARGUMENTS, "--keep").code == 0
+    for name in ("config.yaml", "metrics.json"):
+        text = (kept / REFERENCE / "no-skip-s0" / name).read_text()
+        assert "someone" not in text
+    assert json.loads(text)["overrides"] == ["recipe=plain", "seed=0"]
+
+
 def test_verify_passes_and_a_lacking_run_is_missing(kept):
     finished = run(kept, "verify", *ARGUMENTS)
     assert finished.code == 0, finished.out

@@ -4,11 +4,15 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
+from reslab.runs.identity import IGNORED
 from reslab.runs.store import RunDirectory
 from reslab.tables.collect import Result, collect
 from reslab.tables.spec import Cell, Table, slug
 
-FILES = ("config.yaml", "metrics.json", "metrics.csv", "gradients.csv", "predictions.npz")
+FILES = ("metrics.csv", "gradients.csv", "predictions.npz")
+PLACES = {"runs_dir": "outputs/runs", "data_dir": "data", "dataset.data_dir": "data"}
 
 
 def place(cell: Cell, table: Table, folder: Path) -> RunDirectory:
@@ -18,7 +22,7 @@ def place(cell: Cell, table: Table, folder: Path) -> RunDirectory:
 
 
 def keep_records(table: Table, results: list[Result], folder: Path) -> list[Path]:
-    """Copies the finished cells' records, without weights and events.
+    """Copies the finished cells' records, without weights, events and names of folders.
 
     Returns:
         Where they now lie.
@@ -30,6 +34,12 @@ def keep_records(table: Table, results: list[Result], folder: Path) -> list[Path
             target.path.mkdir(parents=True, exist_ok=True)
             for name in FILES:
                 shutil.copyfile(source.path / name, target.path / name)
+            cfg = source.config()
+            for key, usual in PLACES.items():
+                OmegaConf.update(cfg, key, usual)
+            target.config_file.write_text(OmegaConf.to_yaml(cfg))
+            asked = [o for o in result.record["overrides"] if o.partition("=")[0] not in IGNORED]
+            target.write_record(result.record | {"overrides": asked})
             kept.append(target.path)
     return kept
 
