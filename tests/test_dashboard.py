@@ -11,6 +11,7 @@ import torch
 
 from browser import opened
 from reslab.evaluation.metrics import Predictions, by_threshold
+from reslab.inference import dashboard
 from reslab.inference.dashboard import Gallery, write_dashboard
 from reslab.inference.predict import Predicted
 from reslab.runs.load import Description
@@ -33,7 +34,7 @@ def predictions(number: int) -> Predictions:
 
 def written(path: Path, ours: Predictions, labelled: bool = True) -> Path:
     number = len(ours.labels)
-    gallery = Gallery(description(), number, 3)
+    gallery = Gallery(description(), 3)
     rng = np.random.default_rng(0)
     for at in range(number):
         noise = torch.from_numpy(rng.integers(0, 256, (3, 32, 32), dtype=np.uint8))
@@ -81,8 +82,8 @@ def test_the_slider_moves_coverage_and_accuracy(page, ours):
         handle.press("ArrowRight")
     value = page.evaluate(f"{model(page, 'threshold')}.value")
     assert value == pytest.approx(0.8)
-    row = by_threshold(ours)[80]
-    expected = f"At 0.80, {100 * row['coverage']:.1f} % are answered, of which {100 * row['accuracy']:.2f} % are right"
+    row = by_threshold(ours.confidence, ours.right)[80]
+    expected = f"At 0.80, {100 * row['coverage']:.1f}% are answered, of which {100 * row['accuracy']:.2f}% are right"
     assert page.evaluate(f"{model(page, 'threshold effect')}.text") == expected
     assert page.get_by_text(expected).is_visible()
 
@@ -158,7 +159,27 @@ def test_without_labels_there_is_what_can_be_said(tmp_path, ours):
         assert shown(page) == 300
         page.get_by_label("Predicted").select_option("dog")
         assert shown(page) == (ours.predicted == 1).sum()
+        page.locator(".noUi-handle").first.focus()
+        page.keyboard.press("ArrowRight")
+        share = (ours.confidence >= 0.51).mean()
+        text = f"At 0.51, {100 * share:.1f}% are answered"
+        assert page.evaluate(f"{model(page, 'threshold effect')}.text") == text
         assert page.problems == []
+
+
+def test_the_gallery_keeps_ten_thousand_and_each_picture_is_as_likely(monkeypatch):
+    monkeypatch.setattr(dashboard, "MOST_IMAGES", 50)
+    kept = Counter()
+    image = torch.zeros(3, 4, 4, dtype=torch.uint8)
+    for seed in range(40):
+        gallery = Gallery(description(), 1)
+        gallery._random = np.random.default_rng(seed)
+        for at in range(200):
+            gallery.add(Predicted(Path(f"{at}.png"), None, image, np.array([0.5, 0.3, 0.2])))
+        assert gallery.seen == len(gallery.confidence) == 200
+        assert {len(values) for values in gallery.rows.values()} == {50}
+        kept.update(int(name.split(".")[0]) // 50 for name in gallery.rows["file"])
+    assert all(400 < kept[quarter] < 600 for quarter in range(4))
 
 
 @pytest.mark.slow

@@ -82,7 +82,10 @@ def test_calibration_of_a_known_case():
 def test_a_threshold_leaves_what_is_at_least_as_sure():
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]], np.float32)
     predictions = Predictions(probabilities, np.array([0, 1, 1]), ("a", "b"))
-    rows = {round(row["threshold"], 2): row for row in by_threshold(predictions)}
+    rows = {
+        round(row["threshold"], 2): row
+        for row in by_threshold(predictions.confidence, predictions.right)
+    }
     assert rows[0.5] == {"threshold": 0.5, "coverage": 1.0, "accuracy": pytest.approx(2 / 3)}
     assert rows[0.7]["coverage"] == pytest.approx(2 / 3)
     assert rows[0.7]["accuracy"] == 1.0

@@ -1,10 +1,14 @@
 """Exports: each loaded again by its own runtime, and one used where there is no torch."""
 
+import io
 import json
+import os
 import re
 import subprocess
 import sys
 import venv
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +21,7 @@ from processes import run
 from reslab.errors import UserError
 from reslab.inference import export as exports
 from reslab.inference.export import BOUND, compare, export
-from reslab.inference.exported import KEY, SUFFIXES, open_export
+from reslab.inference.exported import KEY, SUFFIXES, open_export, to_metadata
 from reslab.runs.load import data_of, load
 from training import SMALL
 
@@ -138,6 +142,67 @@ def test_a_foreign_or_damaged_file_is_one_line(tmp_path):
             open_export(tmp_path / f"damaged{suffix}", CPU)
 
 
+class Payload:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+@pytest.mark.parametrize("place", ["data/sample_inputs/model.pt", "data/weights/extra.pt"])
+def test_a_pickle_in_a_torch_export_is_refused_and_not_run(classifier, place, tmp_path):
+    images = data_of(classifier, None).test_images[:10]
+    export(classifier, "torch", False, images, tmp_path / "model.pt2")
+    proof = tmp_path / "proof"
+    payload = io.BytesIO()
+    torch.save((Payload(proof),), payload)
+    with (
+        zipfile.ZipFile(tmp_path / "model.pt2") as good,
+        zipfile.ZipFile(tmp_path / "evil.pt2", "w") as evil,
+    ):
+        root = good.namelist()[0].partition("/")[0]
+        for name in good.namelist():
+            if name != f"{root}/{place}":
+                evil.writestr(name, good.read(name))
+        evil.writestr(f"{root}/{place}", payload.getvalue())
+    with pytest.raises(UserError, match="holds more than tensors and a graph"):
+        open_export(tmp_path / "evil.pt2", CPU)
+    assert not proof.exists()
+
+
+def test_an_export_that_names_a_folder_is_refused(classifier, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    images = data_of(classifier, None).test_images[:10]
+    path = tmp_path / "model.safetensors"
+    export(classifier, "safetensors", False, images, path)
+    about = to_metadata(replace(classifier.description, name="../../evil"), False)
+    save_file(load_file(path), path, {KEY: about})
+    with pytest.raises(UserError, match="no file's name"):
+        open_export(path, CPU)
+
+
+class Branching(nn.Module):
+    """Its way depends on the image: no graph can be made of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(256, 10)
+
+    def forward(self, x):
+        return self.linear(x.flatten(1)) * (1 if x.mean() > 0 else 2)
+
+
+def test_a_network_that_cannot_be_traced_is_one_line_and_the_old_file_goes(classifier, tmp_path):
+    path = tmp_path / "model.pt2"
+    path.write_text("an older export")
+    images = data_of(classifier, None).test_images[:10]
+    with pytest.raises(UserError, match="cannot be exported as torch"):
+        export(replace(classifier, network=Branching().eval()), "torch", False, images, path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_exported_file_predicts_like_its_run(trained, tmp_path):
     """The command, for every format; the run itself computes in bf16 where the hardware has it."""
     data = data_of(load("mini_resnet", trained / "outputs/runs"), None)
@@ -156,7 +221,7 @@ def test_an_exported_file_predicts_like_its_run(trained, tmp_path):
         assert done.code == 0, done.err
         (path,) = trained.glob(f"outputs/exports/*/model{suffix}")
         assert str(path.relative_to(trained)) in done.out
-        assert "the same ranking" in done.out
+        assert "the same answers" in done.out
         assert np.abs(answers(str(path)) - expected).max() < 0.05
 
 
@@ -165,7 +230,7 @@ def test_an_onnx_file_predicts_without_torch_as_its_card_says(trained, tmp_path)
     """The card's own code, in an environment that holds onnxruntime, numpy and Pillow alone."""
     done = run(trained, "export", "mini_resnet", "--output", str(tmp_path))
     assert done.code == 0, done.err
-    (card,) = tmp_path.glob("*/README.md")
+    (card,) = tmp_path.glob("*/model.*.md")
     text = card.read_text()
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     classifier = load("mini_resnet", trained / "outputs/runs")
@@ -195,7 +260,7 @@ def test_the_card_s_figures_are_the_record_s(trained, tmp_path):
         trained, "export", "baseline_cnn", "--format", "safetensors", "--output", str(tmp_path)
     )
     assert done.code == 0, done.err
-    (card,) = tmp_path.glob("*/README.md")
+    (card,) = tmp_path.glob("*/model.*.md")
     text, record = card.read_text(), load("baseline_cnn", trained / "outputs/runs").record
     assert f"Test accuracy: {record['test/accuracy']:.2%} of 360 images" in text
     assert f"Parameters: {record['parameters']:,}" in text

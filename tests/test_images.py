@@ -144,7 +144,7 @@ def test_a_huge_picture_is_refused_at_its_header(tmp_path):
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0))
     path = tmp_path / "huge.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
-    with pytest.raises(BadPictureError, match="30000 x 30000 pixels are more than 50 million"):
+    with pytest.raises(BadPictureError, match="more than 50 million"):
         decode(path, 3, 32)
 
 

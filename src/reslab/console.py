@@ -16,7 +16,7 @@ def print_table(title: str | None, headings: Sequence[str], rows: Sequence[Seque
         table.add_column(heading, justify="right" if index else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    console = Console(markup=False)  # brackets are brackets
+    console = Console(markup=False, emoji=False)  # brackets and colons are just that
     if not console.is_terminal:
         console.width = 160
     console.print(table)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from reslab.cli.group import RUNS_DIR, cli
+from reslab.errors import UserError
 
 DEVICE = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1."
@@ -61,20 +62,28 @@ def predict(
     model = open_model(run, options["runs_dir"], options["device"], options["batch_size"])
     model.check_tta(options["tta"])
     truth = read_labels(labels, model.description.class_names) if labels else None
-    total = 0
-    for found in find_pictures(paths):
+    folder = output or Path("outputs/predictions") / model.description.name
+    total = labelled = 0
+    for found in find_pictures(paths, leave_out=folder):
         total += 1
-        if truth:
-            truth(found.path)
+        if truth and found.problem is None:
+            labelled += truth(found.path) is not None
+    if truth and not labelled:
+        raise UserError(f"--labels {labels}: it names none of the {total} files")
     stream = predict_files(
-        model, find_pictures(paths), options["batch_size"], mirror=options["tta"], labels=truth
+        model,
+        find_pictures(paths, leave_out=folder),
+        options["batch_size"],
+        mirror=options["tta"],
+        labels=truth,
     )
     asked = Options(
         options["top_k"], options["threshold"], options["tta"], options["form"] == "kaggle"
     )
-    folder = output or Path("outputs/predictions") / model.description.name
     outcome = report(stream, total, model.description, asked, folder)
     print_outcome(outcome)
+    if truth and labelled < total:
+        click.echo(f"{total - labelled} of {total} files have no label")
     if failed := outcome.counts["failed"]:
         sys.exit(
             f"reslab: {failed} of {total} files could not be predicted; "
@@ -158,8 +167,8 @@ def export(
     images = data_of(classifier, data_dir).test_images[:256]
     difference = export(classifier, kind, pixels, images, path)
     click.echo(
-        f"on {len(images)} test images: the same ranking, logits within {difference:.1e} of the "
-        f"largest ({BOUND:.0e} is allowed)"
+        f"on {len(images)} test images: the same answers, logits within {difference:.1e} of the "
+        f"largest ({BOUND:.0e} is allowed), and the same ranking but for classes that are closer"
     )
     click.echo(path)
     click.echo(write_card(classifier, path, pixels, difference, len(images)))

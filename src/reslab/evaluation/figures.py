@@ -78,7 +78,7 @@ def draw_confidence(predictions: Predictions, threshold: float, title: str, path
     left.set_title("Images by confidence", loc="left", fontsize=11)
     left.set_xlabel("Confidence")
     left.legend(frameon=False, loc="upper left")
-    rows = by_threshold(predictions)
+    rows = by_threshold(predictions.confidence, predictions.right)
     thresholds = [row["threshold"] for row in rows]
     for key, color, label in (
         ("coverage", GREEN, "answered"),

@@ -8,6 +8,7 @@ import torch
 from torchmetrics.functional import classification as measure
 
 ECE_BINS = 15
+DIGITS = 6  # of a probability in files
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Predictions:
     def right(self) -> np.ndarray:
         """Whether it is the label, bool `[N]`."""
         return self.predicted == self.labels
+
+
+def is_sure(confidence: np.ndarray, threshold: float) -> np.ndarray:
+    """Whether an answer reaches the threshold, at the six digits with which it is written."""
+    return np.round(confidence.astype(np.float64), DIGITS) >= threshold
 
 
 def of_logits(logits: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...]) -> Predictions:
@@ -71,7 +77,7 @@ def summarize(predictions: Predictions, threshold: float) -> dict[str, Any]:
     }
     matrix = confusion_matrix(predictions)
     support = matrix.sum(1)
-    sure = predictions.confidence >= threshold
+    sure = is_sure(predictions.confidence, threshold)
     return {
         "images": len(labels),
         "accuracy": float(predictions.right.mean()),
@@ -162,13 +168,19 @@ def reliability(predictions: Predictions) -> list[ReliabilityBin]:
     return bins
 
 
-def by_threshold(predictions: Predictions, steps: int = 100) -> list[dict[str, float | None]]:
-    """Coverage, and accuracy of what is covered, for thresholds from 0 to 1."""
+def by_threshold(
+    confidence: np.ndarray, right: np.ndarray | None = None, steps: int = 100
+) -> list[dict[str, float | None]]:
+    """Coverage, and accuracy of what is covered, for thresholds from 0 to 1.
+
+    Args:
+        confidence: Of each answer, `[N]`.
+        right: Whether each is right, bool `[N]`, if that is known.
+        steps: Between the thresholds.
+    """
     rows: list[dict[str, float | None]] = []
-    for threshold in np.linspace(0, 1, steps + 1):
-        sure = predictions.confidence >= threshold
-        accuracy = float(predictions.right[sure].mean()) if sure.any() else None
-        rows.append(
-            {"threshold": float(threshold), "coverage": float(sure.mean()), "accuracy": accuracy}
-        )
+    for threshold in np.linspace(0, 1, steps + 1).round(DIGITS).tolist():
+        sure = is_sure(confidence, threshold)
+        accuracy = float(right[sure].mean()) if right is not None and sure.any() else None
+        rows.append({"threshold": threshold, "coverage": float(sure.mean()), "accuracy": accuracy})
     return rows

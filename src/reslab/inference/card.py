@@ -51,7 +51,7 @@ about = json.loads(safe_open("{file}", "pt").metadata()["reslab"])
 def write_card(
     classifier: TrainedClassifier, export: Path, pixels: bool, difference: float, compared: int
 ) -> Path:
-    """Writes `README.md` beside an export, from the run's record.
+    """Writes a Markdown file beside an export, from the run's record.
 
     Args:
         classifier: What was exported.
@@ -66,14 +66,14 @@ def write_card(
         f"A network that tells {len(about.class_names)} classes of {about.dataset} apart, trained "
         f"and exported with reslab.",
         f"## Use\n\n{_use(about, export, pixels)}",
-        f"It computes what the checkpoint does: on {compared} test images the same ranking, logits "
+        f"It computes what the checkpoint does: on {compared} test images the same answers, logits "
         f"within {difference:.1e} of the largest.",
         f"## Data\n\n{_data(about)}",
         f"## Training\n\n{_training(about)}",
         f"## Results\n\n{_results(classifier)}",
         f"## Limits\n\n{_limits(about)}",
     ]
-    path = export.with_name("README.md")
+    path = export.with_name(f"{export.name}.md")
     write_atomically(path, ("\n\n".join(parts) + "\n").encode())
     return path
 

@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+from array import array
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from reslab.runs.load import Description
 
 MOST_IMAGES = 10_000
 THUMBNAIL = 48  # pixels at most
-ALL = "all"
+ALL = "(all)"
 
 
 class Gallery:
@@ -45,27 +46,30 @@ class Gallery:
 
     Args:
         description: The network's.
-        total: How many pictures there will be.
         top_k: Classes in a ranking.
     """
 
-    def __init__(self, description: Description, total: int, top_k: int) -> None:
-        self.description, self.top_k, self.total = description, top_k, total
-        self._seen = 0
-        chosen = np.random.default_rng(0).permutation(total)[:MOST_IMAGES]
-        self._chosen = set(chosen.tolist()) if total > MOST_IMAGES else None
+    def __init__(self, description: Description, top_k: int) -> None:
+        self.description, self.top_k = description, top_k
+        self.seen = 0
+        self.confidence = array("f")  # of all
+        self._random = np.random.default_rng(0)
         self.rows: dict[str, list[Any]] = {
             key: []
             for key in ("thumbnail", "file", "truth", "predicted", "confidence", "top", "verdict")
         }
 
     def add(self, one: Predicted) -> None:
-        """Takes a picture, in the order of the stream."""
-        self._seen += 1
-        if self._chosen is not None and self._seen - 1 not in self._chosen:
-            return
+        """Takes a predicted picture, or passes it over, so that each is as likely to stay."""
         assert one.probabilities is not None
         assert one.image is not None
+        self.seen += 1
+        self.confidence.append(float(one.probabilities.max()))
+        place = len(self.rows["file"])
+        if place == MOST_IMAGES:
+            place = int(self._random.integers(self.seen))
+            if place >= MOST_IMAGES:
+                return
         names, order = self.description.class_names, np.argsort(-one.probabilities, kind="stable")
         truth = "" if one.label is None else names[one.label]
         predicted = names[order[0]]
@@ -80,7 +84,7 @@ class Gallery:
             "verdict": ("right" if truth == predicted else "wrong") if truth else "",
         }
         for key, value in values.items():
-            self.rows[key].append(value)
+            self.rows[key][place : place + 1] = [value]
 
 
 def thumbnail(image: Tensor) -> str:
@@ -114,17 +118,23 @@ def write_dashboard(
     parts: list[UIElement] = [_heading(gallery, counts, predictions)]
     if predictions:
         truth, predicted = filters["truth"], filters["predicted"]
+        slider, *threshold_plots = plots.threshold_effect(
+            predictions.confidence, predictions.right, threshold
+        )
         parts += [
             row(
                 plots.confusion(predictions, truth, predicted),
                 plots.per_class(predictions, threshold),
             ),
-            plots.threshold_effect(predictions, threshold),
+            slider,
+            row(*threshold_plots, plots.reliability_diagram(predictions)),
         ]
     else:
-        confidence = np.array(gallery.rows["confidence"])
-        parts.append(plots.histogram({"pictures": confidence}))
-    shown = "" if gallery.total <= MOST_IMAGES else f" ({MOST_IMAGES:,} of them, drawn at random)"
+        slider, *threshold_plots = plots.threshold_effect(
+            np.array(gallery.confidence), None, threshold
+        )
+        parts += [slider, row(*threshold_plots)]
+    shown = "" if gallery.seen <= MOST_IMAGES else f" ({MOST_IMAGES:,} of them, drawn at random)"
     parts += [
         Div(text=f"<h2>Pictures{shown}</h2>", styles=FONT),
         row(*filters.values()),
@@ -164,7 +174,7 @@ def _table(source: ColumnDataSource, filters: dict[str, Select]) -> UIElement:
     change = CustomJS(
         args={"source": source, "kept": kept, "filters": list(filters.values()), "count": count},
         code="""
-        const asked = filters.filter((one) => one.value != "all")
+        const asked = filters.filter((one) => one.value != "(all)")
         const indices = []
         for (let i = 0; i < source.data.file.length; i++)
             if (asked.every((one) => source.data[one.name][i] == one.value)) indices.push(i)

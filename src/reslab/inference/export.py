@@ -56,12 +56,18 @@ def export(
         example = example.byte()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp{SUFFIXES[kind]}")
+    path.unlink(missing_ok=True)  # an older export is not to pass for this one
     try:
         WRITERS[kind](network.eval(), example, to_metadata(description, pixels), temporary)
         difference = compare(classifier, temporary, images)
         temporary.replace(path)
     except ImportError as error:
         raise missing_package(error) from error
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # whatever the exporters stumble over in a network or on a disk
+        text = str(error).strip().partition("\n")[0]
+        raise UserError(f"{description.name} cannot be exported as {kind}: {text}") from error
     finally:
         temporary.unlink(missing_ok=True)
     return difference

@@ -1,6 +1,10 @@
 """Exported networks: files that need no run to be used."""
 
+import io
 import json
+import pickle
+import re
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +20,10 @@ from reslab.runs.load import Description, build_network
 
 KEY = "reslab"
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
+
+# What `torch.export.save` puts into its archive: tensors as bytes, JSON, and a sample of the input.
+RAW = re.compile(r"data/(weights|constants)/\w+_\d+|models/model\.json|extra/\w+|[\w.]+(/\w+)?")
+SAMPLE = "data/sample_inputs/model.pt"
 
 Logits = Callable[[Tensor], Tensor]
 
@@ -60,20 +68,13 @@ def open_export(path: Path, device: torch.device) -> tuple[Description, Logits]:
         )
     try:
         metadata, ask = opener(path, device)
+        description, pixels = _from_metadata(metadata, path)
     except ImportError as error:
         raise missing_package(error) from error
     except UserError:
         raise
     except Exception as error:  # whatever a foreign or damaged file makes the libraries raise
         raise UserError(f"{path} cannot be opened: {str(error).partition(chr(10))[0]}") from error
-    if metadata is None:
-        raise UserError(f"{path} was not exported by reslab: it does not name its classes")
-    content: dict[str, Any] = json.loads(metadata)
-    pixels = content.pop("pixels")
-    del content["preprocessing"]
-    for key in ("class_names", "mean", "std"):
-        content[key] = tuple(content[key])
-    description = Description(**content)
     normalize = description.normalization
 
     @torch.inference_mode()
@@ -81,6 +82,19 @@ def open_export(path: Path, device: torch.device) -> tuple[Description, Logits]:
         return ask(images if pixels else normalize(images.float() / 255))
 
     return description, logits
+
+
+def _from_metadata(metadata: str | None, path: Path) -> tuple[Description, bool]:
+    """The description, and whether the graph takes pixels."""
+    if metadata is None:
+        raise UserError(f"{path} was not exported by reslab: it does not name its classes")
+    content: dict[str, Any] = json.loads(metadata)
+    known = {key: content[key] for key in Description.__dataclass_fields__}
+    for key in ("class_names", "mean", "std"):
+        known[key] = tuple(known[key])
+    if Path(known["name"]).name != known["name"] or known["name"] in ("", ".."):
+        raise UserError(f"{path} names its run {known['name']!r}, which is no file's name")
+    return Description(**known), content["pixels"]
 
 
 def missing_package(error: ImportError) -> UserError:
@@ -105,10 +119,30 @@ def _open_onnx(path: Path, device: torch.device) -> tuple[str | None, Logits]:
 
 
 def _open_torch(path: Path, device: torch.device) -> tuple[str | None, Logits]:
+    _refuse_pickles(path)
     extra = {KEY: ""}
     program = torch.export.load(str(path), extra_files=extra)
     network = program.module().to(device)
     return extra[KEY] or None, lambda batch: network(batch.to(device)).cpu()
+
+
+def _refuse_pickles(path: Path) -> None:
+    """Lets only raw tensors and a graph through: torch would run whatever a pickle says."""
+    refusal = UserError(f"{path} holds more than tensors and a graph: refused")
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            inner = name.partition("/")[2]
+            if inner.endswith("_config.json"):
+                config = json.loads(archive.read(name))["config"]
+                if any(entry["use_pickle"] for entry in config.values()):
+                    raise refusal
+            elif inner == SAMPLE:
+                try:
+                    torch.load(io.BytesIO(archive.read(name)), weights_only=True)
+                except pickle.UnpicklingError as error:
+                    raise refusal from error
+            elif not RAW.fullmatch(inner):
+                raise refusal
 
 
 def _open_safetensors(path: Path, device: torch.device) -> tuple[str | None, Logits]:
@@ -119,9 +153,8 @@ def _open_safetensors(path: Path, device: torch.device) -> tuple[str | None, Log
         metadata = (file.metadata() or {}).get(KEY)
     if metadata is None:
         return None, lambda batch: batch
-    content = json.loads(metadata)
-    known = {key: content[key] for key in Description.__dataclass_fields__}
-    network = fold_batch_norms(build_network(Description(**known)))
+    description, _ = _from_metadata(metadata, path)
+    network = fold_batch_norms(build_network(description))
     network.load_state_dict(safetensors.torch.load_file(str(path)))
     network.to(device)
     return metadata, lambda batch: network(batch.to(device)).cpu()

@@ -17,8 +17,7 @@ from reslab.errors import UserError
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_PIXELS = 50_000_000
-
-Image.MAX_IMAGE_PIXELS = None  # ours is lower, and is no warning
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class BadPictureError(Exception):
@@ -33,8 +32,10 @@ class Found:
     problem: str | None = None
 
 
-def find_pictures(paths: Sequence[Path]) -> Iterator[Found]:
+def find_pictures(paths: Sequence[Path], leave_out: Path | None = None) -> Iterator[Found]:
     """Files as they are given, and those below folders that have a picture's name, sorted.
+
+    What lies below `leave_out`, where results are written, is none of them.
 
     Symbolic links that lead out of a folder or to a folder, and what is no regular file, are left
     out, which is said; nothing is opened.
@@ -45,7 +46,7 @@ def find_pictures(paths: Sequence[Path]) -> Iterator[Found]:
     for path in paths:
         if path.is_dir():
             empty = True
-            for found in _walk(path, path.resolve()):
+            for found in _walk(path, path.resolve(), leave_out and leave_out.resolve()):
                 empty = False
                 yield found
             if empty:
@@ -57,9 +58,10 @@ def find_pictures(paths: Sequence[Path]) -> Iterator[Found]:
             raise UserError(f"{path} does not exist")
 
 
-def _walk(folder: Path, root: Path) -> Iterator[Found]:
+def _walk(folder: Path, root: Path, leave_out: Path | None) -> Iterator[Found]:
     try:
         names = sorted(os.listdir(folder))
+        (folder / ".").stat()  # a folder may be listed and its files yet out of reach
     except OSError as error:
         yield Found(folder, f"cannot be read: {error.strerror}")
         return
@@ -74,7 +76,8 @@ def _walk(folder: Path, root: Path) -> Iterator[Found]:
             elif path.suffix.lower() in SUFFIXES:
                 yield _checked(path)
         elif path.is_dir():
-            yield from _walk(path, root)
+            if path.resolve() != leave_out:
+                yield from _walk(path, root, leave_out)
         elif path.suffix.lower() in SUFFIXES:
             yield _checked(path)
 
@@ -108,6 +111,10 @@ def decode(path: Path, channels: int, size: int) -> tuple[Tensor, list[str]]:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise BadPictureError("the file is empty")
+            if file.read(len(PNG)) == PNG:  # whose checksums Pillow compares on request alone
+                with Image.open(file, formats=("PNG",)) as picture:
+                    picture.verify()
+            file.seek(0)
             with Image.open(file, formats=FORMATS) as picture:
                 width, height = picture.size
                 if width * height > MAX_PIXELS:
@@ -116,6 +123,8 @@ def decode(path: Path, channels: int, size: int) -> tuple[Tensor, list[str]]:
                 array, notes = _as_array(picture, channels)
     except BadPictureError:
         raise
+    except Image.DecompressionBombError as error:
+        raise BadPictureError(f"more than {MAX_PIXELS // 1_000_000} million pixels") from error
     except Image.UnidentifiedImageError as error:
         raise BadPictureError(f"not a picture ({', '.join(FORMATS)})") from error
     except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
@@ -136,7 +145,7 @@ def _as_array(picture: Image.Image, channels: int) -> tuple[np.ndarray, list[str
     if getattr(picture, "is_animated", False):
         notes.append("first frame of an animation")
     turned: Image.Image = picture
-    if picture.getexif().get(0x0112, 1) != 1:
+    if _orientation(picture) in range(2, 9):
         turned = ImageOps.exif_transpose(picture)
         notes.append("turned as EXIF says")
     mode = turned.mode
@@ -148,11 +157,11 @@ def _as_array(picture: Image.Image, channels: int) -> tuple[np.ndarray, list[str
         raise BadPictureError(
             f"pixels of mode {mode} have no known range; save it with 8 or 16 bits"
         )
-    elif "A" in turned.getbands() or "transparency" in turned.info:
+    elif mode in ("LA", "PA", "RGBA") or "transparency" in turned.info:
         over = turned.convert("RGBA")
         white = Image.new("RGBA", over.size, "white")
         flat = Image.alpha_composite(white, over)
-        turned = flat.convert("L" if mode in ("LA", "La", "L", "1") else "RGB")
+        turned = flat.convert("L" if mode in ("LA", "L", "1") else "RGB")
         notes.append("transparency laid over white")
     grey = turned.mode in ("L", "1")
     if grey and channels == 3:
@@ -160,3 +169,11 @@ def _as_array(picture: Image.Image, channels: int) -> tuple[np.ndarray, list[str
     elif not grey and channels == 1:
         notes.append("colour to grey")
     return np.array(turned.convert("L" if channels == 1 else "RGB")), notes
+
+
+def _orientation(picture: Image.Image) -> int:
+    """What EXIF says, 1 for upright; damaged EXIF data say nothing."""
+    try:
+        return picture.getexif().get(0x0112, 1)
+    except Exception:  # whatever damaged data make the parser stumble over
+        return 1

@@ -1,6 +1,7 @@
 """The true classes of picture files."""
 
 import csv
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,44 +20,35 @@ def read_labels(asked: str, class_names: tuple[str, ...]) -> Labels:
     Args:
         asked: `folders`, for a folder a class; or a CSV file whose first two columns are a file,
             from the CSV's folder, and its class, after one line of headings.
-        class_names: The network's classes; their numbers are understood too.
+        class_names: The network's classes; where none is a number, their numbers do too.
 
     Raises:
         UserError: The file cannot be read, or names a class that the network does not have.
     """
     numbers = {name: index for index, name in enumerate(class_names)}
+    if not any(name.isdecimal() for name in class_names):
+        numbers |= {str(index): index for index in range(len(class_names))}
     if asked == FOLDERS:
         return lambda path: _from_folder(path, numbers)
     return _from_csv(Path(asked), numbers)
 
 
-def _number(name: str, numbers: dict[str, int]) -> int | None:
-    if name in numbers:
-        return numbers[name]
-    return int(name) if name.isdecimal() and int(name) < len(numbers) else None
-
-
-def _from_folder(path: Path, numbers: dict[str, int]) -> int | None:
-    number = _number(path.absolute().parent.name, numbers)
-    if number is None:
-        name = path.absolute().parent.name
+def _from_folder(path: Path, numbers: dict[str, int]) -> int:
+    name = path.absolute().parent.name
+    if name not in numbers:
         raise UserError(f"{path}: its folder is no class{suggest(name, numbers)}")
-    return number
+    return numbers[name]
 
 
 def _from_csv(file: Path, numbers: dict[str, int]) -> Labels:
-    labels: dict[Path, int] = {}
+    labels: dict[str, int] = {}
     try:
         with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
-            for row in list(csv.reader(lines))[1:]:
-                if len(row) < 2:
-                    raise UserError(f"{file}: {row} must be a file and its class")
-                number = _number(row[1], numbers)
-                if number is None:
-                    raise UserError(
-                        f"{file}: {row[0]}: {row[1]} is no class{suggest(row[1], numbers)}"
-                    )
-                labels[(file.parent / row[0]).absolute()] = number
-    except (UnicodeDecodeError, csv.Error) as error:
+            for row in [row for row in csv.reader(lines) if row][1:]:
+                if len(row) < 2 or row[1] not in numbers:
+                    known = suggest(row[1], numbers) if len(row) > 1 else ""
+                    raise UserError(f"{file}: {', '.join(row)}: not a file and a class{known}")
+                labels[os.path.normpath(file.absolute().parent / row[0])] = numbers[row[1]]
+    except csv.Error as error:
         raise UserError(f"{file} is not a CSV file: {error}") from error
-    return lambda path: labels.get(path.absolute())
+    return lambda path: labels.get(os.path.normpath(path.absolute()))

@@ -28,6 +28,7 @@ from reslab.evaluation.metrics import (
     by_threshold,
     confusion_matrix,
     expected_calibration_error,
+    is_sure,
     reliability,
     summarize,
 )
@@ -53,6 +54,7 @@ def confusion(predictions: Predictions, truth: Select, predicted: Select) -> UIE
             "predicted": [names[j] for _, j in at],
             "count": [int(matrix[i]) for i in at],
             "share": [float(shares[i]) for i in at],
+            "value": [int(matrix[i]) for i in at],
             "color": ["white" if shares[i] > 0.5 else "black" for i in at],
             "text": texts["counts"],
             **texts,
@@ -75,8 +77,8 @@ def confusion(predictions: Predictions, truth: Select, predicted: Select) -> UIE
         ],
         name="confusion plot",
     )
-    mapper = LinearColorMapper(palette=Blues256[::-1], low=0, high=1)
-    fill = {"field": "share", "transform": mapper}
+    mapper = LinearColorMapper(palette=Blues256[::-1], low=0, high=int(matrix.max()))
+    fill = {"field": "value", "transform": mapper}
     cells = plot.rect(
         "predicted", "truth", 1, 1, source=source, fill_color=fill, line_color="white"
     )
@@ -93,16 +95,16 @@ def confusion(predictions: Predictions, truth: Select, predicted: Select) -> UIE
     )
     plot.xaxis.major_label_orientation = 0.8
     plot.grid.visible = False
-    ticks = {"ticker": BasicTicker(), "formatter": NumeralTickFormatter(format="0%")}
-    plot.add_layout(ColorBar(color_mapper=mapper, **ticks), "right")
+    form = NumeralTickFormatter(format="0,0")
+    plot.add_layout(ColorBar(color_mapper=mapper, ticker=BasicTicker(), formatter=form), "right")
     source.selected.js_on_change(
         "indices",
         CustomJS(
             args={"source": source, "truth": truth, "predicted": predicted},
             code="""
             const chosen = source.selected.indices
-            truth.value = chosen.length ? source.data.truth[chosen[0]] : "all"
-            predicted.value = chosen.length ? source.data.predicted[chosen[0]] : "all"
+            truth.value = chosen.length ? source.data.truth[chosen[0]] : "(all)"
+            predicted.value = chosen.length ? source.data.predicted[chosen[0]] : "(all)"
             """,
         ),
     )
@@ -110,9 +112,13 @@ def confusion(predictions: Predictions, truth: Select, predicted: Select) -> UIE
     kinds.js_on_change(
         "active",
         CustomJS(
-            args={"source": source, "kinds": kinds},
+            args={"source": source, "kinds": kinds, "mapper": mapper, "form": form},
             code="""
+            const shares = kinds.active == 1
             source.data.text = source.data[kinds.labels[kinds.active]]
+            source.data.value = shares ? source.data.share : source.data.count
+            mapper.high = shares ? 1 : Math.max(...source.data.count)
+            form.format = shares ? "0%" : "0,0"
             source.change.emit()
             """,
         ),
@@ -149,42 +155,31 @@ def per_class(predictions: Predictions, threshold: float) -> UIElement:
     return plot
 
 
-def threshold_effect(predictions: Predictions, threshold: float) -> UIElement:
-    """The slider moves the line in both plots and says what the threshold leaves."""
-    rows = by_threshold(predictions)
+def threshold_effect(
+    confidence: np.ndarray, right: np.ndarray | None, threshold: float
+) -> tuple[UIElement, UIElement, UIElement]:
+    """A slider that moves the line in two plots and says what the threshold leaves.
+
+    Args:
+        confidence: Of each answer, `[N]`.
+        right: Whether each is right, bool `[N]`, if that is known.
+        threshold: Where the slider stands at first.
+    """
+    rows = by_threshold(confidence, right)
     gap = float("nan")  # where nothing is answered
     table = ColumnDataSource(
         {key: [gap if one[key] is None else one[key] for one in rows] for key in rows[0]}
     )
     slider = Slider(start=0, end=1, step=0.01, value=threshold, title="Threshold", name="threshold")
-    said = Div(styles=FONT, name="threshold effect")
-    counts = histogram(
-        {
-            "right": predictions.confidence[predictions.right],
-            "wrong": predictions.confidence[~predictions.right],
-        }
-    )
-    curve = figure(
-        width=430,
-        height=340,
-        title="What a threshold leaves",
-        x_range=(0, 1),
-        x_axis_label="Threshold",
-        tools=f"hover,{TOOLS}",
-        tooltips=[
-            ("threshold", "@threshold{0.00}"),
-            ("answered", "@coverage{0.0%}"),
-            ("accuracy", "@accuracy{0.00%}"),
-        ],
-    )
-    curve.line(
-        "threshold", "coverage", source=table, color=GREEN, legend_label="answered", line_width=2
-    )
-    curve.line(
-        "threshold", "accuracy", source=table, color=BLUE, legend_label="accuracy", line_width=2
-    )
-    curve.legend.location = "bottom_left"
-    curve.yaxis.formatter = NumeralTickFormatter(format="0%")
+    sure = is_sure(confidence, threshold)
+    text = f"At {threshold:.2f}, {sure.mean():.1%} are answered"
+    if right is not None and sure.any():
+        text += f", of which {right[sure].mean():.2%} are right"
+    said = Div(text=text, styles=FONT, name="threshold effect")
+    parts = {"pictures": confidence}
+    if right is not None:
+        parts = {"right": confidence[right], "wrong": confidence[~right]}
+    counts, curve = histogram(parts), _coverage_curve(table, right is not None)
     lines = [Span(location=threshold, dimension="height", line_dash="dotted") for _ in range(2)]
     counts.add_layout(lines[0])
     curve.add_layout(lines[1])
@@ -192,7 +187,7 @@ def threshold_effect(predictions: Predictions, threshold: float) -> UIElement:
         args={"slider": slider, "said": said, "lines": lines, "table": table},
         code="""
         const at = Math.round(slider.value * (table.data.threshold.length - 1))
-        const percent = (x, digits) => (100 * x).toFixed(digits) + " %"
+        const percent = (x, digits) => (100 * x).toFixed(digits) + "%"
         const accuracy = table.data.accuracy[at]
         const right = Number.isNaN(accuracy) ? "" :
             `, of which ${percent(accuracy, 2)} are right`
@@ -202,10 +197,28 @@ def threshold_effect(predictions: Predictions, threshold: float) -> UIElement:
         """,
     )
     slider.js_on_change("value", effect)
-    at = rows[round(threshold * (len(rows) - 1))]
-    right = "" if at["accuracy"] is None else f", of which {at['accuracy']:.2%} are right"
-    said.text = f"At {threshold:.2f}, {at['coverage']:.1%} are answered{right}"
-    return column(row(slider, said), row(counts, curve, reliability_diagram(predictions)))
+    return row(slider, said), counts, curve
+
+
+def _coverage_curve(table: ColumnDataSource, labelled: bool) -> Any:
+    tooltips = [("threshold", "@threshold{0.00}"), ("answered", "@coverage{0.0%}")]
+    if labelled:
+        tooltips.append(("accuracy", "@accuracy{0.00%}"))
+    curve = figure(
+        width=430,
+        height=340,
+        title="What a threshold leaves",
+        x_range=(0, 1),
+        x_axis_label="Threshold",
+        tools=f"hover,{TOOLS}",
+        tooltips=tooltips,
+    )
+    lines = [("coverage", GREEN, "answered"), ("accuracy", BLUE, "accuracy")]
+    for key, color, name in lines if labelled else lines[:1]:
+        curve.line("threshold", key, source=table, color=color, legend_label=name, line_width=2)
+    curve.legend.location = "bottom_left"
+    curve.yaxis.formatter = NumeralTickFormatter(format="0%")
+    return curve
 
 
 def reliability_diagram(predictions: Predictions) -> UIElement:

@@ -17,6 +17,8 @@ from reslab.inference.images import BadPictureError, Found, decode
 from reslab.inference.labels import Labels
 from reslab.inference.model import Model
 
+CHUNK = 16  # files that a thread decodes at a time
+
 
 @dataclass(frozen=True)
 class Predicted:
@@ -56,18 +58,31 @@ def predict_files(
         mirror: Whether to average over each picture and its mirror image.
         labels: What gives a file's class.
     """
-    decode_all = partial(_decode_all, model=model, labels=labels or (lambda path: None))
+    batch: list[Predicted] = []
+    for one in _decoded(model, pictures, labels or (lambda path: None), batch_size):
+        batch.append(one)
+        if len(batch) == batch_size:
+            yield from _ask(model, batch, mirror)
+            batch = []
+    yield from _ask(model, batch, mirror)
+
+
+def _decoded(
+    model: Model, pictures: Iterable[Found], labels: Labels, num_ahead: int
+) -> Iterator[Predicted]:
+    """Decodes in threads, a few files a piece, up to `num_ahead` files before they are needed."""
     workers = os.cpu_count() or 1
+    decode_all = partial(_decode_all, model=model, labels=labels)
     pictures = iter(pictures)
     ahead: deque[Future[list[Predicted]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     try:
-        while chunk := list(islice(pictures, batch_size)):
+        while chunk := list(islice(pictures, CHUNK)):
             ahead.append(pool.submit(decode_all, chunk))
-            if len(ahead) > workers:
-                yield from _ask(model, ahead.popleft().result(), mirror)
+            if len(ahead) > workers + num_ahead // CHUNK:
+                yield from ahead.popleft().result()
         while ahead:
-            yield from _ask(model, ahead.popleft().result(), mirror)
+            yield from ahead.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -98,8 +113,9 @@ def _decode_all(chunk: list[Found], model: Model, labels: Labels) -> list[Predic
     channels, size = model.description.channels, model.description.size
     decoded = []
     for found in chunk:
-        label, problem = labels(found.path), found.problem
+        label, problem = None, found.problem
         if problem is None:
+            label = labels(found.path)
             try:
                 image, notes = decode(found.path, channels, size)
                 decoded.append(Predicted(found.path, label, image, notes=tuple(notes)))

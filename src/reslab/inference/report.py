@@ -1,6 +1,8 @@
 """What is written about predictions: the results, and of labelled pictures how good they are."""
 
+import heapq
 import json
+from array import array
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,7 +14,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from reslab.evaluation import figures
-from reslab.evaluation.metrics import Predictions, summarize
+from reslab.evaluation.metrics import DIGITS, Predictions, summarize
 from reslab.files import write_atomically
 from reslab.inference.dashboard import Gallery, write_dashboard
 from reslab.inference.model import Description
@@ -20,6 +22,11 @@ from reslab.inference.predict import Predicted
 from reslab.inference.results import UNCERTAIN, Answer, results_files, safe
 
 MOST_MISTAKES = 50
+FILES = (
+    *("predictions.json", "predictions.csv", "submission.csv", "metrics.json", "per_class.csv"),
+    *("confusion.csv", "confused_pairs.csv", "mistakes.csv", "confusion.png", "per_class.png"),
+    *("confidence.png", "reliability.png", "dashboard.html"),
+)
 
 
 @dataclass(frozen=True)
@@ -76,8 +83,11 @@ def report(
         options: What the user asked for.
         folder: Where to write.
     """
-    outcome, gallery = Outcome(), Gallery(description, total, options.top_k)
-    labelled: list[Predicted] = []
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in FILES:  # nothing of an earlier call is to stand beside what follows
+        (folder / name).unlink(missing_ok=True)
+    outcome, gallery = Outcome(), Gallery(description, options.top_k)
+    labelled = Labelled(description.class_names)
     asked = {"top_k": options.top_k, "threshold": options.threshold, "tta": options.mirror}
     with (
         results_files(folder, description, asked, kaggle=options.kaggle) as writer,
@@ -88,27 +98,66 @@ def report(
             _count(outcome, one, given)
             if given:
                 gallery.add(one)
-                if one.label is not None:
-                    labelled.append(Predicted(one.path, one.label, probabilities=one.probabilities))
+                labelled.add(one)
             bar.update()
-        predictions = _predictions(labelled, description)
+        predictions = labelled.predictions()
         if predictions:
             outcome.metrics = summarize(predictions, options.threshold)
         writer.close(counts=dict(outcome.counts), metrics=outcome.metrics)
-    outcome.written = [folder / "predictions.json", folder / "predictions.csv"]
-    if options.kaggle:
-        outcome.written.append(folder / "submission.csv")
     if predictions and outcome.metrics:
-        mistakes = _mistakes(labelled, predictions)
-        outcome.written += _write_metrics(folder, outcome.metrics, mistakes)
-        outcome.written += _draw(folder, description, predictions, outcome.metrics)
-    if total > 1 and outcome.counts["answered"] + outcome.counts[UNCERTAIN]:
-        outcome.written.append(
-            write_dashboard(
-                folder / "dashboard.html", gallery, outcome.counts, predictions, options.threshold
-            )
+        _write_metrics(folder, outcome.metrics, labelled.mistakes())
+        _draw(folder, description, predictions, outcome.metrics)
+    if total > 1 and gallery.seen:
+        write_dashboard(
+            folder / "dashboard.html", gallery, outcome.counts, predictions, options.threshold
         )
+    outcome.written = [folder / name for name in FILES if (folder / name).exists()]
     return outcome
+
+
+class Labelled:
+    """What is kept of labelled pictures: numbers, and the names of the surest mistakes alone."""
+
+    def __init__(self, class_names: tuple[str, ...]) -> None:
+        self.class_names = class_names
+        self._labels = array("q")
+        self._probabilities = array("f")
+        self._surest: list[tuple[float, int, str, int, int]] = []
+
+    def add(self, one: Predicted) -> None:
+        """Takes a picture; one without a label is passed over."""
+        if one.label is None or one.probabilities is None:
+            return
+        self._labels.append(one.label)
+        self._probabilities.extend(one.probabilities.tolist())
+        predicted = int(one.probabilities.argmax())
+        if predicted != one.label:
+            number = -len(self._labels)  # of two that are as sure, the first stays
+            sure = float(one.probabilities.max())
+            mistake = (sure, number, str(one.path), one.label, predicted)
+            heapq.heappush(self._surest, mistake)
+            if len(self._surest) > MOST_MISTAKES:
+                heapq.heappop(self._surest)
+
+    def predictions(self) -> Predictions | None:
+        """All of them, None if there are none."""
+        if not self._labels:
+            return None
+        shape = len(self._labels), len(self.class_names)
+        probabilities = np.array(self._probabilities, dtype=np.float32).reshape(shape)
+        return Predictions(probabilities, np.array(self._labels), self.class_names)
+
+    def mistakes(self) -> list[dict[str, Any]]:
+        """The wrong answers of which the network was surest, the surest first."""
+        return [
+            {
+                "file": file,
+                "truth": self.class_names[label],
+                "predicted": self.class_names[predicted],
+                "confidence": round(sure, DIGITS),
+            }
+            for sure, _, file, label, predicted in sorted(self._surest, reverse=True)
+        ]
 
 
 def _count(outcome: Outcome, one: Predicted, given: Answer | None) -> None:
@@ -123,35 +172,7 @@ def _count(outcome: Outcome, one: Predicted, given: Answer | None) -> None:
         outcome.answers.append((one.path, given))
 
 
-def _predictions(labelled: list[Predicted], description: Description) -> Predictions | None:
-    if not labelled:
-        return None
-    probabilities = np.stack(
-        [one.probabilities for one in labelled if one.probabilities is not None]
-    )
-    labels = np.array([one.label for one in labelled], dtype=np.int64)
-    return Predictions(probabilities, labels, description.class_names)
-
-
-def _mistakes(labelled: list[Predicted], predictions: Predictions) -> list[dict[str, Any]]:
-    """The wrong answers of which the network was surest."""
-    names = predictions.class_names
-    wrong = np.flatnonzero(~predictions.right)
-    order = wrong[np.argsort(-predictions.confidence[wrong], kind="stable")][:MOST_MISTAKES]
-    return [
-        {
-            "file": str(labelled[at].path),
-            "truth": names[predictions.labels[at]],
-            "predicted": names[predictions.predicted[at]],
-            "confidence": round(float(predictions.confidence[at]), 6),
-        }
-        for at in order
-    ]
-
-
-def _write_metrics(
-    folder: Path, metrics: dict[str, Any], mistakes: list[dict[str, Any]]
-) -> list[Path]:
+def _write_metrics(folder: Path, metrics: dict[str, Any], mistakes: list[dict[str, Any]]) -> None:
     names = [row["class"] for row in metrics["per_class"]]
     averages = [
         {"class": f"{kind} average"} | metrics[kind] | {"support": metrics["images"]}
@@ -175,20 +196,14 @@ def _write_metrics(
         write_atomically(folder / name, text.encode(errors="surrogateescape"))
     content = json.dumps(metrics | {"mistakes": mistakes}, indent=2) + "\n"
     write_atomically(folder / "metrics.json", content.encode())
-    return [folder / "metrics.json", *(folder / name for name in frames)]
 
 
 def _draw(
     folder: Path, description: Description, predictions: Predictions, metrics: dict[str, Any]
-) -> list[Path]:
+) -> None:
     title = f"{description.name}: {metrics['accuracy']:.2%} of {metrics['images']:,} images"
-    return [
-        figures.draw_confusion(predictions, title, folder / "confusion.png"),
-        figures.draw_per_class(metrics, title, folder / "per_class.png"),
-        figures.draw_confidence(
-            predictions, metrics["threshold"], title, folder / "confidence.png"
-        ),
-        figures.draw_reliability(
-            {description.name: predictions}, title, folder / "reliability.png"
-        ),
-    ]
+    figures.draw_confusion(predictions, title, folder / "confusion.png")
+    figures.draw_per_class(metrics, title, folder / "per_class.png")
+    figures.draw_confidence(predictions, metrics["threshold"], title, folder / "confidence.png")
+    models = {description.name: predictions}
+    figures.draw_reliability(models, title, folder / "reliability.png")

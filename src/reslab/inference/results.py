@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from reslab.evaluation.metrics import DIGITS, is_sure
 from reslab.files import text_written_atomically
 from reslab.inference.model import Description
 from reslab.inference.predict import Predicted
@@ -36,9 +37,9 @@ def answer(
         {"class": class_names[index], "probability": _rounded(probabilities[index])}
         for index in order[:top_k]
     ]
-    confidence = float(probabilities[order[0]])
-    name = class_names[order[0]] if confidence >= threshold else UNCERTAIN
-    return Answer(name, _rounded(confidence), top)
+    sure = is_sure(probabilities[order[0]], threshold)
+    name = class_names[order[0]] if sure else UNCERTAIN
+    return Answer(name, top[0]["probability"], top)
 
 
 class ResultsWriter:
@@ -94,7 +95,7 @@ class ResultsWriter:
             said = [safe(given.answer), given.confidence, *probabilities]
             self._csv.writerow([safe(file), safe(truth), *said, "; ".join(one.notes), ""])
             if self._kaggle:
-                self._kaggle.writerow([safe(one.path.stem), int(one.probabilities.argmax())])
+                self._kaggle.writerow([one.path.stem, int(one.probabilities.argmax())])
         if truth:
             row["label"] = truth
         self._json.write((",\n" if self._rows else "\n") + json.dumps(row))
@@ -129,7 +130,7 @@ def safe(text: str) -> str:
 
 
 def _rounded(value: float) -> float:
-    return round(float(value), 6)
+    return round(float(value), DIGITS)
 
 
 def _about(description: Description) -> dict[str, Any]:

@@ -14,11 +14,13 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
     """
     folded = copy.deepcopy(network).eval()
     for module in list(folded.modules()):
-        if isinstance(module, nn.Sequential):
+        if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
             names = list(module._modules)
             for first, second in pairwise(names):
                 conv, norm = module._modules[first], module._modules[second]
-                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
+                    continue
+                if norm.running_mean is not None:
                     module._modules[first] = fuse_conv_bn_eval(conv, norm)
                     module._modules[second] = nn.Identity()
     return folded

@@ -158,7 +158,7 @@ def find_run(run: str, folder: Path) -> RunDirectory:
     """
     for path in (Path(run), folder / run):
         if (path / "config.yaml").is_file():
-            return RunDirectory(path)
+            return RunDirectory(path if path.name not in ("", "..") else path.resolve())
     found = [directory for directory in list_runs(folder) if run in directory.name]
     if len(found) == 1:
         return found[0]
