@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from hydra import initialize_config_dir
 from hydra._internal.callbacks import Callbacks
@@ -15,8 +16,9 @@ from omegaconf import DictConfig
 
 from reslab.apps.train import run_cell
 from reslab.config import CONF_DIR, VERSION_BASE, search_path
-from reslab.tables.collect import collect
+from reslab.tables.collect import Result, collect
 from reslab.tables.plan import time_left
+from reslab.tables.reference import from_reference, keep_records
 from reslab.tables.spec import Cell, Table
 
 
@@ -29,6 +31,7 @@ class AnnouncedCell:
 
     table: Table
     launched: tuple[Cell, ...]
+    keep: Path | None
 
     def __call__(self, cfg: DictConfig) -> float:
         number = HydraConfig.get().job.num
@@ -36,15 +39,23 @@ class AnnouncedCell:
         parts = [f"{cell.row.name}, seed {cell.seed}", time_left(results)]
         text = ", ".join(filter(None, parts))
         print(f"\n[{number + 1}/{len(self.launched)}] {text}", file=sys.stderr, flush=True)
-        return run_cell(cfg)
+        accuracy = run_cell(cfg)
+        if self.keep:
+            done = Result(cell, "finished", cell.directory.record())
+            keep_records(self.table, [done], self.keep)
+        return accuracy
 
 
-def launch(table: Table, launcher_overrides: Sequence[str] = ()) -> list[str]:
+def launch(
+    table: Table, launcher_overrides: Sequence[str] = (), keep: Path | None = None
+) -> list[str]:
     """Runs what is not finished, cheapest first, and goes on when a cell fails.
 
     Args:
         table: The table.
         launcher_overrides: Overrides of Hydra's own, such as `hydra/launcher=joblib`.
+        keep: Where each cell's record is kept as soon as its run ends; what is there already is
+            not run again.
 
     Returns:
         A line for each cell that failed.
@@ -54,6 +65,10 @@ def launch(table: Table, launcher_overrides: Sequence[str] = ()) -> list[str]:
         for result in sorted(collect(table), key=lambda result: result.cell.work)
         if result.record is None or result.cell.rerun
     }
+    if keep:
+        kept = from_reference(table, keep)
+        known = {one.cell.identity for one in kept if one.record}
+        cells = {path: cell for path, cell in cells.items() if cell.identity not in known}
     missing = tuple(cells.values())
     if not missing:
         return []
@@ -64,7 +79,7 @@ def launch(table: Table, launcher_overrides: Sequence[str] = ()) -> list[str]:
         )
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks(config)),
-            task_function=AnnouncedCell(table, missing),
+            task_function=AnnouncedCell(table, missing, keep),
             config=config,
         )
         jobs = launcher.launch([list(cell.overrides) for cell in missing], initial_job_idx=0)

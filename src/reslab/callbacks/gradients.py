@@ -13,9 +13,9 @@ from reslab.callbacks.history import write_rows
 class Gradients(Callback):
     """Keeps the L2 norm of every layer's gradient: of the first batch, then of epochs' last ones.
 
-    A layer is a weight with more than one dimension, of convolutions and of the classifier. The
-    rows are part of every checkpoint. Nothing waits for the device inside an epoch: norms are
-    computed there and read with the epoch's metrics.
+    A layer is a weight with more than one dimension, of convolutions and of the classifier. Where
+    gradients are clipped, norms are those after it. The rows are part of every checkpoint. Nothing
+    waits for the device inside an epoch: norms are computed there and read with its metrics.
 
     Args:
         path: The CSV file. Columns: epoch (0: the first batch, before any update), layer, norm.
@@ -62,6 +62,8 @@ class Gradients(Callback):
         self.rows, self._first = state_dict["rows"], state_dict["first"]
 
     def _norms(self) -> Tensor:
-        gradients = [weight.grad for weight in self._weights.values()]
-        known = [torch.zeros(()) if gradient is None else gradient for gradient in gradients]
+        known = [
+            torch.zeros((), device=weight.device) if weight.grad is None else weight.grad
+            for weight in self._weights.values()
+        ]
         return torch.stack(torch._foreach_norm(known))

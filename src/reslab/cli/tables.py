@@ -33,11 +33,14 @@ REFERENCE = "outputs/reference"
 @click.option(
     "--plan", is_flag=True, help="Only list the cells, which are done, and the time left."
 )
+@click.option(
+    "--keep", is_flag=True, help=f"Copy each record to {REFERENCE}; run nothing that is there."
+)
 @QUICK
 @OUTPUT
 @CONFIG_DIR
 def reproduce(
-    table: str, overrides: tuple[str, ...], plan: bool, quick: bool, output: Path
+    table: str, overrides: tuple[str, ...], plan: bool, keep: bool, quick: bool, output: Path
 ) -> None:
     """Run what a published table lacks, then render it.
 
@@ -46,6 +49,7 @@ def reproduce(
     from reslab.apps.reproduce import launch
     from reslab.tables.collect import collect
     from reslab.tables.plan import print_plan
+    from reslab.tables.reference import from_reference
     from reslab.tables.spec import load_table
 
     own = tuple(o for o in overrides if o.lstrip("+").startswith("hydra"))
@@ -53,9 +57,10 @@ def reproduce(
     spec = load_table(table, asked, quick=quick)
     if plan:
         return print_plan(spec, collect(spec))
-    for failure in launch(spec, own):
+    reference = Path(REFERENCE)
+    for failure in launch(spec, own, reference if keep else None):
         click.echo(f"reslab: failed: {failure}", err=True)
-    _render(spec, collect(spec), output)
+    _render(spec, from_reference(spec, reference) if keep else collect(spec), output)
 
 
 @cli.command(name="table")

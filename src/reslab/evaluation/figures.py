@@ -1,6 +1,7 @@
 """Pictures of how good predictions are."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,9 @@ def draw_confidence(predictions: Predictions, threshold: float, title: str, path
     return save_figure(figure, path)
 
 
-def draw_reliability(models: dict[str, Predictions], title: str, path: Path) -> Path:
+def draw_reliability(
+    models: dict[str, Predictions], title: str, path: Path, colors: Sequence[str] = COLORS
+) -> Path:
     """Accuracy over confidence, a line a model; the diagonal is a calibrated one."""
     figure = Figure(figsize=(5.5, 5.5), layout="constrained")
     axes = figure.subplots()
@@ -110,7 +113,7 @@ def draw_reliability(models: dict[str, Predictions], title: str, path: Path) -> 
         bins = reliability(predictions)
         most = max(one.count for one in bins)
         label = f"{name} (ECE {expected_calibration_error(predictions):.3f})"
-        color = COLORS[index % len(COLORS)]
+        color = colors[index % len(colors)]
         places = [one.confidence for one in bins], [one.accuracy for one in bins]
         axes.plot(*places, color=color, lw=1.2, label=label)
         sizes = [10 + 110 * (one.count / most) ** 0.5 for one in bins]

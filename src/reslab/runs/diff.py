@@ -1,5 +1,6 @@
 """What sets two runs apart: configuration, code, environment, curves, single images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,8 +60,8 @@ def diff(first: RunDirectory, second: RunDirectory) -> Difference:
             key: (select(config, key), select(their_config, key))
             for key in differing_keys(config, their_config)
         },
-        {key: (one[key], other[key]) for key in ENVIRONMENT if one[key] != other[key]},
-        {key: (one[key], other[key]) for key in RESULTS if one[key] != other[key]},
+        _differing(one, other, ENVIRONMENT),
+        _differing(one, other, RESULTS),
         _curves(history, their_history),
         lost,
         gained,
@@ -68,13 +69,22 @@ def diff(first: RunDirectory, second: RunDirectory) -> Difference:
     )
 
 
+def _differing(
+    one: dict[str, Any], other: dict[str, Any], keys: Sequence[str]
+) -> dict[str, tuple[Any, Any]]:
+    pairs = {key: (one.get(key), other.get(key)) for key in keys}
+    return {key: (a, b) for key, (a, b) in pairs.items() if a != b and not (a != a and b != b)}
+
+
 def _curves(one: pd.DataFrame, other: pd.DataFrame) -> dict[str, tuple[int, float]]:
     epochs = min(len(one), len(other))
     found = {}
     for key in CURVES:
-        gaps = (one[key][:epochs] - other[key][:epochs]).abs().to_numpy()
-        if gaps.any():
-            found[key] = (int(np.flatnonzero(gaps)[0]) + 1, float(gaps.max()))
+        ours, theirs = (frame[key][:epochs].to_numpy() for frame in (one, other))
+        differ = ~np.isclose(ours, theirs, rtol=0, atol=0, equal_nan=True)
+        if differ.any():
+            gap = float(np.nanmax(np.abs(ours - theirs)))
+            found[key] = (int(np.flatnonzero(differ)[0]) + 1, gap)
     return found
 
 

@@ -77,6 +77,7 @@ def _execute(
     environment = describe_environment(device, str(run.trainer.precision))
     run.checkpoints.about |= {
         "environment": environment,
+        "git": git_commit(),  # now: the code may be changed while this runs
         "data_digest": run.data.digest,
         "exact": _is_exact(cfg, begun_as, environment, run.data.digest, device),
         "class_names": list(run.data.class_names),
@@ -192,7 +193,7 @@ def _finish(
         "inference_images_per_second": len(labels) / seconds,
         "others_cpu": sum(row["others_cpu_seconds"] for row in rows) / run.history.seconds,
         **{key: environment[key] for key in ("hardware", "precision", "threads", "versions")},
-        "git": git_commit(),
+        "git": run.checkpoints.about["git"],
         "code_digest": environment["code_digest"],
         "data_digest": run.checkpoints.about["data_digest"],
         "exact": run.checkpoints.about["exact"],

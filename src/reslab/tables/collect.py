@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from reslab.errors import UserError
 from reslab.evaluation.metrics import ECE_BINS, Predictions, expected_calibration_error, of_logits
 from reslab.runs.identity import code_digest
 from reslab.tables.spec import PUBLISHED, Cell, Row, Table
@@ -140,22 +141,27 @@ def compare_pairs(table: Table, results: list[Result]) -> list[Comparison]:
             for name in (first, second)
         ]
         shared = runs[0].keys() & runs[1].keys()
-        right = {s: (runs[0][s].predictions.right, runs[1][s].predictions.right) for s in shared}
-        if right:
+        both = {s: (runs[0][s].predictions, runs[1][s].predictions) for s in shared}
+        for ours, theirs in both.values():
+            if not np.array_equal(ours.labels, theirs.labels):
+                raise UserError(f"pairs: {first} and {second} are of different test sets")
+        if both:
+            right = {seed: (ours.right, theirs.right) for seed, (ours, theirs) in both.items()}
             comparisons.append(compare(first, second, right))
-    return correct(comparisons)
+    return correct(comparisons, len(table.pairs))
 
 
 def remarks(table: Table, lines: list[dict[str, Any]], results: list[Result]) -> list[str]:
     """What a reader must know to read the table rightly."""
     machines = " / ".join(sorted({line["hardware"] for line in lines if line["hardware"]}))
     minutes = f"Minutes: mean a run, on {machines or 'no hardware yet'}"
-    if any(line["published_minutes"] is not None for line in lines):
+    timed = ("published_minutes", "published_images_per_second")
+    if any(line[key] is not None for line in lines for key in timed):
         minutes += f"; the published ones on {table.hardware or 'hardware that is not named'}"
     notes = [
         f"Accuracy: mean ± sample standard deviation over n seeds, of the best epoch on "
-        f"validation; last: of the last epoch; 95 %: the mean's interval by Student's t; ECE: "
-        f"expected calibration error, {ECE_BINS} bins. {minutes}."
+        f"validation; last, and train: of the last epoch; 95 %: the mean's interval by Student's "
+        f"t; ECE: expected calibration error, {ECE_BINS} bins. {minutes}."
     ]
     if table.pairs:
         notes.append(
@@ -180,10 +186,17 @@ def remarks(table: Table, lines: list[dict[str, Any]], results: list[Result]) ->
         notes.append(f"{old} of {len(records)} runs were trained by another version of the code.")
     if inexact := sum(not record["exact"] for record in records):
         notes.append(f"{inexact} of {len(records)} runs were resumed in another environment.")
+    finished = [result for result in results if result.record]
+    if other := [r for r in finished if r.record and r.record["identity"] != r.cell.identity]:
+        names = ", ".join(f"{r.cell.row.name}, seed {r.cell.seed}" for r in other)
+        notes.append(f"Of another configuration than the recipe's: {names}.")
+    notes += table.notes
+    lacking: dict[str, list[str]] = {}
     for result in results:
         if not result.record:
             reason = ""
             if result.state == "failed":
                 reason = ": " + result.cell.directory.failure_file.read_text().partition("\n")[0]
-            notes.append(f"{result.cell.row.name}, seed {result.cell.seed}: {result.state}{reason}")
-    return notes
+            key = f"{result.state}{reason}"
+            lacking.setdefault(key, []).append(f"{result.cell.row.name}, seed {result.cell.seed}")
+    return notes + [f"{'; '.join(cells)}: {state}" for state, cells in lacking.items()]

@@ -80,8 +80,20 @@ COLUMNS = (
     Column("difference", "diff.", _given("difference", "+.1f")),
     Column("last", "Last, %", _last, terminal=False),
     Column("ece", "ECE", _given("ece", ".3f"), terminal=False),
-    Column("train accuracy", "Train, %", _given("train_accuracy", ".2f"), "train_accuracy"),
-    Column("train accuracy paper", "paper", _published("train_accuracy"), "train_accuracy"),
+    Column(
+        "train accuracy",
+        "Train, %",
+        _given("train_accuracy", ".2f"),
+        "train_accuracy",
+        terminal=False,
+    ),
+    Column(
+        "train accuracy paper",
+        "paper",
+        _published("train_accuracy"),
+        "train_accuracy",
+        terminal=False,
+    ),
     Column("loss", "Train loss", _given("loss", ".4f"), "loss", terminal=False),
     Column("loss paper", "paper", _published("loss"), "loss", terminal=False),
     Column("parameters", "Parameters", _given("parameters", ",")),
@@ -132,10 +144,12 @@ def as_text(
     return headings, [list(row) for row in zip(*(texts for _, texts in chosen), strict=True)]
 
 
-def pairs_as_text(pairs: Sequence[Comparison]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of the comparisons of two models."""
+def pairs_as_text(
+    pairs: Sequence[Comparison], *, terminal: bool = False
+) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of the comparisons of two models; `terminal` leaves out the counts."""
     headings = ["Pair", "Diff., pp", "95 %", "Seeds", "Images", "Only 1st", "Only 2nd", "p (Holm)"]
-    return headings, [
+    rows = [
         [
             f"{pair.first} - {pair.second}",
             f"{pair.difference:+.2f}",
@@ -148,6 +162,8 @@ def pairs_as_text(pairs: Sequence[Comparison]) -> tuple[list[str], list[list[str
         ]
         for pair in pairs
     ]
+    shown = (0, 1, 2, 3, 7) if terminal else range(len(headings))
+    return [headings[at] for at in shown], [[row[at] for at in shown] for row in rows]
 
 
 def _over_seeds(counts: Sequence[int]) -> str:

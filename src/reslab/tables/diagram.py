@@ -79,6 +79,8 @@ def _output_shapes(steps: list[Step], known: dict[str, tuple[int, ...]]) -> list
     shapes: list[tuple[int, ...]] = []
     for step in steps:
         inner = [shape for name, shape in known.items() if name.startswith(f"{step.name}.")]
+        if not step.module and not shapes:
+            raise UserError("--draw: a network that begins with a sum has no picture")
         shape = known.get(step.name) if step.module else shapes[-1]
         shapes.append(shape or inner[-1])
     return shapes

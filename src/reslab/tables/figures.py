@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from reslab.config import instantiate
+from reslab.errors import UserError
 from reslab.evaluation.figures import (
     draw_confusion,
     draw_per_class,
@@ -19,7 +20,7 @@ from reslab.runs.build import try_network
 from reslab.tables.collect import Result
 from reslab.tables.columns import Line
 from reslab.tables.diagram import draw_network
-from reslab.tables.gradients import draw_gradient_map, draw_gradients
+from reslab.tables.gradients import draw_gradient_map, draw_gradients, has_gradients
 from reslab.tables.spec import Table, slug
 from reslab.tables.styles import row_styles
 
@@ -31,12 +32,16 @@ PANELS = (
 )
 
 
-def draw_all(table: Table, lines: list[Line], results: list[Result], folder: Path) -> None:
+def draw_all(table: Table, lines: list[Line], results: list[Result], folder: Path) -> list[str]:
     """Every picture of a table, each as PNG and as PDF.
 
     Pictures of one model are of its first finished seed.
+
+    Returns:
+        What could not be drawn, and why.
     """
     folder.mkdir(exist_ok=True)
+    problems: list[str] = []
     first: dict[str, Result] = {}
     for result in results:
         if result.record:
@@ -45,19 +50,30 @@ def draw_all(table: Table, lines: list[Line], results: list[Result], folder: Pat
     draw_schedule(table, first, folder / "schedule")
     draw_costs(table, lines, folder / "costs")
     predictions = {name: result.predictions for name, result in first.items()}
-    draw_reliability(predictions, table.heading, folder / "reliability")
+    colors = [
+        style["color"]
+        for row, style in zip(table.rows, row_styles(table), strict=True)
+        if row.name in first
+    ]
+    title = f"{table.heading} (first seed)"
+    draw_reliability(predictions, title, folder / "reliability", colors)
     if any(row.depth for row in table.rows):
         draw_depth(table, lines, folder / "depth")
-    draw_gradients(table, results, folder / "gradients")
-    draw_gradient_map(table, first, folder / "gradient_map")
+    if any(has_gradients(result) for result in first.values()):
+        draw_gradients(table, results, folder / "gradients")
+        draw_gradient_map(table, first, folder / "gradient_map")
     for name, result in first.items():
         title, part = f"{name}, seed {result.cell.seed}, on {result.cell.dataset}", slug(name)
         draw_confusion(result.predictions, title, folder / f"confusion-{part}")
         metrics = summarize(result.predictions, 0.5)
         draw_per_class(metrics, title, folder / f"per_class-{part}")
         cfg = result.cell.directory.config()
-        network = instantiate(cfg, "model")
-        draw_network(network, try_network(cfg, network), folder / f"network-{part}")
+        try:
+            network = instantiate(cfg, "model")
+            draw_network(network, try_network(cfg, network), folder / f"network-{part}")
+        except UserError as error:  # a network of the user's that takes its ways
+            problems.append(f"{name} is without a picture of its network: {error}")
+    return problems
 
 
 def draw_schedule(table: Table, first: dict[str, Result], path: Path) -> Path:
@@ -85,12 +101,16 @@ def draw_costs(table: Table, lines: list[Line], path: Path) -> Path:
     figure = Figure(figsize=(9, 1.2 + 0.45 * len(done)), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for axes, key, title, form in (
-        (panels[0], "minutes", "Training, minutes", "{:.2g}"),
+        (panels[0], "minutes", "Training, minutes", "{:,.3g}"),
         (panels[1], "memory", "Peak memory, MiB", "{:,.0f}"),
     ):
-        bars = axes.barh([line["model"] for line in done], [line[key] for line in done], color=BLUE)
+        values = [line[key] or 0.0 for line in done]
+        bars = axes.barh([line["model"] for line in done], values, color=BLUE)
         starred = "*" if key == "minutes" else ""
-        labels = [form.format(line[key]) + ("" if line["alone"] else starred) for line in done]
+        labels = [
+            form.format(value) + ("" if line["alone"] else starred)
+            for line, value in zip(done, values, strict=True)
+        ]
         axes.bar_label(bars, labels, padding=3, fontsize=9)
         axes.margins(x=0.15)
         axes.set_title(title, loc="left", fontsize=11)
@@ -116,12 +136,19 @@ def draw_curves(table: Table, results: list[Result], path: Path) -> Path:
         for axes, (column, _) in zip(panels, PANELS, strict=True):
             scale = 100 if column.endswith("accuracy") else 1
             values = scale * history.groupby("epoch")[column].agg(["mean", "min", "max"])
+            values = values[history.groupby("epoch").size() == len(mine)]  # until a seed ends
             epochs = values.index
             axes.plot(epochs, values["mean"], **style, label=row.name, lw=1.5, marker=".", ms=4)
             band = {"color": style["color"], "alpha": 0.15, "lw": 0}
             axes.fill_between(epochs, values["min"], values["max"], **band)
+            published = row.published.get("accuracy")
+            comparable = table.dataset == table.published_dataset and not table.quick
+            if column == "val/accuracy" and comparable and isinstance(published, int | float):
+                axes.axhline(published, color=style["color"], ls=":", lw=1)
     for axes, (column, title) in zip(panels, PANELS, strict=True):
-        axes.set_title(title, loc="left", fontsize=11)
+        dotted = column == "val/accuracy" and any(line.get_ls() == ":" for line in axes.lines)
+        note = " (dotted: the paper's on test)" if dotted else ""
+        axes.set_title(title + note, loc="left", fontsize=11)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -152,7 +179,7 @@ def draw_depth(table: Table, lines: list[Line], path: Path) -> Path:
         known = sorted(
             (row.depth, line["published_accuracy"])
             for row, line in rows
-            if row.family == family and line["published_accuracy"] is not None
+            if row.family == family and isinstance(line["published_accuracy"], int | float)
         )
         if known and table.dataset == table.published_dataset:
             axes.plot(*zip(*known, strict=True), color=color, ls=":", marker="x", label="paper")

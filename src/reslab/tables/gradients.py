@@ -26,13 +26,18 @@ def norms(result: Result) -> pd.DataFrame:
     return frame.pivot(index="layer", columns="epoch", values="norm").loc[order]
 
 
+def has_gradients(result: Result) -> bool:
+    """Whether the run is finished and of a version that kept its gradients."""
+    return result.record is not None and result.cell.directory.gradients_file.exists()
+
+
 def draw_gradients(table: Table, results: list[Result], path: Path) -> Path:
     """Lines over depth at the start, in the middle and at the end: mean and range over seeds."""
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
     moments = (("at the first batch", 0.0), ("half-way", 0.5), ("after training", 1.0))
     for row, style in zip(table.rows, row_styles(table), strict=True):
-        mine = [norms(r) for r in results if r.cell.row == row and r.record]
+        mine = [norms(r) for r in results if r.cell.row == row and has_gradients(r)]
         if not mine:
             continue
         for axes, (_, share) in zip(panels, moments, strict=True):
@@ -57,7 +62,11 @@ def draw_gradients(table: Table, results: list[Result], path: Path) -> Path:
 
 def draw_gradient_map(table: Table, first: dict[str, Result], path: Path) -> Path:
     """Layer by epoch, a map a model, of its first seed; one scale of colors for all."""
-    maps = {row.name: norms(first[row.name]) for row in table.rows if row.name in first}
+    maps = {
+        row.name: norms(first[row.name])
+        for row in table.rows
+        if row.name in first and has_gradients(first[row.name])
+    }
     columns = min(2, len(maps))
     rows = -(-len(maps) // columns)
     figure = Figure(figsize=(5.5 * columns + 1, 3.4 * rows + 0.6), layout="constrained")
@@ -78,5 +87,5 @@ def draw_gradient_map(table: Table, first: dict[str, Result], path: Path) -> Pat
         axes.set_axis_off()
     assert image is not None
     figure.colorbar(image, ax=panels.tolist(), label="L2 norm of the gradient")
-    figure.suptitle(table.heading)
+    figure.suptitle(f"{table.heading} (first seed)")
     return save_figure(figure, path)

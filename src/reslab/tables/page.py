@@ -17,7 +17,7 @@ from reslab.files import write_atomically
 from reslab.tables.collect import Result
 from reslab.tables.columns import Line, as_text, pairs_as_text
 from reslab.tables.figures import PANELS
-from reslab.tables.gradients import norms
+from reslab.tables.gradients import has_gradients, norms
 from reslab.tables.spec import Table
 from reslab.tables.stats import Comparison
 from reslab.tables.styles import row_styles
@@ -90,7 +90,7 @@ def _provenance(line: Line, results: list[Result]) -> str:
         record = result.record
         if record and result.cell.row.name == line["model"]:
             texts.append(
-                f"{result.cell.directory.name}: seed {record['seed']}, "
+                f"{result.cell.directory.name} ({record['identity']}): seed {record['seed']}, "
                 f"{record['test/accuracy']:.2%}, {record['finished']}\n"
                 f"  commit {record['git'] or 'unknown'}\n"
                 f"  {record['hardware']}, {record['precision']}, {record['threads']} threads\n"
@@ -124,6 +124,7 @@ def _curves(table: Table, done: list[Result], key: str, title: str) -> UIElement
         history = pd.concat(pd.read_csv(one.cell.directory.metrics_file) for one in mine)
         values = scale * history.groupby("epoch")[key].agg(["mean", "min", "max"])
         values["n"] = history.groupby("epoch").size()
+        values = values[values["n"] == len(mine)]  # until a seed ends
         _line(plot, values.reset_index().assign(model=row.name), "epoch", style)
     return _finished(plot)
 
@@ -141,7 +142,7 @@ def _gradients(table: Table, done: list[Result]) -> UIElement:
         name="gradients",
     )
     for row, style in zip(table.rows, row_styles(table), strict=True):
-        mine = [norms(result) for result in done if result.cell.row == row]
+        mine = [norms(one) for one in done if one.cell.row == row and has_gradients(one)]
         if mine:
             last = [(one, one.columns.max()) for one in mine]
             values = np.array([one[epoch].to_numpy() for one, epoch in last])

@@ -1,17 +1,20 @@
 """Reference records: finished runs kept with the repository, found by table, row and seed."""
 
+import hashlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from reslab.runs.identity import IGNORED
+from reslab.errors import UserError
+from reslab.runs.identity import WITHOUT_EFFECT, differing_keys, hashed_config
 from reslab.runs.store import RunDirectory
 from reslab.tables.collect import Result, collect
 from reslab.tables.spec import Cell, Table, slug
 
 FILES = ("metrics.csv", "gradients.csv", "predictions.npz")
+DIGESTS = "SHA256SUMS"
 PLACES = {"runs_dir": "outputs/runs", "data_dir": "data", "dataset.data_dir": "data"}
 
 
@@ -26,11 +29,21 @@ def keep_records(table: Table, results: list[Result], folder: Path) -> list[Path
 
     Returns:
         Where they now lie.
+
+    Raises:
+        UserError: The record of another configuration lies there.
     """
     kept = []
     for result in results:
         if result.record:
             source, target = result.cell.directory, place(result.cell, table, folder)
+            there = target.record()
+            if there and there["identity"] != result.record["identity"]:
+                keys = differing_keys(result.cell.config, hashed_config(target.config()))
+                raise UserError(
+                    f"{target.path} is the record of another configuration, which differs in "
+                    f"{', '.join(keys)}: delete it first, if it is to be replaced"
+                )
             target.path.mkdir(parents=True, exist_ok=True)
             for name in FILES:
                 shutil.copyfile(source.path / name, target.path / name)
@@ -38,10 +51,21 @@ def keep_records(table: Table, results: list[Result], folder: Path) -> list[Path
             for key, usual in PLACES.items():
                 OmegaConf.update(cfg, key, usual)
             target.config_file.write_text(OmegaConf.to_yaml(cfg))
-            asked = [o for o in result.record["overrides"] if o.partition("=")[0] not in IGNORED]
+            asked = [
+                o for o in result.record["overrides"] if o.partition("=")[0] not in WITHOUT_EFFECT
+            ]
             target.write_record(result.record | {"overrides": asked})
+            (target.path / DIGESTS).write_text(digests(target.path))
             kept.append(target.path)
     return kept
+
+
+def digests(folder: Path) -> str:
+    """SHA-256 of each file of a kept record, a line a file, as `sha256sum` writes them."""
+    return "".join(
+        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n"
+        for name in ("config.yaml", "metrics.json", *FILES)
+    )
 
 
 def from_reference(table: Table, folder: Path) -> list[Result]:

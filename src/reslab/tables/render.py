@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,21 +42,22 @@ def render(table: Table, results: list[Result], folder: Path) -> list[Path]:
     texts = {
         "table.md": markdown(content),
         "table.csv": frame.to_csv(index=False),
-        "table.tex": latex(table, lines, notes),
-        "macros.tex": macros(table, lines),
+        "table.tex": latex(table, lines, pairs, notes),
+        "macros.tex": macros(table, lines, pairs),
         "table.json": json.dumps(content, indent=2) + "\n",
     }
     for name, text in texts.items():
         write_atomically(folder / name, text.encode())
     written = [folder / name for name in texts]
-    if any(result.record for result in results):
-        written.append(write_page(table, lines, pairs, notes, results, folder / "page.html"))
-        draw_all(table, lines, results, folder / "figures")
-        written.append(folder / "figures")
     print_table(table.heading, *as_text(lines, table.columns, terminal=True))
     if pairs:
-        print_table("differences on the same test images", *pairs_as_text(pairs))
+        print_table("differences on the same test images", *pairs_as_text(pairs, terminal=True))
     print("\n".join(["", *(f"- {note}" for note in notes), ""]))
+    if any(result.record for result in results):
+        written.append(write_page(table, lines, pairs, notes, results, folder / "page.html"))
+        for problem in draw_all(table, lines, results, folder / "figures"):
+            print(f"warning: {problem}", file=sys.stderr)
+        written.append(folder / "figures")
     return written
 
 
@@ -68,43 +70,67 @@ def markdown(content: dict[str, Any]) -> str:
     return f"### {content['title']}\n\n{body}\n\n{compared}{below}\n"
 
 
-def latex(table: Table, lines: list[Line], notes: list[str]) -> str:
+def latex(table: Table, lines: list[Line], pairs: list[Comparison], notes: list[str]) -> str:
     """The table for a paper, to `input`; it needs the package booktabs."""
-    headings, rows = as_text(lines, table.columns)
-    body = [f"{' & '.join(map(_escaped, row))} \\\\" for row in (headings, *rows)]
-    below = " ".join(map(_escaped, notes))
+    parts = [_tabular(*as_text(lines, table.columns))]
+    if pairs:
+        parts.append(_tabular(*pairs_as_text(pairs)))
     return "\n".join(
         [
             "% needs \\usepackage{booktabs}",
             "\\begin{table}",
             "\\centering",
-            f"\\caption{{{_escaped(table.heading)}. {below}}}",
-            f"\\begin{{tabular}}{{l{'r' * (len(headings) - 1)}}}",
-            "\\toprule",
-            body[0],
-            "\\midrule",
-            *body[1:],
-            "\\bottomrule",
-            "\\end{tabular}",
+            f"\\caption{{{_escaped(table.heading)}.}}",
+            "\n\n\\medskip\n".join(parts),
+            "",
+            "\\medskip",
+            "\\begin{minipage}{\\linewidth}\\footnotesize",
+            "\\\\\n".join(map(_escaped, notes)),
+            "\\end{minipage}",
             "\\end{table}",
             "",
         ]
     )
 
 
-def macros(table: Table, lines: list[Line]) -> str:
+def _tabular(headings: list[str], rows: list[list[str]]) -> str:
+    body = [f"{' & '.join(map(_escaped, row))} \\\\" for row in (headings, *rows)]
+    columns = "l" + "r" * (len(headings) - 1)
+    return "\n".join(
+        [
+            f"\\begin{{tabular}}{{{columns}}}",
+            "\\toprule",
+            body[0],
+            "\\midrule",
+            *body[1:],
+            "\\bottomrule",
+            "\\end{tabular}",
+        ]
+    )
+
+
+def macros(table: Table, lines: list[Line], pairs: list[Comparison]) -> str:
     r"""A LaTeX macro for each cell, so that prose cites the same values as the table.
 
-    `\LiuGohResNetOneEightSkipAccuracy` is the accuracy of the row "ResNet-18, skip".
+    `\LiuGohCifarOneZeroMiniResNetAccuracy` is the accuracy of the row "Mini-ResNet" of the table
+    liu_goh on cifar10.
     """
     model, *columns = choose(lines, table.columns)
-    texts = [f"% {table.heading}"]
-    for at, row in enumerate(model[1]):
-        for column, cells in columns:
-            if cells[at]:
-                macro = _letters(f"{table.name} {row} {column.name}")
-                texts.append(f"\\newcommand{{\\{macro}}}{{{_escaped(cells[at])}}}")
-    return "\n".join([*texts, ""])
+    cells = [
+        (f"{row} {column.name}", texts[at])
+        for at, row in enumerate(model[1])
+        for column, texts in columns
+    ]
+    names = ("difference", "interval", "seeds", "images", "only first", "only second", "p")
+    for pair, (_, *texts) in zip(pairs, pairs_as_text(pairs)[1], strict=True):
+        pair_name = f"{pair.first} against {pair.second}"
+        cells += [(f"{pair_name} {name}", t) for name, t in zip(names, texts, strict=True)]
+    macros = [
+        f"\\newcommand{{\\{_letters(f'{table.name} {table.folder} {name}')}}}{{{_escaped(text)}}}"
+        for name, text in cells
+        if text
+    ]
+    return "\n".join([f"% {table.heading}", *macros, ""])
 
 
 def _letters(text: str) -> str:

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from reslab.config import compose, find_option, instantiate, list_options, parse_overrides, suggest
 from reslab.errors import UserError
 from reslab.runs.build import try_network
-from reslab.runs.identity import IGNORED, run_name
+from reslab.runs.identity import WITHOUT_EFFECT, hashed_config, identity, run_name
 from reslab.runs.request import check
 from reslab.runs.store import RunDirectory
 
@@ -49,7 +49,8 @@ class Cell:
     """One run of a row: what to ask of Hydra, and where it lies.
 
     `work` is what it costs, in multiply-accumulates of a forward pass times epochs or steps:
-    comparable within a table. `rerun` is whether it is to be run though it may be finished.
+    comparable within a table. `rerun` is whether it is to be run though it may be finished;
+    `config` what its result is a function of, and `identity` the hash of that.
     """
 
     row: Row
@@ -59,6 +60,8 @@ class Cell:
     dataset: str
     work: int
     rerun: bool
+    identity: str
+    config: dict[str, Any] = field(repr=False, hash=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Table:
 
     `changes` are the user's to its recipes, `hardware` what the published minutes were taken on,
     `pairs` which rows are compared with which, `columns` what is shown besides the usual, `quick`
-    whether it is at the small scale that its file names.
+    whether it is at the small scale that its file names, `notes` what its file says to the reader.
     """
 
     name: str
@@ -80,6 +83,7 @@ class Table:
     pairs: tuple[tuple[str, str], ...] = ()
     columns: tuple[str, ...] = ()
     quick: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def heading(self) -> str:
@@ -115,7 +119,7 @@ def load_table(name: str, overrides: Sequence[str] = (), *, quick: bool = False)
     spec = _read(path)
     rows = tuple(Row(**row) for row in spec["rows"])
     published_dataset = _join(compose([f"recipe={row.recipe}"]).dataset.name for row in rows)
-    seeds: list[int] = spec["seeds"]
+    seeds: Sequence[int] = spec["seeds"]
     asked: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
     first = spec.get("quick", ()) if quick else ()
@@ -128,7 +132,8 @@ def load_table(name: str, overrides: Sequence[str] = (), *, quick: bool = False)
             raise UserError(f"{text}: a table sweeps over seeds alone")
         else:
             asked += (text,)
-            changes += (text,) if key not in IGNORED else ()
+            changes += (text,) if key not in WITHOUT_EFFECT else ()
+    seeds = tuple(dict.fromkeys(seeds))  # a seed that is given twice is one
     cells = tuple(cell for row in rows for cell in _cells(row, seeds, asked))
     return Table(
         name,
@@ -141,6 +146,7 @@ def load_table(name: str, overrides: Sequence[str] = (), *, quick: bool = False)
         tuple((first, second) for first, second in spec.get("pairs", ())),
         tuple(spec.get("columns", ())),
         quick,
+        tuple(spec.get("notes", ())),
     )
 
 
@@ -150,7 +156,7 @@ def _read(path: Path) -> dict[str, Any]:
         spec: Any = OmegaConf.to_container(OmegaConf.load(path))
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    optional = ("hardware", "pairs", "columns", "quick")
+    optional = ("hardware", "pairs", "columns", "quick", "notes")
     _check_keys(path, "the table", spec, ("title", "seeds", "rows"), optional)
     if not isinstance(spec["seeds"], list) or not spec["rows"]:
         raise UserError(f"{path}: seeds must be a list, and there must be rows")
@@ -165,6 +171,11 @@ def _read(path: Path) -> dict[str, Any]:
             if not all(end is None or isinstance(end, int | float) for end in ends):
                 raise UserError(f"{path}: {name}: {value} must be a number, or [lowest, highest]")
     names = [row["name"] for row in spec["rows"]]
+    for name in names:
+        if not isinstance(name, str) or not slug(name) or name.startswith("_") or "$" in name:
+            raise UserError(f"{path}: {name}: a row's name must have letters or digits, and no $")
+        if [slug(other) for other in names].count(slug(name)) > 1:
+            raise UserError(f"{path}: {name}: another row's name is too much like it")
     for pair in spec.get("pairs", ()):
         if not isinstance(pair, list) or len(pair) != 2:
             raise UserError(f"{path}: {pair} must be a pair of rows")
@@ -208,7 +219,8 @@ def _cells(row: Row, seeds: Sequence[int], asked: tuple[str, ...]) -> list[Cell]
         else:
             layers = try_network(cfg, instantiate(cfg, "model"))
             work = sum(layer.macs for layer in layers) * (cfg.max_steps or cfg.trainer.max_epochs)
-        cells.append(Cell(row, seed, overrides, directory, cfg.dataset.name, work, cfg.rerun))
+        about = cfg.dataset.name, work, cfg.rerun, identity(cfg), hashed_config(cfg)
+        cells.append(Cell(row, seed, overrides, directory, *about))
     return cells
 
 

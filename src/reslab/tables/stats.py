@@ -36,8 +36,9 @@ class Comparison:
         only_first: For each seed, the images that only the first has right.
         only_second: For each seed, those that only the second has right.
         p: McNemar's exact p for each seed.
-        adjusted_p: The largest of them after Holm's correction over all pairs of the table: that
-            the two differ is claimed of every seed or not at all.
+        adjusted_p: The largest of them, or 1 where seeds disagree on which is better, after
+            Holm's correction over all pairs of the table: that one is better than the other is
+            claimed of every seed or not at all.
     """
 
     first: str
@@ -66,6 +67,7 @@ def compare(first: str, second: str, right: dict[int, tuple[np.ndarray, np.ndarr
     only_first = tuple(int((a & ~b).sum()) for a, b in pairs)
     only_second = tuple(int((b & ~a).sum()) for a, b in pairs)
     p = tuple(mcnemar(b, c) for b, c in zip(only_first, only_second, strict=True))
+    better = {np.sign(b - c) for b, c in zip(only_first, only_second, strict=True)}
     return Comparison(
         first,
         second,
@@ -76,7 +78,7 @@ def compare(first: str, second: str, right: dict[int, tuple[np.ndarray, np.ndarr
         only_first,
         only_second,
         p,
-        max(p),
+        max(p) if len(better) == 1 else 1.0,
     )
 
 
@@ -100,10 +102,11 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def correct(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The comparisons of a table with p values corrected for how many there are."""
-    adjusted = holm([max(one.p) for one in comparisons])
-    return [replace(one, adjusted_p=p) for one, p in zip(comparisons, adjusted, strict=True)]
+def correct(comparisons: Sequence[Comparison], number: int) -> list[Comparison]:
+    """The comparisons of a table, corrected for the `number` that it has once all are run."""
+    known = [one.adjusted_p for one in comparisons]
+    adjusted = holm(known + [1.0] * (number - len(known)))
+    return [replace(one, adjusted_p=p) for one, p in zip(comparisons, adjusted, strict=False)]
 
 
 def _bootstrap(values: np.ndarray) -> tuple[float, float]:

@@ -13,9 +13,9 @@ from reslab.errors import UserError
 from reslab.nn.summary import count_parameters
 from reslab.runs.build import try_network
 from reslab.runs.execute import score
-from reslab.runs.store import RunDirectory
+from reslab.runs.identity import differing_keys, hashed_config
 from reslab.tables.collect import Result
-from reslab.tables.reference import from_reference
+from reslab.tables.reference import DIGESTS, digests, from_reference
 from reslab.tables.spec import Table
 
 PASS, FAIL, MISSING = "PASS", "FAIL", "MISSING"
@@ -34,7 +34,7 @@ class Verdict:
         seed: Its seed.
         record: Whether the committed record says what its own predictions, history and
             configuration say.
-        fresh: Whether a run at hand agrees with it.
+        fresh: Whether a run at hand agrees with it; empty where there is no record to compare.
         tolerance: The largest difference of an accuracy that passes, None where none was compared.
         reasons: What fails, and by how much.
     """
@@ -48,7 +48,13 @@ class Verdict:
 
 
 def verify(table: Table, fresh: list[Result], folder: Path) -> list[Verdict]:
-    """Compares the runs at hand with the reference below `folder`, found by table, row and seed."""
+    """Compares the runs at hand with the reference below `folder`, found by table, row and seed.
+
+    Raises:
+        UserError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder with records")
     return [
         _verdict(ours, committed)
         for ours, committed in zip(fresh, from_reference(table, folder), strict=True)
@@ -76,23 +82,29 @@ def print_verdicts(table: Table, verdicts: list[Verdict]) -> None:
 
 def _verdict(fresh: Result, committed: Result) -> Verdict:
     row, seed = committed.cell.row.name, committed.cell.seed
-    if committed.record is None:
-        return Verdict(row, seed, MISSING, MISSING, None, ())
+    at_hand = MISSING if fresh.record is None else ""
+    tolerance = None
     try:
-        reasons = _contradictions(committed.record, committed.cell.directory)
-    except (UserError, OSError, KeyError, ValueError) as error:
-        reasons = [f"cannot be read: {error}"]
+        if committed.record is None:
+            return Verdict(row, seed, MISSING, at_hand, None, ())
+        reasons = _contradictions(committed)
+        differences: list[str] = []
+        if fresh.record is not None:
+            labels = committed.predictions.labels
+            tolerance = _tolerance(fresh.record, committed.record, len(labels))
+            differences = _differences(fresh.record, committed.record, tolerance)
+            at_hand = FAIL if differences else PASS
+    except (UserError, OSError, KeyError, IndexError, ValueError) as error:
+        text = f"cannot be compared: {type(error).__name__}: {error}"
+        return Verdict(row, seed, FAIL, at_hand, None, (text,))
     state = FAIL if reasons else PASS
-    if fresh.record is None:
-        return Verdict(row, seed, state, MISSING, None, tuple(reasons))
-    tolerance = _tolerance(fresh.record, committed.record, len(committed.predictions.labels))
-    differences = _differences(fresh.record, committed.record, tolerance)
-    reasons += differences
-    return Verdict(row, seed, state, FAIL if differences else PASS, tolerance, tuple(reasons))
+    return Verdict(row, seed, state, at_hand, tolerance, (*reasons, *differences))
 
 
-def _contradictions(record: dict[str, Any], directory: RunDirectory) -> list[str]:
-    """Where a record differs from what can be worked out anew beside it."""
+def _contradictions(committed: Result) -> list[str]:
+    """Where a record differs from its recipe, and from what can be worked out anew beside it."""
+    record, directory = committed.record, committed.cell.directory
+    assert record is not None
     logits, labels, _ = directory.predictions()
     test = score(logits, labels)
     history = pd.read_csv(directory.metrics_file)
@@ -112,11 +124,20 @@ def _contradictions(record: dict[str, Any], directory: RunDirectory) -> list[str
         "parameters": count_parameters(network),
         "macs": sum(layer.macs for layer in try_network(cfg, network)),
     }
-    return [
+    found = [
         f"{key} is {record[key]:.6g}, and {value:.6g} by the files beside it"
         for key, value in expected.items()
-        if not np.isclose(record[key], value, rtol=1e-6, atol=0)
+        if not np.isclose(record[key], value, rtol=1e-6, atol=0, equal_nan=True)
     ]
+    if record["identity"] != committed.cell.identity:
+        keys = differing_keys(committed.cell.config, hashed_config(cfg))
+        found.append(f"it is of another configuration than asked for: {', '.join(keys)} differ")
+    kept = (directory.path / DIGESTS).read_text().splitlines()
+    changed = set(digests(directory.path).splitlines()) - set(kept)
+    if changed:
+        names = ", ".join(sorted(line.split()[1] for line in changed))
+        found.append(f"{names}: changed since the record was kept")
+    return found
 
 
 def _tolerance(fresh: dict[str, Any], committed: dict[str, Any], images: int) -> float:
