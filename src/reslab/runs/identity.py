@@ -29,7 +29,7 @@ IGNORED = (
 WITHOUT_EFFECT = tuple(key for key in IGNORED if key not in ("augment", "join"))
 
 SOURCES_THAT_MATTER = ("nn", "data", "optim.py", "task.py", "callbacks/limit.py")
-SOURCES_THAT_LOOK_ON = ("nn/graph.py", "nn/summary.py")
+SOURCES_THAT_LOOK_ON = ("nn/fold.py", "nn/graph.py", "nn/summary.py")
 
 
 def register_resolvers() -> None:

@@ -151,7 +151,9 @@ def compare_pairs(table: Table, results: list[Result]) -> list[Comparison]:
     return correct(comparisons, len(table.pairs))
 
 
-def remarks(table: Table, lines: list[dict[str, Any]], results: list[Result]) -> list[str]:
+def remarks(
+    table: Table, lines: list[dict[str, Any]], pairs: list[Comparison], results: list[Result]
+) -> list[str]:
     """What a reader must know to read the table rightly."""
     machines = " / ".join(sorted({line["hardware"] for line in lines if line["hardware"]}))
     minutes = f"Minutes: mean a run, on {machines or 'no hardware yet'}"
@@ -163,7 +165,7 @@ def remarks(table: Table, lines: list[dict[str, Any]], results: list[Result]) ->
         f"validation; last, and train: of the last epoch; 95 %: the mean's interval by Student's "
         f"t; ECE: expected calibration error, {ECE_BINS} bins. {minutes}."
     ]
-    if table.pairs:
+    if pairs:
         notes.append(
             "Differences: mean over shared seeds, with a 95 % bootstrap interval over the test "
             "images; only 1st, only 2nd: images that one of the two alone has right, seed by seed; "
@@ -191,12 +193,14 @@ def remarks(table: Table, lines: list[dict[str, Any]], results: list[Result]) ->
         names = ", ".join(f"{r.cell.row.name}, seed {r.cell.seed}" for r in other)
         notes.append(f"Of another configuration than the recipe's: {names}.")
     notes += table.notes
-    lacking: dict[str, list[str]] = {}
+    lacking: dict[tuple[str, str], list[str]] = {}
     for result in results:
         if not result.record:
             reason = ""
             if result.state == "failed":
                 reason = ": " + result.cell.directory.failure_file.read_text().partition("\n")[0]
-            key = f"{result.state}{reason}"
-            lacking.setdefault(key, []).append(f"{result.cell.row.name}, seed {result.cell.seed}")
-    return notes + [f"{'; '.join(cells)}: {state}" for state, cells in lacking.items()]
+            key = result.cell.row.name, f"{result.state}{reason}"
+            lacking.setdefault(key, []).append(str(result.cell.seed))
+    for (name, state), seeds in lacking.items():
+        notes.append(f"{name}, seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}: {state}")
+    return notes

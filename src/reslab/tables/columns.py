@@ -77,7 +77,7 @@ COLUMNS = (
     Column("interval", "95 %", _interval, terminal=False),
     Column("n", "n", _number_of_seeds),
     Column("accuracy paper", "paper", _published("accuracy")),
-    Column("difference", "diff.", _given("difference", "+.1f")),
+    Column("difference", "diff.", _given("difference", "+.2f")),
     Column("last", "Last, %", _last, terminal=False),
     Column("ece", "ECE", _given("ece", ".3f"), terminal=False),
     Column(

@@ -36,7 +36,8 @@ def render(table: Table, results: list[Result], folder: Path) -> list[Path]:
     folder = folder / table.name / table.folder
     folder.mkdir(parents=True, exist_ok=True)
     lines = [summarize(row, results) for row in table.rows]
-    pairs, notes = compare_pairs(table, results), remarks(table, lines, results)
+    pairs = compare_pairs(table, results)
+    notes = remarks(table, lines, pairs, results)
     content = _as_json(table, lines, pairs, notes, results)
     frame = pd.DataFrame(lines).drop(columns=["seeds", "unfinished"])
     texts = {
