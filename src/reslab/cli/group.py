@@ -1,6 +1,8 @@
 """What the commands share: the group that they are in, and options."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,6 +34,16 @@ RUNS_DIR = click.option(
     show_default=True,
     help="Where runs lie.",
 )
+DATA_DIR = click.option(
+    "--data-dir", help="Where the data sets lie, if not where the run found them."
+)
+
+
+def output_option(default: str, text: str) -> Callable[[Any], Any]:
+    """`--output`, the folder that a command writes into."""
+    return click.option(
+        "--output", type=click.Path(path_type=Path), default=default, show_default=True, help=text
+    )
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from reslab.cli.group import RUNS_DIR, cli
+from reslab.cli.group import DATA_DIR, RUNS_DIR, cli, output_option
 from reslab.errors import UserError
 
 DEVICE = click.option(
@@ -94,14 +94,8 @@ def predict(
 @cli.command()
 @click.argument("runs", nargs=-1, required=True)
 @THRESHOLD
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default="outputs/evaluation",
-    show_default=True,
-    help="Where a folder for each run is written.",
-)
-@click.option("--data-dir", help="Where the data sets lie, if not where the run found them.")
+@output_option("outputs/evaluation", "Where a folder for each run is written.")
+@DATA_DIR
 @TTA
 @BATCH_SIZE
 @DEVICE
@@ -142,14 +136,8 @@ def evaluate(runs: tuple[str, ...], output: Path, data_dir: str | None, **option
     show_default=True,
 )
 @click.option("--pixels", is_flag=True, help="Let the graph take pixels and normalize them.")
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default="outputs/exports",
-    show_default=True,
-    help="The folder to write into.",
-)
-@click.option("--data-dir", help="Where the data sets lie, if not where the run found them.")
+@output_option("outputs/exports", "The folder to write into.")
+@DATA_DIR
 @RUNS_DIR
 def export(
     run: str, kind: str, pixels: bool, output: Path, data_dir: str | None, runs_dir: Path

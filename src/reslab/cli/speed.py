@@ -5,20 +5,14 @@ from pathlib import Path
 
 import click
 
-from reslab.cli.group import CONFIG_DIR, cli
+from reslab.cli.group import CONFIG_DIR, cli, output_option
 
 
 @cli.command()
 @click.argument("task", type=click.Choice(["train", "predict"]))
 @click.argument("overrides", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (a list on an axis).")
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default="outputs/bench",
-    show_default=True,
-    help="Where the figures are written.",
-)
+@output_option("outputs/bench", "Where the figures are written.")
 @click.option(
     "--readme", type=click.Path(path_type=Path), help="Also insert all figures written so far here."
 )

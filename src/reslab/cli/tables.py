@@ -6,21 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reslab.cli.group import CONFIG_DIR, cli
+from reslab.cli.group import CONFIG_DIR, cli, output_option
 
 if TYPE_CHECKING:
     from reslab.tables.collect import Result
     from reslab.tables.spec import Table
 
-OUTPUT = click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default="outputs/tables",
-    show_default=True,
-    help="Where tables are written.",
-)
-
-
+OUTPUT = output_option("outputs/tables", "Where tables are written.")
 QUICK = click.option(
     "--quick", is_flag=True, help="At the small scale that the table's file names."
 )

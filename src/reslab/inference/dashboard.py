@@ -114,7 +114,7 @@ def write_dashboard(
         threshold: Where the slider stands at first.
     """
     source = ColumnDataSource(gallery.rows, name="images")
-    filters = _filters(gallery, source)
+    filters = _filters(gallery)
     parts: list[UIElement] = [_heading(gallery, counts, predictions)]
     if predictions:
         truth, predicted = filters["truth"], filters["predicted"]
@@ -156,7 +156,7 @@ def _heading(gallery: Gallery, counts: Counter[str], predictions: Predictions | 
     return Div(text=text, styles=FONT)
 
 
-def _filters(gallery: Gallery, source: ColumnDataSource) -> dict[str, Select]:
+def _filters(gallery: Gallery) -> dict[str, Select]:
     names = [ALL, *gallery.description.class_names]
     options = {"predicted": names}
     if any(gallery.rows["truth"]):

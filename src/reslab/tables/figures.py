@@ -76,6 +76,19 @@ def draw_all(table: Table, lines: list[Line], results: list[Result], folder: Pat
     return problems
 
 
+def over_seeds(results: list[Result], column: str) -> pd.DataFrame:
+    """A metric's mean, min and max by epoch, as long as all of a row's finished runs last.
+
+    Accuracies are in percent.
+    """
+    history = pd.concat(pd.read_csv(one.cell.directory.metrics_file) for one in results)
+    epochs = history.groupby("epoch")
+    values = (100 if column.endswith("accuracy") else 1) * epochs[column].agg(
+        ["mean", "min", "max"]
+    )
+    return values[epochs.size() == len(results)]
+
+
 def draw_schedule(table: Table, first: dict[str, Result], path: Path) -> Path:
     """The learning rate with which each epoch ended its training, of each model's first seed."""
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -132,11 +145,8 @@ def draw_curves(table: Table, results: list[Result], path: Path) -> Path:
         if not mine:
             continue
         counts.append(len(mine))
-        history = pd.concat(pd.read_csv(r.cell.directory.metrics_file) for r in mine)
         for axes, (column, _) in zip(panels, PANELS, strict=True):
-            scale = 100 if column.endswith("accuracy") else 1
-            values = scale * history.groupby("epoch")[column].agg(["mean", "min", "max"])
-            values = values[history.groupby("epoch").size() == len(mine)]  # until a seed ends
+            values = over_seeds(mine, column)
             epochs = values.index
             axes.plot(epochs, values["mean"], **style, label=row.name, lw=1.5, marker=".", ms=4)
             band = {"color": style["color"], "alpha": 0.15, "lw": 0}

@@ -16,7 +16,7 @@ from bokeh.resources import INLINE
 from reslab.files import write_atomically
 from reslab.tables.collect import Result
 from reslab.tables.columns import Line, as_text, pairs_as_text
-from reslab.tables.figures import PANELS
+from reslab.tables.figures import PANELS, over_seeds
 from reslab.tables.gradients import has_gradients, norms
 from reslab.tables.spec import Table
 from reslab.tables.stats import Comparison
@@ -116,16 +116,12 @@ def _curves(table: Table, done: list[Result], key: str, title: str) -> UIElement
         ],
         name=key,
     )
-    scale = 100 if key.endswith("accuracy") else 1
     for row, style in zip(table.rows, row_styles(table), strict=True):
         mine = [result for result in done if result.cell.row == row]
         if not mine:
             continue
-        history = pd.concat(pd.read_csv(one.cell.directory.metrics_file) for one in mine)
-        values = scale * history.groupby("epoch")[key].agg(["mean", "min", "max"])
-        values["n"] = history.groupby("epoch").size()
-        values = values[values["n"] == len(mine)]  # until a seed ends
-        _line(plot, values.reset_index().assign(model=row.name), "epoch", style)
+        values = over_seeds(mine, key).reset_index().assign(model=row.name, n=len(mine))
+        _line(plot, values, "epoch", style)
     return _finished(plot)
 
 
