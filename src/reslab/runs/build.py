@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
 from omegaconf import DictConfig, OmegaConf
 
@@ -36,12 +36,12 @@ STEP_HOOKS = (
 )
 
 
-def drop_idle_hooks(callbacks: list[Callback]) -> None:
-    """Has Lightning pass over what callbacks do not define, at every step: 200 us, all in all."""
-    for callback in callbacks:
+def drop_idle_hooks(task: LightningModule, callbacks: list[Callback]) -> None:
+    """Has Lightning pass over what is not defined, at every step: 300 us, all in all."""
+    for one, base in [(task, LightningModule), *((callback, Callback) for callback in callbacks)]:
         for hook in STEP_HOOKS:
-            if getattr(type(callback), hook) is getattr(Callback, hook):
-                setattr(callback, hook, None)
+            if getattr(type(one), hook) is getattr(base, hook):
+                setattr(one, hook, None)
 
 
 class EarlyStop(EarlyStopping):
@@ -100,7 +100,7 @@ def build(cfg: DictConfig, directory: RunDirectory, stop: StopRequest) -> Run:
     if cfg.trainer.enable_progress_bar and not quiet:
         callbacks.append(Progress(cfg.max_steps))
     trainer = build_trainer(cfg, callbacks, directory.path)
-    drop_idle_hooks(callbacks)
+    drop_idle_hooks(task, callbacks)
     return Run(data, task, macs, trainer, history, checkpoints, tensorboard)
 
 
