@@ -124,6 +124,14 @@ def test_a_labelled_folder_a_csv_of_labels_and_the_test_set_agree(trained, tmp_p
         assert Image.open(evaluated / name).size[0] > 500
 
 
+def test_without_labels_there_are_page_and_picture_of_how_sure_the_answers_are(trained, tmp_path):
+    finished = predict(trained, "pictures", "--output", str(tmp_path))
+    assert "confidence.png" in finished.out
+    names = {"predictions.json", "predictions.csv", "confidence.png", "dashboard.html"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert Image.open(tmp_path / "confidence.png").size[0] > 500
+
+
 def test_confident_mistakes_come_surest_first(trained, tmp_path):
     run(trained, "evaluate", "digits", "--output", str(tmp_path))
     folder = tmp_path / only_run(trained).name

@@ -68,34 +68,41 @@ def draw_per_class(metrics: dict[str, list[dict[str, float]]], title: str, path:
     return save_figure(figure, path)
 
 
-def draw_confidence(predictions: Predictions, threshold: float, title: str, path: Path) -> Path:
-    """How sure the answers are, and what a threshold leaves of them."""
+def draw_confidence(
+    confidence: np.ndarray, right: np.ndarray | None, threshold: float, title: str, path: Path
+) -> Path:
+    """How sure the answers are, and what a threshold leaves of them.
+
+    Args:
+        confidence: Of each answer, `[N]`.
+        right: Whether each is right, bool `[N]`, if that is known.
+        threshold: Where the line stands.
+        title: The figure's.
+        path: The file.
+    """
     figure = Figure(figsize=(10, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    sure, bins = predictions.confidence, np.linspace(0, 1, 41)
-    parts = [sure[predictions.right], sure[~predictions.right]]
-    left.hist(parts, bins, stacked=True, color=[BLUE, ORANGE], label=["right", "wrong"])
+    left, curve = figure.subplots(1, 2)
+    edges = np.linspace(0, 1, 41)
+    counts = np.histogram(confidence, edges)[0]
+    left.stairs(counts, edges, fill=True, color=BLUE, label="right")
+    if right is not None:  # what is right at the bottom, what is wrong on top of it
+        below = np.histogram(confidence[right], edges)[0]
+        left.stairs(counts, edges, baseline=below, fill=True, color=ORANGE, label="wrong")
+        left.legend(frameon=False, loc="upper left")
     left.set_yscale("log")
+    left.set_ylim(bottom=0.5)
     left.set_title("Images by confidence", loc="left", fontsize=11)
     left.set_xlabel("Confidence")
-    left.legend(frameon=False, loc="upper left")
-    rows = by_threshold(predictions.confidence, predictions.right)
-    thresholds = [row["threshold"] for row in rows]
-    for key, color, label in (
-        ("coverage", GREEN, "answered"),
-        ("accuracy", BLUE, "accuracy of the answers"),
-    ):
-        right.plot(
-            thresholds,
-            [np.nan if r[key] is None else r[key] for r in rows],
-            color=color,
-            label=label,
-        )
-    right.yaxis.set_major_formatter(PercentFormatter(1))
-    right.set_title("What a threshold leaves", loc="left", fontsize=11)
-    right.set_xlabel("Threshold")
-    right.legend(frameon=False, loc="lower left")
-    for axes in (left, right):
+    rows = by_threshold(confidence, right)
+    lines = [("coverage", GREEN, "answered"), ("accuracy", BLUE, "accuracy of the answers")]
+    for key, color, label in lines[:1] if right is None else lines:
+        values = [np.nan if row[key] is None else row[key] for row in rows]
+        curve.plot([row["threshold"] for row in rows], values, color=color, label=label)
+    curve.yaxis.set_major_formatter(PercentFormatter(1))
+    curve.set_title("What a threshold leaves", loc="left", fontsize=11)
+    curve.set_xlabel("Threshold")
+    curve.legend(frameon=False, loc="lower left")
+    for axes in (left, curve):
         axes.axvline(threshold, color="black", ls=":", lw=1)
         _plain(axes)
     figure.suptitle(title)

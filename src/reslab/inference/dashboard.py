@@ -88,13 +88,16 @@ class Gallery:
 
 
 def thumbnail(image: Tensor) -> str:
-    """A data address of a small WebP picture, of uint8 `[C, H, W]`."""
-    array = image.permute(1, 2, 0).numpy()
-    picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    """A data address of a small JPEG picture, of uint8 `[C, H, W]`.
+
+    WebP would be half its size, and takes three times as long.
+    """
+    array = image.numpy()
+    picture = Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0))
     picture.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", quality=75, method=2)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    picture.save(buffer, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def write_dashboard(

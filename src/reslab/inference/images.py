@@ -17,6 +17,7 @@ from reslab.errors import UserError
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_PIXELS = 50_000_000
+NOT_REGULAR = "not a regular file"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -60,26 +61,29 @@ def find_pictures(paths: Sequence[Path], leave_out: Path | None = None) -> Itera
 
 def _walk(folder: Path, root: Path, leave_out: Path | None) -> Iterator[Found]:
     try:
-        names = sorted(os.listdir(folder))
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
         (folder / ".").stat()  # a folder may be listed and its files yet out of reach
     except OSError as error:
         yield Found(folder, f"cannot be read: {error.strerror}")
         return
-    for name in names:
-        path = folder / name
-        if path.is_symlink():
+    for entry in entries:  # which know what they are without a call of the system
+        path = folder / entry.name
+        named_so = path.suffix.lower() in SUFFIXES
+        if entry.is_symlink():
             target = Path(os.path.realpath(path))
             if not target.is_relative_to(root):
                 yield Found(path, "a link that leads out of the folder")
             elif target.is_dir():
                 yield Found(path, "a link to a folder")
-            elif path.suffix.lower() in SUFFIXES:
+            elif named_so:
                 yield _checked(path)
-        elif path.is_dir():
+        elif entry.is_dir(follow_symlinks=False):
             if path.resolve() != leave_out:
                 yield from _walk(path, root, leave_out)
-        elif path.suffix.lower() in SUFFIXES:
-            yield _checked(path)
+        elif named_so:
+            regular = entry.is_file(follow_symlinks=False)
+            yield Found(path, None if regular else NOT_REGULAR)
 
 
 def _checked(path: Path) -> Found:
@@ -87,7 +91,7 @@ def _checked(path: Path) -> Found:
         regular = stat.S_ISREG(path.stat().st_mode)
     except OSError as error:
         return Found(path, f"cannot be read: {error.strerror}")
-    return Found(path, None if regular else "not a regular file")
+    return Found(path, None if regular else NOT_REGULAR)
 
 
 def decode(path: Path, channels: int, size: int) -> tuple[Tensor, list[str]]:

@@ -107,6 +107,10 @@ def report(
     if predictions and outcome.metrics:
         _write_metrics(folder, outcome.metrics, labelled.mistakes())
         _draw(folder, description, predictions, outcome.metrics)
+    elif total > 1 and gallery.seen:
+        title = f"{description.name}: {gallery.seen:,} images"
+        sure = np.array(gallery.confidence)
+        figures.draw_confidence(sure, None, options.threshold, title, folder / "confidence.png")
     if total > 1 and gallery.seen:
         write_dashboard(
             folder / "dashboard.html", gallery, outcome.counts, predictions, options.threshold
@@ -204,6 +208,12 @@ def _draw(
     title = f"{description.name}: {metrics['accuracy']:.2%} of {metrics['images']:,} images"
     figures.draw_confusion(predictions, title, folder / "confusion.png")
     figures.draw_per_class(metrics, title, folder / "per_class.png")
-    figures.draw_confidence(predictions, metrics["threshold"], title, folder / "confidence.png")
+    figures.draw_confidence(
+        predictions.confidence,
+        predictions.right,
+        metrics["threshold"],
+        title,
+        folder / "confidence.png",
+    )
     models = {description.name: predictions}
     figures.draw_reliability(models, title, folder / "reliability.png")
