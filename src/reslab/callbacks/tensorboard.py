@@ -59,7 +59,9 @@ class TensorBoard(Callback):
         network.eval()
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # the tracer is deprecated, and TensorBoard's only way
-            self._writer.add_graph(network, torch.zeros(1, *image_shape, device=device))
+            image = torch.zeros(1, *image_shape, device=device)
+            # Traced here, because the writer would have the trace checked by three passes more.
+            self._writer.add_graph(torch.jit.trace(network, image, check_trace=False), image)
         network.train()
 
     def _close(self) -> None:

@@ -145,26 +145,35 @@ class ImageData(LightningDataModule):
         return transforms.resize(images, [self.size, self.size], antialias=True)
 
     def _normalization(self, images: Tensor) -> Normalization:
-        # In float64 and by counting grey levels: exact, and without a float copy of the images.
-        counts = torch.stack([torch.bincount(c.flatten(), minlength=256) for c in images.unbind(1)])
-        levels = torch.arange(256, dtype=torch.float64) / 255
-        share = counts.double() / counts.sum(1, keepdim=True)
-        mean = share @ levels
-        std = (share @ levels**2 - mean**2).sqrt()
-        if self._std is None and not bool((std > 0).all()):
-            raise ValueError(f"all training images of {self.name} are of one colour")
-        return Normalization(
-            self._per_channel("mean", self._mean, mean), self._per_channel("std", self._std, std)
-        )
+        mean, std = self._per_channel("mean", self._mean), self._per_channel("std", self._std)
+        if mean is None or std is None:
+            measured_mean, measured_std = _measure(images)
+            if std is None and min(measured_std) == 0:
+                raise ValueError(f"all training images of {self.name} are of one colour")
+            mean, std = mean or measured_mean, std or measured_std
+        return Normalization(mean, std)
 
     def _per_channel(
-        self, field: str, given: float | Sequence[float] | None, measured: Tensor
-    ) -> tuple[float, ...]:
+        self, field: str, given: float | Sequence[float] | None
+    ) -> tuple[float, ...] | None:
         if given is None:
-            return tuple(measured.tolist())
+            return None
         values = tuple(given) if isinstance(given, Sequence) else (given,) * self.channels
         if len(values) != self.channels or (field == "std" and min(values) <= 0):
             raise ValueError(
                 f"{field} must be a number or one a channel (std positive), got {given}"
             )
         return values
+
+
+def _measure(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of every channel of uint8 `[N, C, H, W]`, on the 0-1 scale.
+
+    In float64 and by counting grey levels: exact, and without a float copy of the images.
+    """
+    counts = torch.stack([torch.bincount(c.flatten(), minlength=256) for c in images.unbind(1)])
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    share = counts.double() / counts.sum(1, keepdim=True)
+    mean = share @ levels
+    std = (share @ levels**2 - mean**2).clamp(min=0).sqrt()
+    return tuple(mean.tolist()), tuple(std.tolist())

@@ -75,11 +75,12 @@ def _execute(
         directory.clear()  # only now, when nothing speaks against the new run
     directory.write_config(cfg)
     environment = describe_environment(device, str(run.trainer.precision))
+    data_digest = run.data.digest
     run.checkpoints.about |= {
         "environment": environment,
         "git": git_commit(),  # now: the code may be changed while this runs
-        "data_digest": run.data.digest,
-        "exact": _is_exact(cfg, begun_as, environment, run.data.digest, device),
+        "data_digest": data_digest,
+        "exact": _is_exact(cfg, begun_as, environment, data_digest, device),
         "class_names": list(run.data.class_names),
         "mean": run.data.normalization.mean.flatten().tolist(),
         "std": run.data.normalization.std.flatten().tolist(),
