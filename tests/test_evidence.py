@@ -37,14 +37,14 @@ TABLE = """
 title: Narrow & short
 seeds: [0, 1]
 quick: ["seed=0", trainer.max_epochs=1]
-columns: [train_accuracy, loss, macs, memory, mebibytes, images_per_second]
+columns: [train_accuracy, val_accuracy, loss, macs, memory, mebibytes, images_per_second]
 pairs:
   - [Skip, No skip]
   - [Skip, Skip again]
 rows:
   - name: Skip
     recipe: skip
-    published: {accuracy: 84.1, loss: 0.5, macs: 1 GFLOP, mebibytes: 1.2, images_per_second: 99}
+    published: {accuracy: 84.1, val_accuracy: 85, macs: 1 GFLOP, memory: 2 MB, mebibytes: 1.2}
   - name: No skip
     recipe: plain
   - name: Skip again
@@ -129,6 +129,8 @@ def test_means_intervals_and_calibration_are_recomputed(folder, content):
             if cell["model"] == line["model"]
         ]
         assert line["last"] == pytest.approx(np.mean(last))
+        best = [h["val/accuracy"].max() for h in histories]  # on which the best epoch is chosen
+        assert line["val_accuracy"] == pytest.approx(100 * np.mean(best))
         assert line["loss"] == pytest.approx(np.mean([h["train/loss"].iloc[-1] for h in histories]))
 
 
@@ -223,6 +225,7 @@ def test_the_table_has_every_column_that_was_asked_for(rendered, trained):
         "Last, %",
         "ECE",
         "Train, %",
+        "Val., %",
         "Train loss",
         "MACs",
         "Memory, MiB",
@@ -293,6 +296,16 @@ def test_the_page_works_offline_and_names_the_runs_behind_a_number(rendered, con
             assert record["hardware"] in title
             assert " ".join(record["overrides"]) in title
             assert (record["git"] or "unknown") in title
+        pair = content["pairs"][0]
+        cell = page.get_by_role("cell", name=f"{pair['difference']:+.2f}").first
+        for one in content["cells"]:
+            behind = one["model"] in (pair["first"], pair["second"])
+            assert (Path(one["run"]).name in cell.get_attribute("title")) == behind
+        runs = page.evaluate(
+            'Bokeh.documents[0].get_model_by_name("train/accuracy")'
+            ".renderers.map((one) => one.data_source.data.runs[0])"
+        )
+        assert runs[0] == ", ".join(Path(one["run"]).name for one in content["cells"][:2])
         model = 'Bokeh.documents[0].get_model_by_name("train/accuracy")'
         visible = f"{model}.renderers.map((one) => one.visible)"
         assert page.evaluate(visible) == [True] * 9
@@ -358,6 +371,29 @@ def test_reference_records_are_small_and_render_the_same_table(kept):
         line for line in after.splitlines() if line.startswith("| Skip |")
     ]
     assert "No skip, seed 1: missing" in after
+
+
+@pytest.mark.parametrize(
+    ("others", "starred"),
+    [
+        ({"others_cpu": 0.0, "inference_others_cpu": 0.0}, (False, False)),
+        ({"others_cpu": 0.0, "inference_others_cpu": 0.9}, (False, True)),
+        ({"others_cpu": 0.9, "inference_others_cpu": 0.0}, (True, False)),
+        ({"others_cpu": 0.9}, (True, True)),  # of a version that did not look at inference
+    ],
+)
+def test_times_beside_other_work_are_starred(kept, others, starred):
+    for cell in json.loads((kept / "outputs/tables/narrow/digits/table.json").read_text())["cells"]:
+        path = kept / cell["run"] / "metrics.json"
+        record = json.loads(path.read_text())
+        del record["inference_others_cpu"]
+        path.write_text(json.dumps(record | others))
+    assert run(kept, "table", *ARGUMENTS).code == 0
+    lines = (kept / "outputs/tables/narrow/digits/table.md").read_text().splitlines()
+    cells = [[cell.strip() for cell in line.split("|")] for line in (lines[2], lines[4])]
+    row = dict(zip(*cells))
+    assert (row["Min"].endswith("*"), row["Infer., img/s"].endswith("*")) == starred
+    assert any(line.startswith("- * Time taken beside") for line in lines) == any(starred)
 
 
 def test_a_kept_record_names_no_folder_of_its_machine(kept):

@@ -4,6 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from reslab.config import CONF_DIR, compose, instantiate, list_options
+from reslab.tables.spec import load_table
 
 MOMENTUM = {"momentum": 0.9}
 CROP_FLIP = {"crop": {"padding": 4, "mode": "constant"}, "flip": {"probability": 0.5}}
@@ -123,6 +124,15 @@ PUBLISHED = {
         "ResNet-110": (100 - 6.43, "1.7M", None, None),
     },
 }
+
+
+def test_bhise_and_karale_s_other_figures_are_beside_ours():
+    (row,) = OmegaConf.load(CONF_DIR / "table/bhise_karale.yaml").rows
+    others = {"val_accuracy": 94.3, "memory": "19.4 MB", "mebibytes": 18.67, "macs": "1.03 GFLOPs"}
+    assert others.items() <= row.published.items()
+    assert {"val_accuracy", "memory", "mebibytes", "macs"} <= set(
+        load_table("bhise_karale").columns
+    )
 
 
 def test_every_table_is_here():

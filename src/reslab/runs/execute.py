@@ -15,6 +15,7 @@ import torch.nn.functional as F  # noqa: N812
 from omegaconf import DictConfig, OmegaConf
 
 from reslab.callbacks import StopRequest
+from reslab.callbacks.history import others_cpu_seconds
 from reslab.errors import UserError
 from reslab.nn.summary import count_parameters
 from reslab.runs import checkpoint as files
@@ -164,9 +165,10 @@ def _finish(
     peak = peak_memory_bytes(run.trainer.strategy.root_device)
     last_logits = _test_logits(run)  # also warms up, for the time of what follows
     run.task.network.load_state_dict(files.load(directory.best)["state_dict"])
-    begun = time.perf_counter()
+    begun, others = time.perf_counter(), others_cpu_seconds()
     logits = _test_logits(run)
     seconds = time.perf_counter() - begun
+    others = others_cpu_seconds() - others
     directory.write_predictions(logits, labels, run.data.class_names)
     test, last_test = score(logits, labels), score(last_logits, labels)
     images = last["step"] * run.data.batch_size
@@ -193,6 +195,7 @@ def _finish(
         "checkpoint_bytes": directory.best.stat().st_size,
         "inference_images_per_second": len(labels) / seconds,
         "others_cpu": sum(row["others_cpu_seconds"] for row in rows) / run.history.seconds,
+        "inference_others_cpu": others / seconds,
         **{key: environment[key] for key in ("hardware", "precision", "threads", "versions")},
         "git": run.checkpoints.about["git"],
         "code_digest": environment["code_digest"],

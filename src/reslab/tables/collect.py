@@ -29,10 +29,15 @@ class Result:
         """What a finished run's best network says of the test set."""
         return of_logits(*self.cell.directory.predictions())
 
-    @property
-    def ran_alone(self) -> bool:
-        """Whether the run's times were taken with the machine to itself."""
-        return self.record is not None and self.record.get("others_cpu", 1.0) <= BESIDE_OTHERS
+    def ran_alone(self, work: str = "") -> bool:
+        """Whether the run trained, or did `inference_`, with the machine to itself.
+
+        A record of a version that did not look at inference is starred as its training is.
+        """
+        if self.record is None:
+            return False
+        training = self.record.get("others_cpu", 1.0)
+        return self.record.get(f"{work}others_cpu", training) <= BESIDE_OTHERS
 
     @property
     def seconds(self) -> float:
@@ -58,7 +63,8 @@ def summarize(row: Row, results: list[Result]) -> dict[str, Any]:
 
     `std` is the sample standard deviation over seeds and `interval` the mean's 95 % interval, None
     for fewer than two; `last` is the last epoch's, `accuracy` that of the best on validation.
-    `alone` is whether all times were taken with nothing else on the machine.
+    `alone` is whether all trained with nothing else on the machine, `inference_alone` whether all
+    predicted so.
     """
     mine = [result for result in results if result.cell.row == row]
     records = [result.record for result in mine if result.record]
@@ -76,6 +82,7 @@ def summarize(row: Row, results: list[Result]) -> dict[str, Any]:
         "difference": None,
         "ece": None,
         "train_accuracy": None,
+        "val_accuracy": None,
         "loss": None,
         "parameters": None,
         "macs": None,
@@ -85,7 +92,8 @@ def summarize(row: Row, results: list[Result]) -> dict[str, Any]:
         "minutes": None,
         "epochs": None,
         "hardware": None,
-        "alone": all(result.ran_alone for result in mine if result.record),
+        "alone": all(result.ran_alone() for result in mine if result.record),
+        "inference_alone": all(result.ran_alone("inference_") for result in mine if result.record),
         **{f"published_{key}": row.published.get(key) for key in PUBLISHED},
         "unfinished": {str(r.cell.seed): r.state for r in mine if not r.record},
     }
@@ -102,6 +110,7 @@ def summarize(row: Row, results: list[Result]) -> dict[str, Any]:
             "ece": float(np.mean([expected_calibration_error(one) for one in finished])),
             "difference": difference(float(accuracy.mean()), row.published.get("accuracy")),
             "train_accuracy": 100 * float(frame["train/accuracy"].mean()),
+            "val_accuracy": 100 * float(frame["val/accuracy"].mean()),
             "loss": _mean(frame, "train/loss"),
             "parameters": int(frame["parameters"].iloc[0]),
             "macs": int(frame["macs"].iloc[0]),
@@ -171,7 +180,7 @@ def remarks(
             "images; only 1st, only 2nd: images that one of the two alone has right, seed by seed; "
             "p: McNemar's exact test, the seeds' largest, after Holm's correction for the pairs."
         )
-    if not all(line["alone"] for line in lines):
+    if not all(line["alone"] and line["inference_alone"] for line in lines):
         notes.append("* Time taken beside other work on the same machine.")
     if table.dataset != table.published_dataset:
         notes.append(

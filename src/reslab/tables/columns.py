@@ -64,7 +64,7 @@ def _minutes(line: Line) -> str:
 def _rate(line: Line) -> str:
     if line["images_per_second"] is None:
         return ""
-    return f"{line['images_per_second']:,.0f}" + ("" if line["alone"] else "*")
+    return f"{line['images_per_second']:,.0f}" + ("" if line["inference_alone"] else "*")
 
 
 def _given(key: str, form: str = "") -> Callable[[Line], str]:
@@ -94,6 +94,20 @@ COLUMNS = (
         "train_accuracy",
         terminal=False,
     ),
+    Column(
+        "validation accuracy",
+        "Val., %",
+        _given("val_accuracy", ".2f"),
+        "val_accuracy",
+        terminal=False,
+    ),
+    Column(
+        "validation accuracy paper",
+        "paper",
+        _published("val_accuracy"),
+        "val_accuracy",
+        terminal=False,
+    ),
     Column("loss", "Train loss", _given("loss", ".4f"), "loss", terminal=False),
     Column("loss paper", "paper", _published("loss"), "loss", terminal=False),
     Column("parameters", "Parameters", _given("parameters", ",")),
@@ -101,6 +115,7 @@ COLUMNS = (
     Column("macs", "MACs", _given("macs", ","), "macs", terminal=False),
     Column("macs paper", "paper", _published("macs"), "macs", terminal=False),
     Column("memory", "Memory, MiB", _given("memory", ",.0f"), "memory", terminal=False),
+    Column("memory paper", "paper", _published("memory"), "memory", terminal=False),
     Column("file", "File, MiB", _given("mebibytes", ".2f"), "mebibytes", terminal=False),
     Column("file paper", "paper", _published("mebibytes"), "mebibytes", terminal=False),
     Column("inference", "Infer., img/s", _rate, "images_per_second", terminal=False),

@@ -22,7 +22,7 @@ from reslab.tables.spec import Table
 from reslab.tables.stats import Comparison
 from reslab.tables.styles import row_styles
 
-FOREIGN = ("Model", "paper")  # headings of what is not our runs'
+FOREIGN = ("Model", "Pair", "paper")  # headings of what is not our runs'
 FONT = {"font-family": "sans-serif"}
 STYLE = """
 <style>
@@ -52,16 +52,26 @@ def write_page(
         results: Its cells.
         path: The HTML file.
     """
+    done = [result for result in results if result.record]
+    behind_lines = [[one for one in done if one.cell.row.name == line["model"]] for line in lines]
     parts = [
         f"<h1>{html.escape(table.heading)}</h1>",
-        _table(*as_text(lines, table.columns), [_provenance(line, results) for line in lines]),
+        _table(*as_text(lines, table.columns), [_provenance(runs) for runs in behind_lines]),
     ]
     if pairs:
-        parts += ["<h2>Differences on the same test images</h2>", _table(*pairs_as_text(pairs))]
+        behind_pairs = [
+            [
+                one
+                for one in done
+                if one.cell.row.name in (pair.first, pair.second) and one.cell.seed in pair.seeds
+            ]
+            for pair in pairs
+        ]
+        parts.append("<h2>Differences on the same test images</h2>")
+        parts.append(_table(*pairs_as_text(pairs), [_provenance(runs) for runs in behind_pairs]))
     items = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
     parts += [f"<ul>{items}</ul>", "<p>Click a name in a legend to hide or show its curves.</p>"]
     text = Div(text=STYLE + "".join(parts), styles=FONT, width=1300, name="table")
-    done = [result for result in results if result.record]
     plots: list[Any] = [_curves(table, done, key, title) for key, title in PANELS]
     plots.append(_gradients(table, done))
     page = column(text, gridplot(plots, ncols=2, toolbar_location="right"), name="page")
@@ -69,12 +79,12 @@ def write_page(
     return path
 
 
-def _table(headings: list[str], rows: list[list[str]], titles: Sequence[str] | None = None) -> str:
+def _table(headings: list[str], rows: list[list[str]], titles: Sequence[str]) -> str:
     """An HTML table; `titles` are what the numbers of each row say on hovering."""
     head = "".join(f"<th>{html.escape(text)}</th>" for text in headings)
     body = []
     for at, row in enumerate(rows):
-        title = f' title="{html.escape(titles[at])}"' if titles and titles[at] else ""
+        title = f' title="{html.escape(titles[at])}"' if titles[at] else ""
         cells = [
             f"<td{title if text and heading not in FOREIGN else ''}>{html.escape(text)}</td>"
             for heading, text in zip(headings, row, strict=True)
@@ -83,20 +93,23 @@ def _table(headings: list[str], rows: list[list[str]], titles: Sequence[str] | N
     return f"<table><tr>{head}</tr>{''.join(body)}</table>"
 
 
-def _provenance(line: Line, results: list[Result]) -> str:
-    """The runs behind a row's numbers: seed, result, commit, hardware, overrides."""
+def _provenance(done: list[Result]) -> str:
+    """The runs behind numbers: seed, result, commit, hardware, overrides."""
     texts = []
-    for result in results:
-        record = result.record
-        if record and result.cell.row.name == line["model"]:
-            texts.append(
-                f"{result.cell.directory.name} ({record['identity']}): seed {record['seed']}, "
-                f"{record['test/accuracy']:.2%}, {record['finished']}\n"
-                f"  commit {record['git'] or 'unknown'}\n"
-                f"  {record['hardware']}, {record['precision']}, {record['threads']} threads\n"
-                f"  {' '.join(record['overrides'])}"
-            )
+    for result in done:
+        record = result.record or {}
+        texts.append(
+            f"{result.cell.directory.name} ({record['identity']}): seed {record['seed']}, "
+            f"{record['test/accuracy']:.2%}, {record['finished']}\n"
+            f"  commit {record['git'] or 'unknown'}\n"
+            f"  {record['hardware']}, {record['precision']}, {record['threads']} threads\n"
+            f"  {' '.join(record['overrides'])}"
+        )
     return "\n".join(texts)
+
+
+def _names(results: list[Result]) -> str:
+    return ", ".join(result.cell.directory.name for result in results)
 
 
 def _curves(table: Table, done: list[Result], key: str, title: str) -> UIElement:
@@ -112,7 +125,7 @@ def _curves(table: Table, done: list[Result], key: str, title: str) -> UIElement
             ("epoch", "@epoch"),
             ("mean", "@mean{0.000}"),
             ("range", "@min{0.000} to @max{0.000}"),
-            ("seeds", "@n"),
+            ("runs", "@runs"),
         ],
         name=key,
     )
@@ -120,7 +133,7 @@ def _curves(table: Table, done: list[Result], key: str, title: str) -> UIElement
         mine = [result for result in done if result.cell.row == row]
         if not mine:
             continue
-        values = over_seeds(mine, key).reset_index().assign(model=row.name, n=len(mine))
+        values = over_seeds(mine, key).reset_index().assign(model=row.name, runs=_names(mine))
         _line(plot, values, "epoch", style)
     return _finished(plot)
 
@@ -134,16 +147,22 @@ def _gradients(table: Table, done: list[Result]) -> UIElement:
         x_axis_label="Layer, from the image to the classifier",
         y_axis_type="log",
         tools="hover,pan,wheel_zoom,box_zoom,reset,save",
-        tooltips=[("model", "@model"), ("layer", "@layer"), ("norm", "@mean")],
+        tooltips=[
+            ("model", "@model"),
+            ("layer", "@layer"),
+            ("norm", "@mean"),
+            ("runs", "@runs"),
+        ],
         name="gradients",
     )
     for row, style in zip(table.rows, row_styles(table), strict=True):
-        mine = [norms(one) for one in done if one.cell.row == row and has_gradients(one)]
+        mine = [one for one in done if one.cell.row == row and has_gradients(one)]
         if mine:
-            last = [(one, one.columns.max()) for one in mine]
+            last = [(frame, frame.columns.max()) for frame in map(norms, mine)]
             values = np.array([one[epoch].to_numpy() for one, epoch in last])
             frame = pd.DataFrame({"mean": values.mean(0), "layer": last[0][0].index})
             frame = frame.assign(min=values.min(0), max=values.max(0), model=row.name)
+            frame = frame.assign(runs=_names(mine))
             _line(plot, frame.assign(depth=np.arange(1, len(frame) + 1)), "depth", style)
     return _finished(plot)
 
