@@ -30,7 +30,8 @@ from reslab.data.loader import EvaluationLoader
 from reslab.inference import Engine
 from reslab.inference.images import find_pictures
 from reslab.inference.model import Model
-from reslab.inference.predict import predict_files
+from reslab.inference.predict import Predicted, predict_files
+from reslab.inference.report import Options, report
 from reslab.runs.build import build, build_task, prepare_data
 from reslab.runs.environment import describe_hardware, reset_peak_memory, supports_bf16
 from reslab.runs.load import Description
@@ -141,17 +142,23 @@ def predict_files_loop(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> No
 
 
 def predict_files_reslab(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
-    """What `reslab predict` does with a folder, up to the probabilities."""
+    """What `reslab predict` does with a folder, up to the last row of its results."""
     model = Model(_describe(cfg, data), _engine(cfg, data, watch.device))
     size = cfg.dataset.batch_size
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as output:
         write_pictures(data, Path(folder))
         found = itertools.chain.from_iterable(
             find_pictures([Path(folder)]) for _ in itertools.count()
         )
-        for at, _ in enumerate(predict_files(model, found, size), 1):
-            if at % size == 0 and watch.step():
-                return
+
+        def until_seen_enough() -> Iterator[Predicted]:
+            for at, one in enumerate(predict_files(model, found, size), 1):
+                yield one
+                if at % size == 0 and watch.step():
+                    return
+
+        total = len(data.test_images)
+        report(until_seen_enough(), total, model.description, Options(), Path(output))
 
 
 def predict_script(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
