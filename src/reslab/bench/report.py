@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from reslab.console import print_table
-from reslab.evaluation.figures import save_figure
+from reslab.evaluation.figures import plain, save_figure
 from reslab.evaluation.palette import BLUE, ORANGE
 from reslab.files import write_atomically
 from reslab.markdown import insert, markdown_table
@@ -107,8 +107,7 @@ def _draw(points: list[dict[str, Any]], axis: str, path: Path) -> None:
     axes.set_ylim(bottom=0)
     axes.set_xlabel({"batch_size": "Images in a batch", "num_images": "Images"}[axis])
     axes.set_title("Images per second (median and range)", loc="left", fontsize=11)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
+    plain(axes)
     axes.legend(frameon=False)
     figure.suptitle(f"{points[0]['task']}, on {points[0]['hardware']}", fontsize=10)
     save_figure(figure, path)

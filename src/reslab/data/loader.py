@@ -5,8 +5,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
+from torchvision.transforms.v2 import functional as transforms
 
 from reslab.data.augment import Augment
+
+
+def resized(images: Tensor, size: int) -> Tensor:
+    """uint8 `[..., C, H, W]` at `size` by `size` pixels: bilinear, antialiased."""
+    if images.shape[-2:] == (size, size):
+        return images
+    return transforms.resize(images, [size, size], antialias=True)
 
 
 class Normalization(nn.Module):

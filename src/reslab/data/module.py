@@ -7,10 +7,9 @@ from pathlib import Path
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
 
 from reslab.data.augment import Augment
-from reslab.data.loader import EvaluationLoader, Normalization, TrainingLoader
+from reslab.data.loader import EvaluationLoader, Normalization, TrainingLoader, resized
 from reslab.data.sources import Source
 from reslab.data.splits import split
 
@@ -98,7 +97,7 @@ class ImageData(LightningDataModule):
                 f"{len(arrays.train_labels)} training images"
             )
         train_images, self.test_images = (
-            self._resized(images) for images in (arrays.train_images, arrays.test_images)
+            resized(images, self.size) for images in (arrays.train_images, arrays.test_images)
         )
         self.test_labels, self.class_names = arrays.test_labels, arrays.class_names
         self.normalization = self._normalization(train_images)
@@ -138,11 +137,6 @@ class ImageData(LightningDataModule):
     def _on_device(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         return images.to(device), labels.to(device)
-
-    def _resized(self, images: Tensor) -> Tensor:
-        if images.shape[-1] == images.shape[-2] == self.size:
-            return images
-        return transforms.resize(images, [self.size, self.size], antialias=True)
 
     def _normalization(self, images: Tensor) -> Normalization:
         mean, std = self._per_channel("mean", self._mean), self._per_channel("std", self._std)

@@ -62,7 +62,7 @@ def draw_per_class(metrics: dict[str, list[dict[str, float]]], title: str, path:
     axes.set_xticks(places, labels, fontsize=9)
     axes.set_xlabel("Class, and its number of images")
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    _plain(axes)
+    plain(axes)
     figure.legend(loc="outside upper right", ncols=3, frameon=False)
     figure.suptitle(title, x=0.02, ha="left")
     return save_figure(figure, path)
@@ -104,7 +104,7 @@ def draw_confidence(
     curve.legend(frameon=False, loc="lower left")
     for axes in (left, curve):
         axes.axvline(threshold, color="black", ls=":", lw=1)
-        _plain(axes)
+        plain(axes)
     figure.suptitle(title)
     return save_figure(figure, path)
 
@@ -131,13 +131,14 @@ def draw_reliability(
         axis.set_major_formatter(PercentFormatter(1))
     axes.set_xlim(0, 1.01)
     axes.set_ylim(0, 1.01)
-    _plain(axes)
+    plain(axes)
     axes.legend(frameon=False, loc="upper left", fontsize=9)
     figure.suptitle(title)
     return save_figure(figure, path)
 
 
-def _plain(axes: Axes) -> None:
+def plain(axes: Axes) -> None:
+    """A faint grid behind the drawing, no frame above and at the right."""
     axes.grid(alpha=0.25)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

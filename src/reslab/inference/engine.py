@@ -2,9 +2,8 @@
 
 import torch
 from torch import Tensor, nn
-from torchvision.transforms.v2 import functional as transforms
 
-from reslab.data.loader import Normalization
+from reslab.data.loader import Normalization, resized
 from reslab.nn.fold import fold_batch_norms
 
 BATCH_SIZE = 256
@@ -43,8 +42,6 @@ class Engine:
         return torch.cat([self._batch(batch) for batch in images.split(self.batch_size)]).cpu()
 
     def _batch(self, images: Tensor) -> Tensor:
-        images = images.to(self.device, non_blocking=True)
-        if images.shape[-2:] != (self.size, self.size):
-            images = transforms.resize(images, [self.size, self.size], antialias=True)
+        images = resized(images.to(self.device, non_blocking=True), self.size)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             return self.network(self.normalization(images.float() / 255)).float()

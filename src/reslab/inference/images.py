@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
 
+from reslab.data.loader import resized
 from reslab.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
@@ -138,9 +138,7 @@ def decode(path: Path, channels: int, size: int) -> tuple[Tensor, list[str]]:
         raise BadPictureError(f"damaged: {text}") from error
     image = torch.from_numpy(array)
     image = image[None] if image.ndim == 2 else image.permute(2, 0, 1)
-    if image.shape[1:] != (size, size):
-        image = transforms.resize(image, [size, size], antialias=True)
-    return image, notes
+    return resized(image, size), notes
 
 
 def _as_array(picture: Image.Image, channels: int) -> tuple[np.ndarray, list[str]]:

@@ -7,11 +7,10 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
-from torchvision.transforms.v2 import functional as transforms
 
 from reslab.config import instantiate
 from reslab.data import ImageData
-from reslab.data.loader import Normalization
+from reslab.data.loader import Normalization, resized
 from reslab.errors import UserError
 from reslab.runs import checkpoint as files
 from reslab.runs.build import prepare_data
@@ -81,10 +80,8 @@ class TrainedClassifier:
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
         """Logits `[B, K]` of uint8 images `[B, C, H, W]`, resized where their size differs."""
-        size = self.description.size
-        if images.shape[-2:] != (size, size):
-            images = transforms.resize(images, [size, size], antialias=True)
-        return self.network(self.description.normalization(images.float() / 255))
+        images = resized(images, self.description.size).float() / 255
+        return self.network(self.description.normalization(images))
 
 
 def load(run: str | Path, runs_dir: str | Path = "outputs/runs") -> TrainedClassifier:

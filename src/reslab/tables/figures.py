@@ -12,6 +12,7 @@ from reslab.evaluation.figures import (
     draw_confusion,
     draw_per_class,
     draw_reliability,
+    plain,
     save_figure,
 )
 from reslab.evaluation.metrics import summarize
@@ -101,8 +102,7 @@ def draw_schedule(table: Table, first: dict[str, Result], path: Path) -> Path:
     axes.set_xlabel("Epoch")
     axes.set_title("Learning rate", loc="left", fontsize=11)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
+    plain(axes)
     axes.legend(frameon=False)
     figure.suptitle(table.heading)
     return save_figure(figure, path)
@@ -159,8 +159,7 @@ def draw_curves(table: Table, results: list[Result], path: Path) -> Path:
         dotted = column == "val/accuracy" and any(line.get_ls() == ":" for line in axes.lines)
         note = " (dotted: the paper's on test)" if dotted else ""
         axes.set_title(title + note, loc="left", fontsize=11)
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
+        plain(axes)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if column.endswith("loss"):
             axes.set_yscale("log")
@@ -196,8 +195,7 @@ def draw_depth(table: Table, lines: list[Line], path: Path) -> Path:
     axes.set_xticks(sorted({row.depth for row in table.rows if row.depth}))
     axes.set_xlabel("Depth (layers)")
     axes.set_title("Test accuracy, %", loc="left", fontsize=11)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
+    plain(axes)
     axes.legend(frameon=False)
     counts = sorted({line["n"] for line in lines if line["n"]})
     seeds = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))

@@ -8,7 +8,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reslab.evaluation.figures import save_figure
+from reslab.evaluation.figures import plain, save_figure
 from reslab.tables.collect import Result
 from reslab.tables.spec import Table
 from reslab.tables.styles import row_styles
@@ -51,8 +51,7 @@ def draw_gradients(table: Table, results: list[Result], path: Path) -> Path:
         axes.set_title(title, loc="left", fontsize=11)
         axes.set_xlabel("Layer, from the image to the classifier")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
+        plain(axes)
     panels[0].set_ylabel("L2 norm of the gradient")
     names = panels[0].get_legend_handles_labels()
     figure.legend(*names, loc="outside lower center", ncols=5, frameon=False)
