@@ -11,6 +11,7 @@ from torch import nn
 
 from processes import run
 from reslab.bench.compare import parse_request, summarize
+from reslab.bench.report import markdown
 from reslab.config import compose, instantiate, list_options
 from reslab.data.loader import Normalization
 from reslab.errors import UserError
@@ -175,6 +176,22 @@ def test_quiet_is_without_bar_and_events_and_the_same_run(tmp_path):
     assert "img/s" not in quiet.err
     assert not list(only_run(tmp_path).glob("events*"))
     assert "finished" in run(tmp_path, *short).out
+
+
+@pytest.mark.parametrize("other", ["a processor, 2 cores", "another, 2 cores"])
+def test_the_readme_says_on_which_machine_a_row_was_measured(other):
+    variants = {name: {"images_per_second": 10.0} for name in ("script", "loop", "reslab")}
+    ratios = {"reslab/script": 1.0, "reslab/loop": 1.0}
+    point = {"task": "train", "overrides": [], "batch_size": 8}
+    point |= {"variants": variants, "ratios": ratios, "hardware": "a processor, 2 cores"}
+    text = markdown([point, point | {"hardware": other}])
+    if other == point["hardware"]:
+        assert "Images per second on a processor, 2 cores;" in text
+    else:
+        assert [
+            row.endswith(f"| {name} |")
+            for row, name in zip(text.splitlines()[2:4], (point["hardware"], other))
+        ] == [True, True]
 
 
 MEMORY = """

@@ -55,8 +55,9 @@ def print_points(points: list[dict[str, Any]]) -> None:
 
 def markdown(points: list[dict[str, Any]]) -> str:
     """The comparisons as GitHub shows them; medians over rounds, ratios within one comparison."""
-    headings = ("What", "Batch", "Script", "Loop", "reslab", "over script", "over loop")
-    rows = []
+    headings: tuple[str, ...] = ("What", "Batch", "Script", "Loop", "reslab")
+    headings += ("over script", "over loop")
+    rows: list[tuple[str, ...]] = []
     for point in points:
         speeds = [f"{v['images_per_second']:,.0f}" for v in point["variants"].values()]
         ratios = [f"{point['ratios'][key]:.2f}" for key in ("reslab/script", "reslab/loop")]
@@ -64,8 +65,12 @@ def markdown(points: list[dict[str, Any]]) -> str:
         files = ["bench.files=true"] if point.get("files") else []
         what = " ".join([point["task"], *asked, *files])
         rows.append((f"`{what}`", str(point["batch_size"]), *speeds, *ratios))
-    hardware = " / ".join(sorted({point["hardware"] for point in points}))
-    notes = [f"- Images per second on {hardware}; over: the ratio to the script and to the loop."]
+    machines = [point["hardware"] for point in points]
+    if len(set(machines)) > 1:
+        headings += ("On",)
+        rows = [(*row, machine) for row, machine in zip(rows, machines, strict=True)]
+    on = f" on {machines[0]}" if len(set(machines)) == 1 else ""
+    notes = [f"- Images per second{on}; over: the ratio to the script and to the loop."]
     if all("cores" in point["hardware"] for point in points):
         notes.append("- On a GPU: not yet measured. `make bench-gpu` measures it all.")
     return "\n".join([markdown_table(headings, rows), "", *notes, ""])
