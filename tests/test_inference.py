@@ -341,11 +341,40 @@ def test_ctrl_c_leaves_no_half_written_results(trained, tmp_path):
             source, many / "00000.png"
         )
         source = many / "00000.png"
-    process = start(trained, "predict", "digits", str(many), "--output", str(tmp_path / "out"))
-    process.wait_for_text("img/s")
-    process.send(signal.SIGINT)
-    assert process.wait().code == 130
-    assert list((tmp_path / "out").iterdir()) == []
+    predict(trained, "pictures", "--labels", "folders", "--output", str(tmp_path / "earlier"))
+    before = {path.name: path.read_bytes() for path in (tmp_path / "earlier").iterdir()}
+    assert {"metrics.json", "confusion.png", "dashboard.html"} <= set(before)
+    for folder, expected in (("new", {}), ("earlier", before)):
+        asked = ("predict", "digits", str(many), "--output", str(tmp_path / folder))
+        process = start(trained, *asked)
+        process.wait_for_text("img/s")
+        process.send(signal.SIGINT)
+        assert process.wait().code == 130
+        after = {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()}
+        assert after == expected
+
+
+def test_results_take_the_place_of_nobody_else_s_files(trained, tmp_path):
+    a_run = only_run(trained)
+    record = (a_run / "metrics.json").read_bytes()
+    refused = run(trained, "predict", "digits", "pictures", "--output", str(a_run))
+    assert "is the directory of a run: choose another folder" in refused.error_line()
+    refused = run(trained, "evaluate", "digits", "--output", str(a_run.parent))
+    assert "is the directory of a run: choose another folder" in refused.error_line()
+    assert (a_run / "metrics.json").read_bytes() == record
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    shutil.copy(next((trained / "pictures/3").glob("*.png")), pictures / "confusion.png")
+    again = f"{pictures}/../pictures"
+    refused = run(trained, "predict", "digits", str(pictures), "--output", again)
+    assert "holds the pictures: choose another folder" in refused.error_line()
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "confusion.png").write_text("mine")
+    finished = predict(trained, str(pictures), "--output", str(own))
+    assert (own / "confusion.png").read_text() == "mine"
+    listed = [Path(line).name for line in finished.out.splitlines() if line.startswith(str(own))]
+    assert listed == ["predictions.json", "predictions.csv"]
 
 
 def test_memory_does_not_grow_with_the_number_of_files(trained):

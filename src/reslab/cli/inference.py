@@ -56,13 +56,14 @@ def predict(
     from reslab.inference.labels import read_labels
     from reslab.inference.model import open_model
     from reslab.inference.predict import predict_files
-    from reslab.inference.report import Options, report
+    from reslab.inference.report import Options, check_output, report
     from reslab.inference.terminal import print_outcome
 
     model = open_model(run, options["runs_dir"], options["device"], options["batch_size"])
     model.check_tta(options["tta"])
-    truth = read_labels(labels, model.description.class_names) if labels else None
     folder = output or Path("outputs/predictions") / model.description.name
+    check_output(folder, paths)
+    truth = read_labels(labels, model.description.class_names) if labels else None
     total = labelled = 0
     for found in find_pictures(paths, leave_out=folder):
         total += 1
@@ -104,7 +105,7 @@ def evaluate(runs: tuple[str, ...], output: Path, data_dir: str | None, **option
     """Metrics, pictures and dashboard of RUNS on their test sets."""
     from reslab.inference.model import open_run
     from reslab.inference.predict import predict_arrays
-    from reslab.inference.report import Options, report
+    from reslab.inference.report import Options, check_output, report
     from reslab.inference.terminal import print_outcome
     from reslab.runs.load import data_of, load
 
@@ -112,6 +113,8 @@ def evaluate(runs: tuple[str, ...], output: Path, data_dir: str | None, **option
         classifier = load(run, options["runs_dir"])
         model = open_run(classifier, options["device"], options["batch_size"])
         model.check_tta(options["tta"])
+        folder = output / model.description.name
+        check_output(folder)
         data = data_of(classifier, data_dir)
         stream = predict_arrays(
             model,
@@ -122,7 +125,6 @@ def evaluate(runs: tuple[str, ...], output: Path, data_dir: str | None, **option
             mirror=options["tta"],
         )
         asked = Options(threshold=options["threshold"], mirror=options["tta"])
-        folder = output / model.description.name
         print_outcome(report(stream, len(data.test_labels), model.description, asked, folder))
 
 

@@ -1,32 +1,29 @@
 """What is written about predictions: the results, and of labelled pictures how good they are."""
 
-import heapq
-import json
-from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
+from reslab.errors import UserError
 from reslab.evaluation import figures
-from reslab.evaluation.metrics import DIGITS, Predictions, summarize
-from reslab.files import write_atomically
+from reslab.evaluation.metrics import Predictions, summarize
 from reslab.inference.dashboard import Gallery, write_dashboard
+from reslab.inference.labelled import Labelled, write_metrics
 from reslab.inference.model import Description
 from reslab.inference.predict import Predicted
-from reslab.inference.results import UNCERTAIN, Answer, results_files, safe
+from reslab.inference.results import UNCERTAIN, Answer, results_files
 
-MOST_MISTAKES = 50
-FILES = (
-    *("predictions.json", "predictions.csv", "submission.csv", "metrics.json", "per_class.csv"),
-    *("confusion.csv", "confused_pairs.csv", "mistakes.csv", "confusion.png", "per_class.png"),
-    *("confidence.png", "reliability.png", "dashboard.html"),
+RESULTS = ("predictions.json", "predictions.csv", "submission.csv")
+OF_LABELLED = (
+    *("metrics.json", "per_class.csv", "confusion.csv", "confused_pairs.csv", "mistakes.csv"),
+    *("confusion.png", "per_class.png", "reliability.png"),
 )
+OF_MANY = ("confidence.png", "dashboard.html")
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,22 @@ class Outcome:
     written: list[Path] = field(default_factory=list)
 
 
+def check_output(folder: Path, pictures: Sequence[Path] = ()) -> None:
+    """Refuses a folder whose own files the results could take the place of.
+
+    Args:
+        folder: Where results are to be written.
+        pictures: The files and folders to predict.
+
+    Raises:
+        UserError: It is a run's directory, or one of the folders with the pictures.
+    """
+    if (folder / "config.yaml").exists():
+        raise UserError(f"--output {folder} is the directory of a run: choose another folder")
+    if folder.resolve() in [path.resolve() for path in pictures]:
+        raise UserError(f"--output {folder} holds the pictures: choose another folder")
+
+
 def report(
     stream: Iterable[Predicted],
     total: int,
@@ -76,6 +89,8 @@ def report(
 ) -> Outcome:
     """Writes results as they come, then metrics, pictures and the dashboard.
 
+    Until the new predictions are whole, what an earlier call wrote there stays.
+
     Args:
         stream: Files with their predictions.
         total: How many there will be.
@@ -84,8 +99,7 @@ def report(
         folder: Where to write.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in FILES:  # nothing of an earlier call is to stand beside what follows
-        (folder / name).unlink(missing_ok=True)
+    is_ours = (folder / "predictions.json").exists()
     outcome, gallery = Outcome(), Gallery(description, options.top_k)
     labelled = Labelled(description.class_names)
     asked = {"top_k": options.top_k, "threshold": options.threshold, "tta": options.mirror}
@@ -104,64 +118,26 @@ def report(
         if predictions:
             outcome.metrics = summarize(predictions, options.threshold)
         writer.close(counts=dict(outcome.counts), metrics=outcome.metrics)
+    written = list(RESULTS if options.kaggle else RESULTS[:2])
+    if is_ours:  # nothing of an earlier call is to stand beside what follows
+        for name in {*RESULTS, *OF_LABELLED, *OF_MANY} - {*written}:
+            (folder / name).unlink(missing_ok=True)
     if predictions and outcome.metrics:
-        _write_metrics(folder, outcome.metrics, labelled.mistakes())
+        write_metrics(folder, outcome.metrics, labelled.mistakes())
         _draw(folder, description, predictions, outcome.metrics)
+        written += [*OF_LABELLED, "confidence.png"]
     elif total > 1 and gallery.seen:
         title = f"{description.name}: {gallery.seen:,} images"
         sure = np.array(gallery.confidence)
         figures.draw_confidence(sure, None, options.threshold, title, folder / "confidence.png")
+        written += ["confidence.png"]
     if total > 1 and gallery.seen:
         write_dashboard(
             folder / "dashboard.html", gallery, outcome.counts, predictions, options.threshold
         )
-    outcome.written = [folder / name for name in FILES if (folder / name).exists()]
+        written += ["dashboard.html"]
+    outcome.written = [folder / name for name in written]
     return outcome
-
-
-class Labelled:
-    """What is kept of labelled pictures: numbers, and the names of the surest mistakes alone."""
-
-    def __init__(self, class_names: tuple[str, ...]) -> None:
-        self.class_names = class_names
-        self._labels = array("q")
-        self._probabilities = array("f")
-        self._surest: list[tuple[float, int, str, int, int]] = []
-
-    def add(self, one: Predicted) -> None:
-        """Takes a picture; one without a label is passed over."""
-        if one.label is None or one.probabilities is None:
-            return
-        self._labels.append(one.label)
-        self._probabilities.extend(one.probabilities.tolist())
-        predicted = int(one.probabilities.argmax())
-        if predicted != one.label:
-            number = -len(self._labels)  # of two that are as sure, the first stays
-            sure = float(one.probabilities.max())
-            mistake = (sure, number, str(one.path), one.label, predicted)
-            heapq.heappush(self._surest, mistake)
-            if len(self._surest) > MOST_MISTAKES:
-                heapq.heappop(self._surest)
-
-    def predictions(self) -> Predictions | None:
-        """All of them, None if there are none."""
-        if not self._labels:
-            return None
-        shape = len(self._labels), len(self.class_names)
-        probabilities = np.array(self._probabilities, dtype=np.float32).reshape(shape)
-        return Predictions(probabilities, np.array(self._labels), self.class_names)
-
-    def mistakes(self) -> list[dict[str, Any]]:
-        """The wrong answers of which the network was surest, the surest first."""
-        return [
-            {
-                "file": file,
-                "truth": self.class_names[label],
-                "predicted": self.class_names[predicted],
-                "confidence": round(sure, DIGITS),
-            }
-            for sure, _, file, label, predicted in sorted(self._surest, reverse=True)
-        ]
 
 
 def _count(outcome: Outcome, one: Predicted, given: Answer | None) -> None:
@@ -174,32 +150,6 @@ def _count(outcome: Outcome, one: Predicted, given: Answer | None) -> None:
     outcome.counts[UNCERTAIN if given.answer == UNCERTAIN else "answered"] += 1
     if len(outcome.answers) < 10:
         outcome.answers.append((one.path, given))
-
-
-def _write_metrics(folder: Path, metrics: dict[str, Any], mistakes: list[dict[str, Any]]) -> None:
-    names = [row["class"] for row in metrics["per_class"]]
-    averages = [
-        {"class": f"{kind} average"} | metrics[kind] | {"support": metrics["images"]}
-        for kind in ("macro", "weighted")
-    ]
-    frames = {
-        "per_class.csv": pd.DataFrame([*metrics["per_class"], *averages]),
-        "confusion.csv": pd.DataFrame(metrics["confusion"], names, names).rename_axis(
-            "truth \\ predicted"
-        ),
-        "confused_pairs.csv": pd.DataFrame(
-            metrics["confused_pairs"], columns=["truth", "predicted", "count"]
-        ),
-        "mistakes.csv": pd.DataFrame(
-            mistakes, columns=["file", "truth", "predicted", "confidence"]
-        ),
-    }
-    for name, frame in frames.items():
-        cells = frame.map(lambda cell: safe(cell) if isinstance(cell, str) else cell)
-        text = cells.to_csv(index=name == "confusion.csv")
-        write_atomically(folder / name, text.encode(errors="surrogateescape"))
-    content = json.dumps(metrics | {"mistakes": mistakes}, indent=2) + "\n"
-    write_atomically(folder / "metrics.json", content.encode())
 
 
 def _draw(
