@@ -64,7 +64,7 @@ class Labelled:
 
 def write_metrics(folder: Path, metrics: dict[str, Any], mistakes: list[dict[str, Any]]) -> None:
     """Writes them as JSON and as CSV that spreadsheets can open safely."""
-    names = [row["class"] for row in metrics["per_class"]]
+    names = [safe(row["class"]) for row in metrics["per_class"]]
     averages = [
         {"class": f"{kind} average"} | metrics[kind] | {"support": metrics["images"]}
         for kind in ("macro", "weighted")

@@ -53,6 +53,7 @@ class Outcome:
         metrics: Of the labelled ones, None if there are none.
         answers: Of the first ten, with their files.
         problems: The first ten, with their files.
+        repeated_ids: Rows of `submission.csv` whose ID an earlier row has.
         written: The files with the results.
     """
 
@@ -61,6 +62,7 @@ class Outcome:
     metrics: dict[str, Any] | None = None
     answers: list[tuple[Path, Answer]] = field(default_factory=list)
     problems: list[tuple[Path, str]] = field(default_factory=list)
+    repeated_ids: int = 0
     written: list[Path] = field(default_factory=list)
 
 
@@ -118,6 +120,7 @@ def report(
         if predictions:
             outcome.metrics = summarize(predictions, options.threshold)
         writer.close(counts=dict(outcome.counts), metrics=outcome.metrics)
+    outcome.repeated_ids = writer.repeated_ids
     written = list(RESULTS if options.kaggle else RESULTS[:2])
     if is_ours:  # nothing of an earlier call is to stand beside what follows
         for name in {*RESULTS, *OF_LABELLED, *OF_MANY} - {*written}:

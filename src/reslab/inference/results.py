@@ -45,6 +45,8 @@ def answer(
 class ResultsWriter:
     """Writes one row after the other; `results_files` opens it.
 
+    `repeated_ids` counts rows of the Kaggle file whose ID an earlier row has.
+
     Args:
         json_file: Where `predictions.json` goes, as `predictions.schema.json` describes it.
         csv_file: Where `predictions.csv` goes; a text that a spreadsheet would take for a formula
@@ -66,6 +68,8 @@ class ResultsWriter:
         self._json, self._csv = json_file, csv.writer(csv_file)
         self._kaggle = csv.writer(kaggle_file) if kaggle_file else None
         self._rows = 0
+        self._ids: set[str] = set()
+        self.repeated_ids = 0
         names = description.class_names
         self._csv.writerow(
             ["file", "label", "answer", "confidence", *map(safe, names), "notes", "error"]
@@ -95,7 +99,9 @@ class ResultsWriter:
             said = [safe(given.answer), given.confidence, *probabilities]
             self._csv.writerow([safe(file), safe(truth), *said, "; ".join(one.notes), ""])
             if self._kaggle:
-                self._kaggle.writerow([one.path.stem, int(one.probabilities.argmax())])
+                self._kaggle.writerow([safe(one.path.stem), int(one.probabilities.argmax())])
+                self.repeated_ids += one.path.stem in self._ids
+                self._ids.add(one.path.stem)
         if truth:
             row["label"] = truth
         self._json.write((",\n" if self._rows else "\n") + json.dumps(row))

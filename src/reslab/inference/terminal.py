@@ -26,6 +26,12 @@ def print_outcome(outcome: Outcome) -> None:
         print(f"{_visible(path)}: {problem}", file=sys.stderr)
     if further := counts["failed"] - len(outcome.problems):
         print(f"and {further:,} more", file=sys.stderr)
+    if outcome.repeated_ids:
+        print(
+            "submission.csv: files in several folders share a name, so that "
+            f"{outcome.repeated_ids:,} rows repeat the ID of another",
+            file=sys.stderr,
+        )
     if outcome.metrics:
         _print_metrics(outcome.metrics)
     for written in outcome.written:

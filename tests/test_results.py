@@ -1,0 +1,58 @@
+"""What is written about predictions that are made up here: hostile names, odd numbers."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from reslab.inference.predict import Predicted
+from reslab.inference.report import Options, Outcome, report
+from reslab.inference.terminal import print_outcome
+from reslab.runs.load import Description
+
+IMAGE = torch.zeros(1, 8, 8, dtype=torch.uint8)
+
+
+def describe(names: Sequence[str]) -> Description:
+    return Description("a-run", "pets", tuple(names), 1, 8, (0.5,), (0.5,), False, {}, None)
+
+
+def reported(
+    folder: Path, names: Sequence[str], answers: Sequence[tuple[str, int | None, int]], **options
+) -> Outcome:
+    """Results of files, each with its label and what is predicted of it."""
+    shares = np.full((len(names), len(names)), 0.1, np.float32) + np.eye(len(names))
+    shares = (shares / shares.sum(1, keepdims=True)).astype(np.float32)
+    stream = [Predicted(Path(file), label, IMAGE, shares[k]) for file, label, k in answers]
+    return report(stream, len(stream), describe(names), Options(**options), folder)
+
+
+def cells(path: Path) -> list[list[str]]:
+    with path.open(newline="") as lines:
+        return list(csv.reader(lines))
+
+
+def test_no_table_has_a_cell_that_a_spreadsheet_would_run(tmp_path):
+    names = ["=1+1", "@cat", "dog"]
+    answers = [("a/=cmd.png", 0, 0), ("a/-1.png", 1, 0), ("b/c.png", 0, 1), ("b/d.png", 2, 2)]
+    outcome = reported(tmp_path, names, answers, kaggle=True)
+    assert cells(tmp_path / "submission.csv") == [
+        *(["ID", "Labels"], ["'=cmd", "0"], ["'-1", "0"], ["c", "1"], ["d", "2"])
+    ]
+    assert cells(tmp_path / "confusion.csv") == [
+        ["truth \\ predicted", "'=1+1", "'@cat", "dog"],
+        *(["'=1+1", "1", "1", "0"], ["'@cat", "1", "0", "0"], ["dog", "0", "0", "1"]),
+    ]
+    tables = [path for path in outcome.written if path.suffix == ".csv"]
+    assert len(tables) == 6
+    assert not [c for path in tables for row in cells(path) for c in row if c[:1] in [*"=+-@"]]
+
+
+def test_ids_that_files_of_several_folders_share_are_said(tmp_path, capsys):
+    answers = [("a/1.png", None, 0), ("b/1.png", None, 1), ("c/1.png", None, 1), ("c/2.png", 0, 1)]
+    print_outcome(reported(tmp_path, ["cat", "dog"], answers, kaggle=True))
+    assert "so that 2 rows repeat the ID of another" in capsys.readouterr().err
+    print_outcome(reported(tmp_path, ["cat", "dog"], answers[2:], kaggle=True))
+    assert "repeat" not in capsys.readouterr().err
