@@ -29,13 +29,17 @@ reference: install
 		[ $$code -le 1 ] || exit $$code; [ $$code = 0 ] || failed=1; \
 	done; done; exit $${failed:-0}
 
-# Every figure of speed that needs a GPU, with the PyTorch that PYTHON has; needs CIFAR-10 in data.
-RUN := PYTHONPATH=src $(PYTHON) -m reslab.cli
+# Every figure of speed that needs a GPU, with the PyTorch (2.11 or newer) that PYTHON has: what it
+# lacks besides goes into an environment on top of it. Needs CIFAR-10 in data.
+GPU_VENV ?= .venv-gpu
 GPU := dataset=cifar10 model=resnet18 augment=crop_flip optimizer=sgd_cosine trainer=gpu
+BENCH := --output outputs/reference/bench --readme README.md
 bench-gpu:
-	$(RUN) bench train $(GPU) bench.batch_size=64,128,512,1024 --output outputs/reference/bench/gpu
-	$(RUN) bench predict $(GPU) bench.batch_size=64,512,2048 --output outputs/reference/bench/gpu
-	$(RUN) reproduce liu_goh seed=0 trainer=gpu --output outputs/reference/bench/gpu/tables
+	$(PYTHON) -m venv --system-site-packages $(GPU_VENV)
+	$(GPU_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(GPU_VENV)/bin/reslab bench train $(GPU) bench.batch_size=64,128,512,1024 $(BENCH)
+	$(GPU_VENV)/bin/reslab bench predict $(GPU) bench.batch_size=64,512,2048 $(BENCH)
+	$(GPU_VENV)/bin/reslab reproduce liu_goh seed=0 trainer=gpu --output outputs/reference/bench/tables
 
 install: $(INSTALLED)
 

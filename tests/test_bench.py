@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from torch import nn
 from processes import run
 from reslab.bench.compare import parse_request, summarize
 from reslab.bench.report import markdown
+from reslab.bench.stopwatch import Stopwatch
+from reslab.bench.variants import prepare
 from reslab.config import compose, instantiate, list_options
 from reslab.data.loader import Normalization
 from reslab.errors import UserError
@@ -31,7 +34,7 @@ def test_the_json_has_what_was_measured(tmp_path):
     assert set(content["variants"]) == {"script", "loop", "reslab"}
     speed = {name: v["images_per_second"] for name, v in content["variants"].items()}
     for variant in content["variants"].values():
-        assert variant["images_per_second"] == pytest.approx(64_000 / variant["ms_per_step"])
+        assert variant["images_per_second"] == pytest.approx(64_000 / variant["ms_per_step"], 1e-3)
         assert variant["peak_memory_bytes"] > 50e6
         assert variant["steps"] >= 5
     assert content["ratios"]["reslab/script"] == pytest.approx(speed["reslab"] / speed["script"])
@@ -81,17 +84,37 @@ def test_a_wrong_request_is_refused_before_anything_is_measured(override, named)
 
 def test_medians_ranges_and_ratios_by_hand():
     def rounds(*times):
-        one = {"peak_memory_bytes": 1, "steps": 5, "hardware": "x"}
-        return [one | {"ms_per_step": time} for time in times]
+        one = {"peak_memory_bytes": 1, "steps": 5, "environment": {"hardware": "x"}}
+        return [one | {"ms_per_step": time, "images_per_second": 60_000 / time} for time in times]
 
     summary = summarize(
-        {"script": rounds(40, 20, 30), "loop": rounds(10, 11, 9), "reslab": rounds(12, 10, 20)}, 60
+        {"script": rounds(40, 20, 30), "loop": rounds(10, 11, 9), "reslab": rounds(12, 10, 20)}
     )
     assert summary["variants"]["script"]["images_per_second"] == 2000
     assert summary["variants"]["reslab"]["ms_per_step_range"] == [10, 20]
     assert summary["ratios"]["reslab/script"] == pytest.approx(30 / 12)
     assert summary["ratios"]["reslab/loop"] == pytest.approx(10 / 12)
     assert summary["overhead_us_per_step"] == pytest.approx(2000)
+
+
+def test_the_stopwatch_counts_images_after_the_warm_up(monkeypatch):
+    """A last batch may be shorter; a second a step by this clock."""
+    now = iter(range(100))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(now)))
+    watch = Stopwatch(5.0, torch.device("cpu"))
+    steps = 0
+    while not watch.step(10 if steps % 2 else 4):
+        steps += 1
+    measured = watch.measurement()
+    seconds = measured.steps * measured.ms_per_step / 1000
+    assert measured.steps >= 5
+    counted = [10 if at % 2 else 4 for at in range(steps + 1)][-measured.steps :]
+    assert measured.images_per_second == pytest.approx(sum(counted) / seconds)
+
+
+def test_fewer_images_than_a_batch_are_refused():
+    with pytest.raises(UserError, match="less than one batch of 64"):
+        prepare(compose(["dataset=digits", "dataset.batch_size=64"]), 63)
 
 
 def trained(name: str) -> nn.Module:
@@ -161,9 +184,11 @@ def test_a_compiled_step_trains_as_the_eager_one(tmp_path):
     short = ("train", *SMALL, "trainer.max_epochs=1", "+trainer.limit_train_batches=3")
     losses = []
     for compiled in ("true", "false"):
-        folder = tmp_path / compiled
-        finished = run(folder, *short, "trainer=exact", f"trainer.compile={compiled}")
+        folder, cache = tmp_path / compiled, tmp_path / f"inductor-{compiled}"
+        asked = (*short, "trainer=exact", f"trainer.compile={compiled}")
+        finished = run(folder, *asked, TORCHINDUCTOR_CACHE_DIR=str(cache))
         assert finished.code == 0, finished.err
+        assert bool(list(cache.rglob("*.py"))) == (compiled == "true")  # code that was generated
         record = json.loads((only_run(folder) / "metrics.json").read_text())
         losses.append((record["train/loss"], record["val/loss"]))
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)

@@ -86,7 +86,7 @@ class ImageClassifier(LightningModule):
         self.optimization, self.label_smoothing = optimization, label_smoothing
         self.monitor, self.gradient_clip_val = monitor, gradient_clip_val
         self.compile_training = compile
-        self._loss_and_logits: Any = self._compute
+        self._compiled: Any = self._compute
         self._uses_cuda_graphs = False
         self.train_metrics = LossAndAccuracy()
         self.val_metrics = LossAndAccuracy()
@@ -117,21 +117,30 @@ class ImageClassifier(LightningModule):
 
     def on_train_start(self) -> None:
         """Compiles, where that is asked for or the device is a GPU."""
-        on_gpu = self.device.type == "cuda"
+        self.compile_for(self.device)
+
+    def compile_for(self, device: torch.device) -> None:
+        """Has `loss_and_logits` compiled from now on, where that is asked for or on a GPU."""
+        on_gpu = device.type == "cuda"
         if on_gpu if self.compile_training is None else self.compile_training:
             # Small batches wait for the launch of kernels: a CUDA graph launches them all at once.
             self._uses_cuda_graphs = on_gpu
             mode = "reduce-overhead" if on_gpu else "default"
-            self._loss_and_logits = torch.compile(self._compute, mode=mode)
+            torch.compiler.reset()  # else the ninth run of a process is not compiled any more
+            self._compiled = torch.compile(self._compute, mode=mode, dynamic=False)
+
+    def loss_and_logits(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Training loss and detached logits `[B, K]` of normalized images `[B, C, H, W]`."""
+        if self._uses_cuda_graphs:
+            torch.compiler.cudagraph_mark_step_begin()
+        return self._compiled(images, labels)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update."""
         images, labels = batch
         optimizer: Any = self.optimizers()
-        if self._uses_cuda_graphs:
-            torch.compiler.cudagraph_mark_step_begin()
-        loss, logits = self._loss_and_logits(images, labels)
-        optimizer.zero_grad()
+        optimizer.zero_grad()  # first: a CUDA graph is not to begin beside the last one's gradients
+        loss, logits = self.loss_and_logits(images, labels)
         self.manual_backward(loss)
         if self.gradient_clip_val is not None:
             self.clip_gradients(optimizer, self.gradient_clip_val, "norm")

@@ -5,7 +5,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from reslab.config import compose, parse_overrides, suggest
 from reslab.errors import UserError
+from reslab.runs.environment import git_commit
 
 OPTIONS = {"seconds": 10.0, "rounds": 3, "batch_size": None, "num_images": None, "files": False}
 AXES = ("batch_size", "num_images")
@@ -68,22 +69,21 @@ def parse_request(overrides: Sequence[str]) -> Request:
     return Request(tuple(asked), **options, axis=axis, values=axis_values)
 
 
-def compare(task: str, request: Request) -> list[dict[str, Any]]:
-    """Measures every variant at every value of the axis.
+def compare(task: str, request: Request) -> Iterator[dict[str, Any]]:
+    """Measures every variant at every value of the axis, one value after the other.
 
     Args:
         task: `train` or `predict`.
         request: What to measure.
 
-    Returns:
-        One object a value, see `summarize`.
+    Yields:
+        One object a value, see `summarize`, with what was asked.
 
     Raises:
         UserError: A variant failed; the message has its own words.
     """
     if request.files and task == "train":
         raise UserError("bench.files is for predict: training reads its data set")
-    points = []
     values = request.values or (None,)
     configured = compose(request.overrides).dataset.batch_size
     variants = ("script", "loop", "reslab")
@@ -111,11 +111,13 @@ def compare(task: str, request: Request) -> list[dict[str, Any]]:
             "files": request.files,
             **asked,
             "batch_size": batch_size,
-            **summarize(measured, batch_size),
+            "rounds": request.rounds,
+            "seconds": request.seconds,
+            "git": git_commit(),
+            **summarize(measured),
         }
-        points.append(point | {"overrides": list(request.overrides)})
+        yield point | {"overrides": list(request.overrides)}
     bar.close()
-    return points
 
 
 def _run(task: str, variant: str, content: dict[str, Any]) -> dict[str, Any]:
@@ -127,17 +129,16 @@ def _run(task: str, variant: str, content: dict[str, Any]) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def summarize(measured: dict[str, list[dict[str, Any]]], batch_size: int) -> dict[str, Any]:
+def summarize(measured: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """Medians over rounds with their range, ratios, and reslab's cost over the bare loop.
 
     Args:
         measured: For each variant what each round measured.
-        batch_size: Images in a step.
     """
     variants = {}
     for name, rounds in measured.items():
         times = sorted(one["ms_per_step"] for one in rounds)
-        rates = [1000 * batch_size / ms for ms in times]
+        rates = [one["images_per_second"] for one in rounds]
         variants[name] = {
             "images_per_second": statistics.median(rates),
             "images_per_second_range": [min(rates), max(rates)],
@@ -149,7 +150,7 @@ def summarize(measured: dict[str, list[dict[str, Any]]], batch_size: int) -> dic
     speed = {name: variant["images_per_second"] for name, variant in variants.items()}
     time = {name: variant["ms_per_step"] for name, variant in variants.items()}
     return {
-        "hardware": next(one["hardware"] for rounds in measured.values() for one in rounds),
+        **measured["reslab"][0]["environment"],
         "variants": variants,
         "ratios": {
             "reslab/script": speed["reslab"] / speed["script"],

@@ -72,7 +72,10 @@ def markdown(points: list[dict[str, Any]]) -> str:
     on = f" on {machines[0]}" if len(set(machines)) == 1 else ""
     notes = [f"- Images per second{on}; over: the ratio to the script and to the loop."]
     if all("cores" in point["hardware"] for point in points):
-        notes.append("- On a GPU: not yet measured. `make bench-gpu` measures it all.")
+        notes.append(
+            "- On a GPU, training of ResNet-18 at batches of 64 to 1,024, its inference, and the "
+            "minutes of all of Liu & Goh's table: not yet measured; `make bench-gpu` measures them."
+        )
     return "\n".join([markdown_table(headings, rows), "", *notes, ""])
 
 

@@ -13,8 +13,9 @@ LEAST_STEPS = 5
 
 @dataclass(frozen=True)
 class Measurement:
-    """Mean milliseconds of a step after the warm-up, how many, and the process' peak memory."""
+    """What the steps after the warm-up took on average, how many, and the process' peak memory."""
 
+    images_per_second: float
     ms_per_step: float
     steps: int
     peak_memory_bytes: int
@@ -31,11 +32,14 @@ class Stopwatch:
     def __init__(self, seconds: float, device: torch.device) -> None:
         self.seconds, self.device = seconds, device
         self.steps = -WARMUP_STEPS
+        self._images = 0
         self._begun = self._ended = 0.0
 
-    def step(self) -> bool:
-        """Counts a step; True once the measurement is over."""
+    def step(self, num_images: int) -> bool:
+        """Counts a step of so many images; True once the measurement is over."""
         self.steps += 1
+        if self.steps > 0:
+            self._images += num_images
         if self.steps == 0:
             self._begun = self._now()
         if self.steps < LEAST_STEPS:
@@ -53,8 +57,9 @@ class Stopwatch:
         """
         if not self._ended:
             raise ValueError(f"only {self.steps + WARMUP_STEPS} steps were run")
-        milliseconds = 1000 * (self._ended - self._begun) / self.steps
-        return Measurement(milliseconds, self.steps, peak_memory_bytes(self.device))
+        seconds = self._ended - self._begun
+        memory = peak_memory_bytes(self.device)
+        return Measurement(self._images / seconds, 1000 * seconds / self.steps, self.steps, memory)
 
     def _now(self) -> float:
         if self.device.type == "cuda":

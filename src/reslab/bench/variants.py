@@ -26,20 +26,24 @@ from reslab.bench.stopwatch import Measurement, Stopwatch
 from reslab.callbacks import StopRequest
 from reslab.config import compose, instantiate
 from reslab.data import ImageData
-from reslab.data.loader import EvaluationLoader
+from reslab.errors import UserError
 from reslab.inference import Engine
 from reslab.inference.images import find_pictures
 from reslab.inference.model import Model
 from reslab.inference.predict import Predicted, predict_files
 from reslab.inference.report import Options, report
-from reslab.runs.build import build, build_task, prepare_data
-from reslab.runs.environment import describe_hardware, reset_peak_memory, supports_bf16
+from reslab.runs.build import build, build_task, configure_kernels, prepare_data
+from reslab.runs.environment import describe_environment, reset_peak_memory, supports_bf16
 from reslab.runs.load import Description
 from reslab.runs.store import RunDirectory
 
 
 def prepare(cfg: DictConfig, num_images: int | None) -> ImageData:
     """The data set, its halves repeated or cut to a number of images if one is asked for."""
+    if num_images is not None and num_images < cfg.dataset.batch_size:
+        raise UserError(
+            f"bench.num_images={num_images} is less than one batch of {cfg.dataset.batch_size}"
+        )
     data = instantiate(cfg, "dataset")
     prepare_data(data)
     if num_images is not None:
@@ -68,22 +72,25 @@ def train_script(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
         loss.backward()
         optimizer.step()
         loss_sum += loss.item()
-        if watch.step():
+        if watch.step(len(images)):
             return
 
 
 def train_loop(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
-    """Our network, data path, precision and layout in a loop of a few lines."""
+    """Our network, data path, precision, layout and compilation in a loop of a few lines."""
+    torch.use_deterministic_algorithms(cfg.trainer.deterministic)
+    configure_kernels(cfg)
     task = build_task(cfg)
     network = task.network.to(watch.device).train()
     optimizer, _ = task.optimization.build(network, cfg.monitor)
+    task.compile_for(watch.device)
     for images, labels in _without_end(data.train_dataloader(), watch.device):
-        with torch.autocast(watch.device.type, torch.bfloat16, enabled=_bf16(cfg, watch.device)):
-            loss = task.training_loss(network(images), labels)
         optimizer.zero_grad()
+        with torch.autocast(watch.device.type, torch.bfloat16, enabled=_bf16(cfg, watch.device)):
+            loss, _ = task.loss_and_logits(images, labels)
         loss.backward()
         optimizer.step()
-        if watch.step():
+        if watch.step(len(images)):
             return
 
 
@@ -95,11 +102,12 @@ class StopAfter(Callback):
 
     def on_train_batch_end(self, trainer: Any, *arguments: Any) -> None:
         if not trainer.should_stop:
-            trainer.should_stop = self.watch.step()
+            trainer.should_stop = self.watch.step(trainer.datamodule.batch_size)
 
 
 def train_reslab(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
     """A run with every default on: progress bar, TensorBoard, record, checkpoints."""
+    cfg.patience = None  # the watch alone says when it is enough
     with tempfile.TemporaryDirectory() as folder, StopRequest() as stop:
         directory = RunDirectory(Path(folder) / "run")
         directory.checkpoints.mkdir(parents=True)
@@ -129,6 +137,7 @@ def predict_files_script(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> 
 def predict_files_loop(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
     """Our network, precision and layout; files are read between its steps."""
     network = build_task(cfg).network.to(watch.device).eval()
+    normalize = data.normalization.to(watch.device)
     bf16 = torch.autocast(watch.device.type, torch.bfloat16, enabled=_bf16(cfg, watch.device))
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode(), bf16:
         write_pictures(data, Path(folder))
@@ -136,8 +145,8 @@ def predict_files_loop(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> No
         while True:
             batch = list(itertools.islice(paths, cfg.dataset.batch_size))
             images = torch.stack([decode_image(str(path)) for path in batch]).to(watch.device)
-            network(data.normalization(images.float() / 255)).float().cpu()
-            if watch.step():
+            network(normalize(images.float() / 255)).float().cpu()
+            if watch.step(len(images)):
                 return
 
 
@@ -154,7 +163,7 @@ def predict_files_reslab(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> 
         def until_seen_enough() -> Iterator[Predicted]:
             for at, one in enumerate(predict_files(model, found, size), 1):
                 yield one
-                if at % size == 0 and watch.step():
+                if at % size == 0 and watch.step(size):
                     return
 
         total = len(data.test_images)
@@ -174,21 +183,20 @@ def _predict_eagerly(
     with torch.no_grad():
         for images, _ in batches:
             network(images.to(watch.device)).cpu()
-            if watch.step():
+            if watch.step(len(images)):
                 return
 
 
 def predict_loop(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
     """Our network, data path, precision and layout in a loop of a few lines."""
     network = build_task(cfg).network.to(watch.device).eval()
-    images, labels = data.test_images.to(watch.device), data.test_labels.to(watch.device)
-    loader = EvaluationLoader(images, labels, cfg.dataset.batch_size, data.normalization)
+    normalize = data.normalization.to(watch.device)
     bf16 = torch.autocast(watch.device.type, torch.bfloat16, enabled=_bf16(cfg, watch.device))
     with torch.inference_mode(), bf16:
         while True:
-            for batch, _ in loader:
-                network(batch).float().cpu()
-                if watch.step():
+            for images in data.test_images.split(cfg.dataset.batch_size):
+                network(normalize(images.to(watch.device).float() / 255)).float().cpu()
+                if watch.step(len(images)):
                     return
 
 
@@ -198,7 +206,7 @@ def predict_reslab(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
     while True:
         for images in data.test_images.split(cfg.dataset.batch_size):
             engine(images)
-            if watch.step():
+            if watch.step(len(images)):
                 return
 
 
@@ -255,8 +263,8 @@ def _device(cfg: DictConfig) -> torch.device:
     return torch.device("cuda" if gpu else "cpu")
 
 
-def measure(task: str, variant: str, request: dict[str, Any]) -> tuple[Measurement, str]:
-    """Runs one variant in this process; gives what was measured and on what.
+def measure(task: str, variant: str, request: dict[str, Any]) -> tuple[Measurement, dict[str, Any]]:
+    """Runs one variant in this process; gives what was measured and in which environment.
 
     Args:
         task: `train` or `predict`.
@@ -270,9 +278,10 @@ def measure(task: str, variant: str, request: dict[str, Any]) -> tuple[Measureme
     reset_peak_memory(device)
     watch = Stopwatch(request["seconds"], device)
     VARIANTS[f"{task} files" if request["files"] else task][variant](cfg, data, watch)
-    return watch.measurement(), describe_hardware(device)
+    precision = "bf16-mixed" if _bf16(cfg, device) else "32-true"
+    return watch.measurement(), describe_environment(device, precision)
 
 
 if __name__ == "__main__":
-    measured, hardware = measure(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]))
-    print(json.dumps(asdict(measured) | {"hardware": hardware}))
+    measured, environment = measure(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]))
+    print(json.dumps(asdict(measured) | {"environment": environment}))

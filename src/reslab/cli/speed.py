@@ -29,11 +29,13 @@ def bench(
     from reslab.bench.report import insert_benchmarks, print_points, write_points
 
     request = parse_request(overrides)
-    points = compare(task, request)
     named = ("recipe=", "dataset=", "model=", "ablation=", "trainer=")
     choices = [o.partition("=")[2].replace("/", "-") for o in overrides if o.startswith(named)]
     kind = [task, "files"] if request.files else [task]
-    written = write_points(points, request.axis, output, "-".join([*kind, *choices]))
+    points = []
+    for point in compare(task, request):  # written at once: the next may be too much for the memory
+        points.append(point)
+        written = write_points(points, request.axis, output, "-".join([*kind, *choices]))
     if readme:
         insert_benchmarks(readme, output)
     if as_json:

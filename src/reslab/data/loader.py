@@ -123,7 +123,8 @@ class TrainingLoader:
         state = generator.get_state()
         generator.set_state(generator_of(self.seed, self.sampler.epoch, position + 1).get_state())
         try:
-            return self.augment.mix(images, labels)
+            images, labels = self.augment.mix(images, labels)
+            return images.contiguous(memory_format=torch.channels_last), labels
         finally:
             generator.set_state(state)
 

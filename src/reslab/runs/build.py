@@ -162,14 +162,21 @@ def prepare_data(data: ImageData) -> None:
         raise UserError(f"dataset or augment: {line}") from error
 
 
+def configure_kernels(cfg: DictConfig) -> None:
+    """What PyTorch's kernels may trade for speed.
+
+    Exact means fp32 on a GPU too; matrix products are the head's alone, and always exact.
+    """
+    torch.backends.cudnn.allow_tf32 = not cfg.trainer.deterministic
+    torch.backends.cudnn.benchmark = not cfg.trainer.deterministic
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
 def build_trainer(cfg: DictConfig, callbacks: list[Callback], folder: Path) -> Trainer:
     """Lightning's trainer; what `precision: auto` means is settled here, on this machine."""
     keys = [key for key in cfg.trainer if key not in NOT_LIGHTNING_S]
     cfg = OmegaConf.create({"trainer": OmegaConf.masked_copy(cfg.trainer, keys)})
-    # Exact means fp32 on a GPU too; matrix products are the head's alone, and always exact.
-    torch.backends.cudnn.allow_tf32 = not cfg.trainer.deterministic
-    torch.backends.cudnn.benchmark = not cfg.trainer.deterministic
-    torch.backends.cuda.matmul.allow_tf32 = False
+    configure_kernels(cfg)
     arguments = {
         "callbacks": callbacks,
         "plugins": [VerifiedCheckpointIO()],

@@ -38,6 +38,7 @@ def describe_hardware(device: torch.device) -> str:
 def reset_peak_memory(device: torch.device) -> None:
     """Starts the count of `peak_memory_bytes` anew, where the system allows it."""
     if device.type == "cuda":
+        torch.cuda.init()  # which nothing may have asked for yet
         torch.cuda.reset_peak_memory_stats(device)
     else:
         with contextlib.suppress(OSError):
