@@ -2,6 +2,8 @@
 
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -146,6 +148,35 @@ def test_a_huge_picture_is_refused_at_its_header(tmp_path):
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
     with pytest.raises(BadPictureError, match="more than 50 million"):
         decode(path, 3, 32)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp"])
+def test_what_is_a_little_too_large_is_refused_before_it_is_read(tmp_path, name):
+    """64 million pixels, which Pillow itself would decode: all behind the header is missing."""
+    whole, cut = tmp_path / "whole" / name, tmp_path / name
+    whole.parent.mkdir()
+    Image.new("L", (8_000, 8_000)).save(whole)
+    content = whole.read_bytes()
+    start = content.index(b"IDAT") + 4 if name == "a.png" else 2_000
+    cut.write_bytes(content[:start])
+    with pytest.raises(BadPictureError, match="8000 x 8000 pixels are more than 50 million"):
+        decode(cut, 1, 32)
+
+
+def test_of_a_picture_that_pillow_warns_of_only_the_row_says_it(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("1", (10_000, 10_000)).save(path)
+    code = f"""
+from pathlib import Path
+from reslab.inference.images import BadPictureError, decode
+try:
+    decode(Path({str(path)!r}), 1, 32)
+except BadPictureError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "10000 x 10000 pixels are more than 50 million\n"
+    assert done.stderr == ""
 
 
 def test_bad_files_say_what_is_wrong(tmp_path):

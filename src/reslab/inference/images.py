@@ -2,6 +2,7 @@
 
 import os
 import stat
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,11 @@ from reslab.errors import UserError
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_PIXELS = 50_000_000
+MAX_PIXELS_TEXT = f"{MAX_PIXELS // 1_000_000} million"
 NOT_REGULAR = "not a regular file"
-PNG = b"\x89PNG\r\n\x1a\n"
+
+# Pillow warns of what it takes for too large; here MAX_PIXELS decides, and says so in the results.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 
 class BadPictureError(Exception):
@@ -115,20 +119,19 @@ def decode(path: Path, channels: int, size: int) -> tuple[Tensor, list[str]]:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise BadPictureError("the file is empty")
-            if file.read(len(PNG)) == PNG:  # whose checksums Pillow compares on request alone
-                with Image.open(file, formats=("PNG",)) as picture:
-                    picture.verify()
-            file.seek(0)
-            with Image.open(file, formats=FORMATS) as picture:
-                width, height = picture.size
-                if width * height > MAX_PIXELS:
-                    most = f"{MAX_PIXELS // 1_000_000} million"
-                    raise BadPictureError(f"{width} x {height} pixels are more than {most}")
-                array, notes = _as_array(picture, channels)
+            picture = Image.open(file, formats=FORMATS)  # which reads the header alone
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                raise BadPictureError(f"{width} x {height} pixels are more than {MAX_PIXELS_TEXT}")
+            if picture.format == "PNG":  # whose checksums Pillow compares on request alone
+                picture.verify()
+                file.seek(0)
+                picture = Image.open(file, formats=("PNG",))
+            array, notes = _as_array(picture, channels)
     except BadPictureError:
         raise
     except Image.DecompressionBombError as error:
-        raise BadPictureError(f"more than {MAX_PIXELS // 1_000_000} million pixels") from error
+        raise BadPictureError(f"more than {MAX_PIXELS_TEXT} pixels") from error
     except Image.UnidentifiedImageError as error:
         raise BadPictureError(f"not a picture ({', '.join(FORMATS)})") from error
     except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
