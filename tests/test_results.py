@@ -4,9 +4,14 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib
 import numpy as np
+import pytest
 import torch
+from PIL import Image
 
+from reslab.evaluation import figures
+from reslab.evaluation.metrics import Predictions, summarize
 from reslab.inference.predict import Predicted
 from reslab.inference.report import Options, Outcome, report
 from reslab.inference.terminal import print_outcome
@@ -56,3 +61,24 @@ def test_ids_that_files_of_several_folders_share_are_said(tmp_path, capsys):
     assert "so that 2 rows repeat the ID of another" in capsys.readouterr().err
     print_outcome(reported(tmp_path, ["cat", "dog"], answers[2:], kaggle=True))
     assert "repeat" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [r"$\frac$", "$5", r"\$", "$a$ and $b$"])
+def test_a_name_that_looks_like_a_formula_is_drawn_as_it_is(tmp_path, monkeypatch, name):
+    """Compared with pictures for which matplotlib is told to parse no formula at all."""
+    shares = np.array([[0.9, 0.1], [0.8, 0.2]], np.float32)
+    ours = Predictions(shares, np.array([0, 1]), (name, "dog"))
+
+    def pictures(folder: Path) -> list[bytes]:
+        folder.mkdir()
+        paths = [
+            figures.draw_confusion(ours, name, folder / "confusion.png"),
+            figures.draw_per_class(summarize(ours, 0.5), name, folder / "per_class.png"),
+            figures.draw_reliability({name: ours}, name, folder / "reliability.png"),
+        ]
+        return [Image.open(path).tobytes() for path in paths]
+
+    drawn = pictures(tmp_path / "drawn")
+    monkeypatch.setattr(figures, "literal", str)
+    with matplotlib.rc_context({"text.parse_math": False}):
+        assert drawn == pictures(tmp_path / "expected")

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,7 +27,7 @@ def draw_confusion(predictions: Predictions, title: str, path: Path) -> Path:
     """The confusion matrix: counts, colored by the share of the truth's row."""
     matrix = confusion_matrix(predictions)
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    names = predictions.class_names
+    names = [literal(name) for name in predictions.class_names]
     side = max(5.0, 0.55 * min(len(names), MOST_CELLS_WITH_NUMBERS) + 1.5)
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.subplots()
@@ -42,11 +43,11 @@ def draw_confusion(predictions: Predictions, title: str, path: Path) -> Path:
     axes.set_ylabel("Truth")
     bar = figure.colorbar(image, ax=axes, shrink=0.8, format=PercentFormatter(1))
     bar.set_label("Share of the truth's images")
-    figure.suptitle(title)
+    figure.suptitle(literal(title))
     return save_figure(figure, path)
 
 
-def draw_per_class(metrics: dict[str, list[dict[str, float]]], title: str, path: Path) -> Path:
+def draw_per_class(metrics: dict[str, Any], title: str, path: Path) -> Path:
     """Precision, recall and F1 of every class, as `metrics.summarize` gives them."""
     rows = metrics["per_class"]
     figure = Figure(figsize=(max(7.0, 0.5 * len(rows) + 3), 4.2), layout="constrained")
@@ -58,13 +59,13 @@ def draw_per_class(metrics: dict[str, list[dict[str, float]]], title: str, path:
         values = [row[key] for row in rows]
         axes.bar(places + 0.27 * offset, values, 0.25, color=color, label=key.capitalize())
     axes.set_ylim(0, 1)
-    labels = [f"{row['class']}\n{row['support']:,}" for row in rows]
+    labels = [f"{literal(row['class'])}\n{row['support']:,}" for row in rows]
     axes.set_xticks(places, labels, fontsize=9)
     axes.set_xlabel("Class, and its number of images")
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     plain(axes)
     figure.legend(loc="outside upper right", ncols=3, frameon=False)
-    figure.suptitle(title, x=0.02, ha="left")
+    figure.suptitle(literal(title), x=0.02, ha="left")
     return save_figure(figure, path)
 
 
@@ -105,7 +106,7 @@ def draw_confidence(
     for axes in (left, curve):
         axes.axvline(threshold, color="black", ls=":", lw=1)
         plain(axes)
-    figure.suptitle(title)
+    figure.suptitle(literal(title))
     return save_figure(figure, path)
 
 
@@ -119,7 +120,7 @@ def draw_reliability(
     for index, (name, predictions) in enumerate(models.items()):
         bins = reliability(predictions)
         most = max(one.count for one in bins)
-        label = f"{name} (ECE {expected_calibration_error(predictions):.3f})"
+        label = f"{literal(name)} (ECE {expected_calibration_error(predictions):.3f})"
         color = colors[index % len(colors)]
         places = [one.confidence for one in bins], [one.accuracy for one in bins]
         axes.plot(*places, color=color, lw=1.2, label=label)
@@ -133,8 +134,13 @@ def draw_reliability(
     axes.set_ylim(0, 1.01)
     plain(axes)
     axes.legend(frameon=False, loc="upper left", fontsize=9)
-    figure.suptitle(title)
+    figure.suptitle(literal(title))
     return save_figure(figure, path)
+
+
+def literal(text: str) -> str:
+    """A name as it is: matplotlib would read what stands between two dollars as a formula."""
+    return text.replace("$", r"\$")
 
 
 def plain(axes: Axes) -> None:
