@@ -167,6 +167,34 @@ def test_without_labels_there_is_what_can_be_said(tmp_path, ours):
         assert page.problems == []
 
 
+def test_where_only_some_are_labelled_the_page_says_that_it_speaks_of_those(tmp_path, ours):
+    gallery = Gallery(description(), 3)
+    image = torch.zeros(3, 4, 4, dtype=torch.uint8)
+    for at, shares in enumerate(ours.probabilities):
+        label = int(ours.labels[at]) if at < 100 else None
+        gallery.add(Predicted(Path(f"{at}.png"), label, image, shares))
+    some = Predictions(ours.probabilities[:100], ours.labels[:100], NAMES)
+    path = tmp_path / "dashboard.html"
+    with opened(write_dashboard(path, gallery, Counter(answered=300), some, 0.5)) as page:
+        said = f"{model(page, 'threshold effect')}.text"
+        for steps, threshold in ((0, 0.5), (20, 0.7)):
+            page.locator(".noUi-handle").first.focus()
+            for _ in range(steps):
+                page.keyboard.press("ArrowRight")
+            sure = some.confidence >= threshold
+            assert page.evaluate(said) == (
+                f"At {threshold:.2f}, {100 * sure.mean():.1f}% of the labelled pictures are "
+                f"answered, of which {100 * some.right[sure].mean():.2f}% are right"
+            )
+        titles = page.evaluate(
+            "[...Bokeh.documents[0]._all_models.values()].filter((m) => m.type == 'Title')"
+            ".map((m) => m.text)"
+        )
+        assert "Labelled pictures by confidence" in titles
+        assert "What a threshold leaves of the labelled pictures" in titles
+        assert page.problems == []
+
+
 def test_the_gallery_keeps_ten_thousand_and_each_picture_is_as_likely(monkeypatch):
     monkeypatch.setattr(dashboard, "MOST_IMAGES", 50)
     kept = Counter()

@@ -82,3 +82,23 @@ def test_a_name_that_looks_like_a_formula_is_drawn_as_it_is(tmp_path, monkeypatc
     monkeypatch.setattr(figures, "literal", str)
     with matplotlib.rc_context({"text.parse_math": False}):
         assert drawn == pictures(tmp_path / "expected")
+
+
+def test_where_only_some_are_labelled_the_terminal_says_of_which_it_speaks(tmp_path, capsys):
+    answers = [("1.png", 0, 0), ("2.png", 1, 0), ("3.png", None, 1)]
+    some = reported(tmp_path, ["cat", "dog"], answers)
+    print_outcome(some)
+    said = capsys.readouterr().out
+    assert "accuracy 50.00% of 2 labelled" in said
+    assert "at threshold 0.5: 100.00% of the labelled answered, 50.00% of them right" in said
+    print_outcome(reported(tmp_path, ["cat", "dog"], answers[:2]))
+    assert "labelled" not in capsys.readouterr().out
+
+
+def test_where_only_some_are_labelled_titles_of_figures_say_so(tmp_path, monkeypatch):
+    titles = []
+    monkeypatch.setattr(figures, "draw_confidence", lambda *arguments: titles.append(arguments[3]))
+    answers = [("1.png", 0, 0), ("2.png", 1, 0), ("3.png", None, 1)]
+    reported(tmp_path, ["cat", "dog"], answers)
+    reported(tmp_path, ["cat", "dog"], answers[:2])
+    assert titles == ["a-run: 50.00% of 2 labelled images", "a-run: 50.00% of 2 images"]

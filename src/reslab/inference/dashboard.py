@@ -122,7 +122,10 @@ def write_dashboard(
     if predictions:
         truth, predicted = filters["truth"], filters["predicted"]
         slider, *threshold_plots = plots.threshold_effect(
-            predictions.confidence, predictions.right, threshold
+            predictions.confidence,
+            predictions.right,
+            threshold,
+            of_labelled=len(predictions.labels) < gallery.seen,
         )
         parts += [
             row(

@@ -156,7 +156,7 @@ def per_class(predictions: Predictions, threshold: float) -> UIElement:
 
 
 def threshold_effect(
-    confidence: np.ndarray, right: np.ndarray | None, threshold: float
+    confidence: np.ndarray, right: np.ndarray | None, threshold: float, of_labelled: bool = False
 ) -> tuple[UIElement, UIElement, UIElement]:
     """A slider that moves the line in two plots and says what the threshold leaves.
 
@@ -164,6 +164,7 @@ def threshold_effect(
         confidence: Of each answer, `[N]`.
         right: Whether each is right, bool `[N]`, if that is known.
         threshold: Where the slider stands at first.
+        of_labelled: Whether there are further answers whose pictures have no label.
     """
     rows = by_threshold(confidence, right)
     gap = float("nan")  # where nothing is answered
@@ -172,7 +173,8 @@ def threshold_effect(
     )
     slider = Slider(start=0, end=1, step=0.01, value=threshold, title="Threshold", name="threshold")
     sure = is_sure(confidence, threshold)
-    text = f"At {threshold:.2f}, {sure.mean():.1%} are answered"
+    whose = " of the labelled pictures" if of_labelled else ""
+    text = f"At {threshold:.2f}, {sure.mean():.1%}{whose} are answered"
     if right is not None and sure.any():
         text += f", of which {right[sure].mean():.2%} are right"
     said = Div(text=text, styles=FONT, name="threshold effect")
@@ -180,11 +182,14 @@ def threshold_effect(
     if right is not None:
         parts = {"right": confidence[right], "wrong": confidence[~right]}
     counts, curve = histogram(parts), _coverage_curve(table, right is not None)
+    if of_labelled:
+        counts.title.text = "Labelled pictures by confidence"
+        curve.title.text = "What a threshold leaves of the labelled pictures"
     lines = [Span(location=threshold, dimension="height", line_dash="dotted") for _ in range(2)]
     counts.add_layout(lines[0])
     curve.add_layout(lines[1])
     effect = CustomJS(
-        args={"slider": slider, "said": said, "lines": lines, "table": table},
+        args={"slider": slider, "said": said, "lines": lines, "table": table, "whose": whose},
         code="""
         const at = Math.round(slider.value * (table.data.threshold.length - 1))
         const percent = (x, digits) => (100 * x).toFixed(digits) + "%"
@@ -192,7 +197,7 @@ def threshold_effect(
         const right = Number.isNaN(accuracy) ? "" :
             `, of which ${percent(accuracy, 2)} are right`
         said.text = `At ${slider.value.toFixed(2)}, ` +
-            `${percent(table.data.coverage[at], 1)} are answered${right}`
+            `${percent(table.data.coverage[at], 1)}${whose} are answered${right}`
         for (const line of lines) line.location = slider.value
         """,
     )

@@ -50,7 +50,7 @@ class Outcome:
     Attributes:
         counts: Files by `answered`, `uncertain` and `failed`.
         notes: How often each thing was done to a picture.
-        metrics: Of the labelled ones, None if there are none.
+        metrics: Of the labelled ones alone, None if there are none.
         answers: Of the first ten, with their files.
         problems: The first ten, with their files.
         repeated_ids: Rows of `submission.csv` whose ID an earlier row has.
@@ -127,7 +127,10 @@ def report(
             (folder / name).unlink(missing_ok=True)
     if predictions and outcome.metrics:
         write_metrics(folder, outcome.metrics, labelled.mistakes())
-        _draw(folder, description, predictions, outcome.metrics)
+        labelled_alone = "labelled " if len(predictions.labels) < gallery.seen else ""
+        images = f"{len(predictions.labels):,} {labelled_alone}images"
+        title = f"{description.name}: {outcome.metrics['accuracy']:.2%} of {images}"
+        _draw(folder, description.name, predictions, outcome.metrics, title)
         written += [*OF_LABELLED, "confidence.png"]
     elif total > 1 and gallery.seen:
         title = f"{description.name}: {gallery.seen:,} images"
@@ -156,9 +159,8 @@ def _count(outcome: Outcome, one: Predicted, given: Answer | None) -> None:
 
 
 def _draw(
-    folder: Path, description: Description, predictions: Predictions, metrics: dict[str, Any]
+    folder: Path, name: str, predictions: Predictions, metrics: dict[str, Any], title: str
 ) -> None:
-    title = f"{description.name}: {metrics['accuracy']:.2%} of {metrics['images']:,} images"
     figures.draw_confusion(predictions, title, folder / "confusion.png")
     figures.draw_per_class(metrics, title, folder / "per_class.png")
     figures.draw_confidence(
@@ -168,5 +170,5 @@ def _draw(
         title,
         folder / "confidence.png",
     )
-    models = {description.name: predictions}
+    models = {name: predictions}
     figures.draw_reliability(models, title, folder / "reliability.png")

@@ -33,12 +33,13 @@ def print_outcome(outcome: Outcome) -> None:
             file=sys.stderr,
         )
     if outcome.metrics:
-        _print_metrics(outcome.metrics)
+        predicted = counts.total() - counts["failed"]
+        _print_metrics(outcome.metrics, of_labelled=outcome.metrics["images"] < predicted)
     for written in outcome.written:
         print(written)
 
 
-def _print_metrics(metrics: dict[str, Any]) -> None:
+def _print_metrics(metrics: dict[str, Any], of_labelled: bool) -> None:
     share = "{:.2%}".format
     rows = [
         (row["class"], *(share(row[key]) for key in ("precision", "recall", "f1")), row["support"])
@@ -50,11 +51,13 @@ def _print_metrics(metrics: dict[str, Any]) -> None:
     headings = ("Class", "Precision", "Recall", "F1", "Images")
     print_table(None, headings, [[str(cell) for cell in row] for row in rows])
     top = [f"top-{k} {share(value)}" for k, value in metrics["top_k_accuracy"].items() if k != "1"]
-    parts = [f"accuracy {share(metrics['accuracy'])} of {metrics['images']:,}", *top]
+    labelled = " labelled" if of_labelled else ""
+    parts = [f"accuracy {share(metrics['accuracy'])} of {metrics['images']:,}{labelled}", *top]
     print(f"{', '.join(parts)}, ECE {metrics['ece']:.4f}")
     if metrics["accuracy_when_sure"] is not None:
+        whose = " of the labelled" if of_labelled else ""
         print(
-            f"at threshold {metrics['threshold']}: {share(metrics['coverage'])} answered, "
+            f"at threshold {metrics['threshold']}: {share(metrics['coverage'])}{whose} answered, "
             f"{share(metrics['accuracy_when_sure'])} of them right"
         )
     pairs = [f"{p['truth']} as {p['predicted']} ({p['count']})" for p in metrics["confused_pairs"]]
