@@ -17,8 +17,8 @@ from PIL import Image
 from sklearn import metrics as oracle
 
 import reslab
+from browser import opened
 from processes import run, start
-from reslab.errors import UserError
 from reslab.inference.images import Found
 from reslab.inference.labels import read_labels
 from reslab.inference.model import open_model
@@ -325,9 +325,47 @@ def test_a_csv_of_labels_may_name_some_and_must_name_one(trained, tmp_path):
 def test_class_names_that_are_numbers_are_names():
     truth = read_labels("folders", ("1", "2", "3"))
     assert truth(Path("a/3/x.png")) == 2
-    with pytest.raises(UserError, match="no class"):
-        truth(Path("a/0/x.png"))
+    assert truth(Path("a/0/x.png")) is None
     assert read_labels("folders", ("cat", "dog"))(Path("a/1/x.png")) == 1
+
+
+def test_the_page_the_json_and_the_table_of_some_labelled_pictures_agree(trained, tmp_path):
+    """One folder is no class: its pictures are predicted and counted, and are in no share."""
+    shutil.copytree(trained / "pictures", tmp_path / "pictures")
+    (tmp_path / "pictures/7").rename(tmp_path / "pictures/seven")
+    out = tmp_path / "out"
+    finished = predict(
+        trained, str(tmp_path / "pictures"), "--labels", "folders", "--output", str(out)
+    )
+    content, rows = results(out), table(out)
+    unlabelled = len(list((tmp_path / "pictures/seven").iterdir()))
+    assert f"{unlabelled} of 360 files have no label" in finished.out
+    assert content["metrics"]["images"] == 360 - unlabelled
+    labelled = [row for row in rows if row["label"]]
+    assert {Path(row["file"]).parent.name for row in rows if not row["label"]} == {"seven"}
+    classes = content["class_names"]
+    right = [max(classes, key=lambda k: float(row[k])) == row["label"] for row in labelled]
+    confidence = np.array([row["confidence"] for row in content["images"] if "label" in row])
+    with opened(out / "dashboard.html") as page:
+
+        def text(name: str) -> str:
+            return page.evaluate(f"Bokeh.documents[0].get_model_by_name({name!r}).text")
+
+        assert text("count") == f"{len(rows)} pictures" == f"{len(content['images'])} pictures"
+        page.get_by_label("Verdict").select_option("right")
+        assert text("count") == f"{sum(right)} pictures"
+        page.get_by_label("Verdict").select_option("wrong")
+        assert text("count") == f"{len(labelled) - sum(right)} pictures"
+        page.locator(".noUi-handle").first.focus()
+        for steps, threshold in ((0, 0.5), (20, 0.7)):
+            for _ in range(steps):
+                page.keyboard.press("ArrowRight")
+            sure = confidence >= threshold
+            assert text("threshold effect") == (
+                f"At {threshold:.2f}, {100 * sure.mean():.1f}% of the labelled pictures are "
+                f"answered, of which {100 * np.array(right)[sure].mean():.2f}% are right"
+            )
+        assert page.problems == []
 
 
 def test_ctrl_c_leaves_no_half_written_results(trained, tmp_path):

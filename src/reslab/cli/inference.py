@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from reslab.cli.group import DATA_DIR, RUNS_DIR, cli, output_option
-from reslab.errors import UserError
 
 DEVICE = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1."
@@ -37,7 +36,9 @@ TTA = click.option("--tta", is_flag=True, help="Average over each picture and it
 )
 @click.option(
     "--labels",
-    help="The truth: `folders` for a folder a class, or a CSV file of files and classes.",
+    help="The truth: `folders` for a folder a class, or a CSV file: its first column is a file, "
+    "from the CSV's folder, its second the class, empty where it is not known; a line of headings "
+    "may come first.",
 )
 @click.option("--format", "form", type=click.Choice(["kaggle"]), help="Also write ID,Labels.")
 @TTA
@@ -53,7 +54,7 @@ def predict(
     if a file could not be predicted; its row in the results says why.
     """
     from reslab.inference.images import find_pictures
-    from reslab.inference.labels import read_labels
+    from reslab.inference.labels import nothing_labelled, read_labels
     from reslab.inference.model import open_model
     from reslab.inference.predict import predict_files
     from reslab.inference.report import Options, check_output, report
@@ -69,8 +70,8 @@ def predict(
         total += 1
         if truth and found.problem is None:
             labelled += truth(found.path) is not None
-    if truth and not labelled:
-        raise UserError(f"--labels {labels}: it names none of the {total} files")
+    if labels and not labelled:
+        raise nothing_labelled(labels, model.description.class_names, total)
     stream = predict_files(
         model,
         find_pictures(paths, leave_out=folder),
