@@ -32,12 +32,12 @@ def predictions(number: int) -> Predictions:
     return Predictions(shares.astype(np.float32), labels, NAMES)
 
 
-def written(path: Path, ours: Predictions, labelled: bool = True) -> Path:
+def written(path: Path, ours: Predictions, labelled: bool = True, size: int = 32) -> Path:
     number = len(ours.labels)
     gallery = Gallery(description(), 3)
     rng = np.random.default_rng(0)
     for at in range(number):
-        noise = torch.from_numpy(rng.integers(0, 256, (3, 32, 32), dtype=np.uint8))
+        noise = torch.from_numpy(rng.integers(0, 256, (3, size, size), dtype=np.uint8))
         name = HOSTILE if at == 0 else f"pictures/{at:05}.png"
         label = int(ours.labels[at]) if labelled else None
         gallery.add(Predicted(Path(name), label, noise, ours.probabilities[at]))
@@ -213,11 +213,11 @@ def test_the_gallery_keeps_ten_thousand_and_each_picture_is_as_likely(monkeypatc
 @pytest.mark.slow
 def test_ten_thousand_pictures_are_a_small_page_that_opens_soon(tmp_path):
     ours = predictions(10_000)
-    path = written(tmp_path / "dashboard.html", ours)  # noise: the largest that pictures can be
+    path = written(tmp_path / "dashboard.html", ours, size=48)  # noise: the largest there can be
     assert path.stat().st_size < 25e6
     with opened(path) as page:
         page.wait_for_selector(".slick-row")
         seconds = page.evaluate("performance.now()") / 1000
         assert shown(page) == 10_000
         assert page.problems == []
-    assert seconds < 12  # 2 on an idle machine
+    assert seconds < 6  # the aim is 3, which a machine that others use too may miss

@@ -37,7 +37,7 @@ from reslab.inference.predict import Predicted
 from reslab.runs.load import Description
 
 MOST_IMAGES = 10_000
-THUMBNAIL = 48  # pixels at most
+THUMBNAIL = 32  # pixels at most
 ALL = "(all)"
 
 
