@@ -97,6 +97,38 @@ def test_a_palette_gives_its_colors_and_its_transparent_one_is_white(tmp_path):
     assert decoded(tmp_path / "b.png")[0][:, 0].tolist() == [[10, 255], [20, 255], [30, 255]]
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("options", [{}, {"transparency": 2}])
+def test_a_palette_of_greys_is_grey_and_one_of_colors_is_not(tmp_path, channels, options):
+    clear = ["transparency laid over white"] if options else []
+    for colors, note in (
+        ([10, 10, 10, 200, 200, 200, 0, 0, 0], "grey to colour" if channels == 3 else None),
+        ([10, 20, 30, 200, 100, 50, 0, 0, 0], "colour to grey" if channels == 1 else None),
+    ):
+        picture = Image.new("P", (2, 2))
+        picture.putpalette(colors)
+        picture.putdata([0, 1, 1, 0])
+        picture.save(tmp_path / "a.png", **options)
+        image, notes = decoded(tmp_path / "a.png", channels)
+        assert notes == clear + ([note] if note else [])
+        expected = np.array(colors, np.uint8).reshape(3, 3)[[[0, 1], [1, 0]]]
+        if channels == 1:
+            expected = luma(expected)[..., None]
+        assert (image.permute(1, 2, 0).numpy() == expected).all()
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "LAB"])
+def test_other_color_spaces_become_grey_by_way_of_rgb(tmp_path, mode):
+    flat = np.full((4, 4, 3), (200, 100, 50), np.uint8)
+    picture = Image.fromarray(flat).convert(mode)
+    picture.save(tmp_path / "a.tiff")
+    color, _ = decoded(tmp_path / "a.tiff")
+    assert abs(color[:, 0, 0].numpy().astype(int) - flat[0, 0]).max() <= 3
+    grey, notes = decoded(tmp_path / "a.tiff", channels=1)
+    assert notes == ["colour to grey"]
+    assert (grey[0].numpy() == luma(color.permute(1, 2, 0).numpy())).all()
+
+
 def test_cmyk_becomes_rgb(tmp_path):
     picture = Image.new("CMYK", (8, 8), (255, 0, 0, 0))
     picture.save(tmp_path / "a.jpg", quality=95)

@@ -1,6 +1,7 @@
 """What is written about predictions that are made up here: hostile names, odd numbers."""
 
 import csv
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from PIL import Image
 
 from reslab.evaluation import figures
 from reslab.evaluation.metrics import Predictions, summarize
-from reslab.inference.predict import Predicted
+from reslab.inference.model import Model
+from reslab.inference.predict import Predicted, predict_arrays
 from reslab.inference.report import Options, Outcome, report
 from reslab.inference.terminal import print_outcome
 from reslab.runs.load import Description
@@ -102,3 +104,25 @@ def test_where_only_some_are_labelled_titles_of_figures_say_so(tmp_path, monkeyp
     reported(tmp_path, ["cat", "dog"], answers)
     reported(tmp_path, ["cat", "dog"], answers[:2])
     assert titles == ["a-run: 50.00% of 2 labelled images", "a-run: 50.00% of 2 images"]
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_an_answer_that_is_not_finite_is_an_error_in_its_row(tmp_path, odd):
+    logits = torch.tensor([[1.0, 2.0], [odd, 1.0], [3.0, 1.0]])
+    model = Model(describe(["cat", "dog"]), lambda images: logits)
+    images = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
+    stream = predict_arrays(model, "pets-test", images, torch.tensor([1, 1, 1]), 3)
+    outcome = report(stream, 3, model.description, Options(), tmp_path)
+    assert outcome.counts == {"answered": 2, "failed": 1}
+
+    def refuse(constant: str):
+        raise ValueError(f"{constant} is no JSON")
+
+    content = json.loads((tmp_path / "predictions.json").read_text(), parse_constant=refuse)
+    assert content["images"][1] == {
+        "file": "pets-test/00001",
+        "error": "the network gave no finite answer",
+        "label": "dog",
+    }
+    assert content["metrics"]["images"] == 2
+    assert content["metrics"]["accuracy"] == 0.5

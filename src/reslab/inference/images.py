@@ -153,7 +153,7 @@ def _as_array(picture: Image.Image, channels: int) -> tuple[np.ndarray, list[str
     if _orientation(picture) in range(2, 9):
         turned = ImageOps.exif_transpose(picture)
         notes.append("turned as EXIF says")
-    mode = turned.mode
+    mode, grey = turned.mode, _is_grey(turned)
     if mode.startswith("I;16"):
         levels = np.asarray(turned).astype(np.uint32)
         turned = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
@@ -166,14 +166,23 @@ def _as_array(picture: Image.Image, channels: int) -> tuple[np.ndarray, list[str
         over = turned.convert("RGBA")
         white = Image.new("RGBA", over.size, "white")
         flat = Image.alpha_composite(white, over)
-        turned = flat.convert("L" if mode in ("LA", "L", "1") else "RGB")
+        turned = flat.convert("L" if grey else "RGB")
         notes.append("transparency laid over white")
-    grey = turned.mode in ("L", "1")
     if grey and channels == 3:
         notes.append("grey to colour")
     elif not grey and channels == 1:
         notes.append("colour to grey")
+        turned = turned.convert("RGB")  # from other spaces Pillow takes ways of its own to grey
     return np.array(turned.convert("L" if channels == 1 else "RGB")), notes
+
+
+def _is_grey(picture: Image.Image) -> bool:
+    """Whether it has no colours; of a picture with a palette that is up to the palette's."""
+    palette = picture.getpalette("RGB") if picture.mode in ("P", "PA") else None
+    if palette is None:
+        return picture.mode in ("1", "L", "LA") or picture.mode.startswith("I;16")
+    red, green, blue = palette[::3], palette[1::3], palette[2::3]
+    return red == green == blue
 
 
 def _orientation(picture: Image.Image) -> int:

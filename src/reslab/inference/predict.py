@@ -132,4 +132,11 @@ def _ask(model: Model, decoded: list[Predicted], mirror: bool) -> Iterator[Predi
     if images:
         probabilities = iter(model.probabilities(torch.stack(images), mirror).numpy())
     for one in decoded:
-        yield one if one.image is None else replace(one, probabilities=next(probabilities))
+        if one.image is None:
+            yield one
+            continue
+        shares = next(probabilities)
+        if np.isfinite(shares).all():
+            yield replace(one, probabilities=shares)
+        else:
+            yield Predicted(one.path, one.label, problem="the network gave no finite answer")
