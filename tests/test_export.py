@@ -64,6 +64,14 @@ def test_an_export_computes_what_the_checkpoint_does(classifier, kind, pixels, t
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_torch_export_is_bound_to_no_device(classifier, tmp_path):
+    """No step of its graph names a device, with which it would refuse what lies on another."""
+    images = data_of(classifier, None).test_images[:10]
+    export(classifier, "torch", True, images, tmp_path / "model.pt2")
+    graph = torch.export.load(str(tmp_path / "model.pt2")).graph
+    assert [node for node in graph.nodes if node.kwargs.get("device") is not None] == []
+
+
 def test_batch_norms_are_folded(classifier, tmp_path):
     import onnx
     from safetensors.torch import load_file

@@ -124,6 +124,9 @@ def _write_onnx(network: nn.Module, example: Tensor, metadata: str, path: Path) 
 def _write_torch(network: nn.Module, example: Tensor, metadata: str, path: Path) -> None:
     shapes = {_first_argument(network): {0: torch.export.Dim.DYNAMIC}}
     program = torch.export.export(network, (example,), dynamic_shapes=shapes)
+    for node in program.graph.nodes:  # they insist on the CPU, where another device does as well
+        if node.target is torch.ops.aten._assert_tensor_metadata.default:
+            program.graph.erase_node(node)
     torch.export.save(program, path, extra_files={KEY: metadata})
 
 
