@@ -5,12 +5,14 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import jsonschema
 import matplotlib
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+import reslab
 from reslab.evaluation import figures
 from reslab.evaluation.metrics import Predictions, summarize
 from reslab.inference.model import Model
@@ -19,6 +21,9 @@ from reslab.inference.report import Options, Outcome, report
 from reslab.inference.terminal import print_outcome
 from reslab.runs.load import Description
 
+SCHEMA = jsonschema.Draft202012Validator(
+    json.loads((Path(reslab.__file__).parent / "inference/predictions.schema.json").read_text())
+)
 IMAGE = torch.zeros(1, 8, 8, dtype=torch.uint8)
 
 
@@ -126,3 +131,28 @@ def test_an_answer_that_is_not_finite_is_an_error_in_its_row(tmp_path, odd):
     }
     assert content["metrics"]["images"] == 2
     assert content["metrics"]["accuracy"] == 0.5
+
+
+def test_the_schema_describes_the_metrics_and_nothing_else(tmp_path):
+    names = ["cat", "dog", "bird", "fish"]
+    answers = [("1.png", 0, 0), ("2.png", 1, 0), ("3.png", 2, 2), ("4.png", None, 1)]
+    for threshold in (0.5, 1.0):
+        reported(tmp_path, names, answers, threshold=threshold)
+        content = json.loads((tmp_path / "predictions.json").read_text())
+        assert set(content["metrics"]["top_k_accuracy"]) == {"1", "2", "3"}
+        SCHEMA.validate(content)
+    metrics = content["metrics"]
+    assert metrics["accuracy_when_sure"] is None
+    bad = [
+        *(
+            {key: value for key, value in metrics.items() if key != left_out}
+            for left_out in metrics
+        ),
+        metrics | {"recall": 1.0},
+        metrics | {"accuracy": 1.5},
+        metrics | {"macro": metrics["macro"] | {"support": 3}},
+        metrics | {"per_class": [{"class": "cat"}]},
+        metrics | {"top_k_accuracy": {"4": 1.0}},
+        metrics | {"confusion": [[0.5]]},
+    ]
+    assert not [one for one in bad if SCHEMA.is_valid(content | {"metrics": one})]
