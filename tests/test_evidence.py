@@ -145,13 +145,19 @@ def test_differences_mcnemar_and_holm_are_recomputed(folder, content):
             gaps.append(100 * (ours.astype(float) - theirs))
             b, c = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
             p.append(min(1.0, 2 * stats.binom.cdf(min(b, c), b + c, 0.5)))
-        mean = np.mean(gaps, axis=0)
-        assert pair["difference"] == pytest.approx(mean.mean())
+        own = np.mean(gaps, axis=1)
+        assert pair["difference"] == pytest.approx(own.mean())
+        assert pair["std"] == pytest.approx(own.std(ddof=1))
         assert pair["images"] == 360
         assert pair["p"] == pytest.approx(p)
         rng = np.random.default_rng(1)
-        draws = mean[rng.integers(0, 360, (4000, 360))].mean(1)
-        assert pair["interval"] == pytest.approx(np.percentile(draws, [2.5, 97.5]), abs=0.6)
+        draws = [  # of two seeds: twice the one, both, or twice the other
+            rng.choice(np.mean([gaps[k] for k in rng.integers(0, 2, 2)], axis=0), 360).mean()
+            for _ in range(4000)
+        ]
+        assert pair["interval"] == pytest.approx(np.percentile(draws, [2.5, 97.5]), abs=1.0)
+        assert pair["interval"][0] <= own.min() + 0.5
+        assert pair["interval"][1] >= own.max() - 0.5
         worst.append(max(p))
     low, high = sorted(worst)
     expected = {low: min(1, 2 * low), high: max(min(1, 2 * low), high)}
@@ -267,12 +273,16 @@ def test_macros_hold_the_table_s_cells(rendered, content):
     )
     assert macros["NarrowDigitsSkipAccuracyPaper"] == "84.1"
     pair = content["pairs"][0]
-    assert macros["NarrowDigitsSkipAgainstNoSkipDifference"] == f"{pair['difference']:+.2f}"
+    gap = rf"{pair['difference']:+.2f} $\pm$ {pair['std']:.2f}"
+    assert macros["NarrowDigitsSkipAgainstNoSkipDifference"] == gap
     assert float(macros["NarrowDigitsSkipAgainstNoSkipP"]) == pytest.approx(
         pair["adjusted_p"], rel=0.5
     )
     table = (rendered / "table.tex").read_text()
-    assert all(value in table for value in macros.values())
+    cells = {
+        cell.strip().removesuffix(r" \\") for line in table.splitlines() for cell in line.split("&")
+    }
+    assert set(macros.values()) <= cells
 
 
 def test_gradients_are_those_of_the_first_batch_and_of_epochs_ends(folder, content):
@@ -455,9 +465,13 @@ def test_verify_names_what_differs_from_the_recipe_and_keep_does_not_replace_it(
         short = f"seed={seed}", "trainer.max_epochs=1"
         assert run(kept, "reproduce", *ARGUMENTS, *short).code == 0
     refused = run(kept, "table", *ARGUMENTS, "trainer.max_epochs=1", "--keep")
-    assert (
-        "is the record of another configuration, which differs in trainer.max_epochs" in refused.err
-    )
+    assert "--keep is for the recipes as they are: leave out" in refused.error_line()
+    recipe = kept / "conf/recipe/plain.yaml"
+    recipe.write_text(recipe.read_text().replace("lr: 0.01", "lr: 0.02"))
+    assert run(kept, "reproduce", *ARGUMENTS).code == 0
+    refused = run(kept, "table", *ARGUMENTS, "--keep")
+    assert "is the record of another configuration, which differs in optimizer.lr" in refused.err
+    recipe.write_text(recipe.read_text().replace("lr: 0.02", "lr: 0.01"))
     assert run(kept, "verify", *ARGUMENTS).code == 0
 
 
@@ -468,6 +482,21 @@ def test_verify_survives_a_damaged_record(kept):
     assert finished.code == 1
     assert "2 of 6 cells fail" in finished.err
     assert finished.out.count("cannot be compared") == 2
+
+
+def test_what_ended_before_is_kept_and_not_run_again(kept):
+    shutil.rmtree(kept / REFERENCE)
+    finished = run(kept, "reproduce", *ARGUMENTS, "--keep")
+    assert finished.code == 0, finished.err
+    assert "[1/" not in finished.err
+    assert len(list((kept / REFERENCE).glob("*/SHA256SUMS"))) == 6
+
+
+def test_an_altered_table_says_so_in_its_title(kept):
+    assert run(kept, "table", *ARGUMENTS, "optimizer.lr=0.02").code == 1
+    folder = kept / "outputs/tables/narrow/digits"
+    content = json.loads((folder / "table.json").read_text())
+    assert content["title"] == "Narrow & short, on digits, with optimizer.lr=0.02"
 
 
 def test_what_is_kept_is_not_run_again(kept):

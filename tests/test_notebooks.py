@@ -30,18 +30,20 @@ def test_outputs_are_stripped(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs(path, tmp_path, monkeypatch):
+def test_they_run_one_after_the_other_in_one_folder(tmp_path, monkeypatch):
     folder = Path(sys.executable).parent
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    notebook = nbformat.read(path, 4)
     resources = {"metadata": {"path": str(tmp_path)}}
-    nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
-    shown = [
-        output.get("data", {}).keys() | {output.get("name")}
-        for cell in notebook.cells
-        if cell.cell_type == "code"
-        for output in cell.outputs
-    ]
-    assert any("image/png" in kinds for kinds in shown)
-    assert list((tmp_path / "outputs/runs").glob("*/metrics.json"))
+    for path in NOTEBOOKS:
+        notebook = nbformat.read(path, 4)
+        nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
+        shown = [
+            output.get("data", {}).keys() | {output.get("name")}
+            for cell in notebook.cells
+            if cell.cell_type == "code"
+            for output in cell.outputs
+        ]
+        assert any("image/png" in kinds for kinds in shown)
+        number = path.stem[:2]
+        records = list((tmp_path / f"outputs/{number}").glob("*/metrics.json"))
+        assert len(records) == {"01": 1, "02": 4, "03": 3}[number]

@@ -54,20 +54,22 @@ def launch(
     Args:
         table: The table.
         launcher_overrides: Overrides of Hydra's own, such as `hydra/launcher=joblib`.
-        keep: Where each cell's record is kept as soon as its run ends; what is there already is
-            not run again.
+        keep: Where each cell's record is kept as soon as its run ends, and those of runs that ended
+            before; what is there already is not run again.
 
     Returns:
         A line for each cell that failed.
     """
+    results = sorted(collect(table), key=lambda result: result.cell.work)
     cells = {
         result.cell.directory.path: result.cell  # rows may come to one run
-        for result in sorted(collect(table), key=lambda result: result.cell.work)
+        for result in results
         if result.record is None or result.cell.rerun
     }
     if keep:
-        kept = from_reference(table, keep)
-        known = {one.cell.identity for one in kept if one.record}
+        known = {one.cell.identity for one in from_reference(table, keep) if one.record}
+        ended = [one for one in results if one.cell.directory.path not in cells]
+        keep_records(table, [one for one in ended if one.cell.identity not in known], keep)
         cells = {path: cell for path, cell in cells.items() if cell.identity not in known}
     missing = tuple(cells.values())
     if not missing:

@@ -176,9 +176,10 @@ def remarks(
     ]
     if pairs:
         notes.append(
-            "Differences: mean over shared seeds, with a 95 % bootstrap interval over the test "
-            "images; only 1st, only 2nd: images that one of the two alone has right, seed by seed; "
-            "p: McNemar's exact test, the seeds' largest, after Holm's correction for the pairs."
+            "Differences: mean ± sample standard deviation over shared seeds, with a 95 % "
+            "bootstrap interval over seeds and test images (over images alone for one seed); only "
+            "1st, only 2nd: images that one of the two alone has right, seed by seed; p: McNemar's "
+            "exact test, the seeds' largest, after Holm's correction for the pairs."
         )
     if not all(line["alone"] and line["inference_alone"] for line in lines):
         notes.append("* Time taken beside other work on the same machine.")
@@ -201,7 +202,8 @@ def remarks(
     if other := [r for r in finished if r.record and r.record["identity"] != r.cell.identity]:
         names = ", ".join(f"{r.cell.row.name}, seed {r.cell.seed}" for r in other)
         notes.append(f"Of another configuration than the recipe's: {names}.")
-    notes += table.notes
+    if table.dataset == table.published_dataset:
+        notes += table.notes
     lacking: dict[tuple[str, str], list[str]] = {}
     for result in results:
         if not result.record:

@@ -167,7 +167,7 @@ def pairs_as_text(
     rows = [
         [
             f"{pair.first} - {pair.second}",
-            f"{pair.difference:+.2f}",
+            f"{pair.difference:+.2f}" + ("" if pair.std is None else f" ± {pair.std:.2f}"),
             "{:+.2f} to {:+.2f}".format(*pair.interval),
             str(len(pair.seeds)),
             f"{pair.images:,}",

@@ -64,7 +64,8 @@ def draw_all(table: Table, lines: list[Line], results: list[Result], folder: Pat
         draw_gradients(table, results, folder / "gradients")
         draw_gradient_map(table, first, folder / "gradient_map")
     for name, result in first.items():
-        title, part = f"{name}, seed {result.cell.seed}, on {result.cell.dataset}", slug(name)
+        part, scale = slug(name), " (quick scale)" if table.quick else ""
+        title = f"{name}, seed {result.cell.seed}, on {result.cell.dataset}{scale}"
         draw_confusion(result.predictions, title, folder / f"confusion-{part}")
         metrics = summarize(result.predictions, 0.5)
         draw_per_class(metrics, title, folder / f"per_class-{part}")

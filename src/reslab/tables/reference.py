@@ -31,8 +31,12 @@ def keep_records(table: Table, results: list[Result], folder: Path) -> list[Path
         Where they now lie.
 
     Raises:
-        UserError: The record of another configuration lies there.
+        UserError: The recipes were altered, or the record of another configuration lies there.
     """
+    if table.alterations and not table.quick:
+        raise UserError(
+            f"--keep is for the recipes as they are: leave out {' '.join(table.alterations)}"
+        )
     kept = []
     for result in results:
         if result.record:

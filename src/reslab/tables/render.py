@@ -72,16 +72,16 @@ def markdown(content: dict[str, Any]) -> str:
 
 
 def latex(table: Table, lines: list[Line], pairs: list[Comparison], notes: list[str]) -> str:
-    """The table for a paper, to `input`; it needs the package booktabs."""
-    parts = [_tabular(*as_text(lines, table.columns))]
-    if pairs:
-        parts.append(_tabular(*pairs_as_text(pairs)))
+    """The table for a paper, to `input`; it needs the packages booktabs and graphicx."""
+    texts = [as_text(lines, table.columns), *([pairs_as_text(pairs)] if pairs else [])]
+    parts = [f"\\resizebox{{\\linewidth}}{{!}}{{%\n{_tabular(*one)}}}" for one in texts]
     return "\n".join(
         [
-            "% needs \\usepackage{booktabs}",
+            "% needs \\usepackage{booktabs,graphicx}",
             "\\begin{table}",
             "\\centering",
             f"\\caption{{{_escaped(table.heading)}.}}",
+            f"\\label{{tab:{table.name}-{table.folder}}}",
             "\n\n\\medskip\n".join(parts),
             "",
             "\\medskip",

@@ -92,8 +92,15 @@ class Table:
     @property
     def heading(self) -> str:
         """What the table and its pictures are called."""
-        scale = " at the quick scale, not the published one" if self.quick else ""
+        scale = f", with {' '.join(self.alterations)}" if self.alterations else ""
+        if self.quick:
+            scale = " at the quick scale, not the published one"
         return f"{self.title}, on {self.dataset}{scale}"
+
+    @property
+    def alterations(self) -> tuple[str, ...]:
+        """The user's changes to recipes on their own data set: this is not the published table."""
+        return self.changes if self.dataset == self.published_dataset else ()
 
     @property
     def folder(self) -> str:

@@ -32,7 +32,8 @@ class Comparison:
         seeds: The shared seeds.
         images: Test images.
         difference: Mean accuracy of the first minus the second's, in percentage points.
-        interval: Its 95 % bootstrap interval, over test images.
+        std: The sample standard deviation of that difference over seeds, None for one seed.
+        interval: Its 95 % bootstrap interval, over seeds and test images.
         only_first: For each seed, the images that only the first has right.
         only_second: For each seed, those that only the second has right.
         p: McNemar's exact p for each seed.
@@ -46,6 +47,7 @@ class Comparison:
     seeds: tuple[int, ...]
     images: int
     difference: float
+    std: float | None
     interval: tuple[float, float]
     only_first: tuple[int, ...]
     only_second: tuple[int, ...]
@@ -63,7 +65,7 @@ def compare(first: str, second: str, right: dict[int, tuple[np.ndarray, np.ndarr
     """
     seeds = tuple(sorted(right))
     pairs = [(right[seed][0].astype(bool), right[seed][1].astype(bool)) for seed in seeds]
-    differences = np.mean([a.astype(float) - b.astype(float) for a, b in pairs], axis=0)
+    differences = np.array([a.astype(int) - b.astype(int) for a, b in pairs])
     only_first = tuple(int((a & ~b).sum()) for a, b in pairs)
     only_second = tuple(int((b & ~a).sum()) for a, b in pairs)
     p = tuple(mcnemar(b, c) for b, c in zip(only_first, only_second, strict=True))
@@ -72,9 +74,10 @@ def compare(first: str, second: str, right: dict[int, tuple[np.ndarray, np.ndarr
         first,
         second,
         seeds,
-        len(differences),
+        differences.shape[1],
         100 * float(differences.mean()),
-        _bootstrap(100 * differences),
+        100 * float(differences.mean(1).std(ddof=1)) if len(seeds) > 1 else None,
+        _bootstrap(differences),
         only_first,
         only_second,
         p,
@@ -109,17 +112,17 @@ def correct(comparisons: Sequence[Comparison], number: int) -> list[Comparison]:
     return [replace(one, adjusted_p=p) for one, p in zip(comparisons, adjusted, strict=False)]
 
 
-def _bootstrap(values: np.ndarray) -> tuple[float, float]:
-    if np.ptp(values) == 0:
-        return float(values[0]), float(values[0])
-    result = stats.bootstrap(
-        (values,),
-        np.mean,
-        confidence_level=CONFIDENCE,
-        n_resamples=RESAMPLES,
-        batch=50,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    )
-    low, high = result.confidence_interval
-    return float(low), float(high)
+def _bootstrap(differences: np.ndarray) -> tuple[float, float]:
+    """The interval of the mean of `[seeds, images]`, both drawn anew, in percentage points.
+
+    Images alone would leave out what training with another seed changes.
+    """
+    rng = np.random.default_rng(0)
+    seeds, images = differences.shape
+    means = [
+        differences[rng.integers(seeds, size=seeds)][:, rng.integers(images, size=images)].mean()
+        for _ in range(RESAMPLES)
+    ]
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.percentile(means, [tail, 100 - tail])
+    return 100 * float(low), 100 * float(high)
