@@ -18,6 +18,7 @@ from PIL import Image
 from conftest import REPOSITORY
 from processes import Finished, run
 from reslab.bench.report import insert_benchmarks
+from reslab.config import list_options
 from reslab.tables.render import markdown
 
 README = (REPOSITORY / "README.md").read_text()
@@ -36,7 +37,13 @@ SHORTENED = [
 ]
 
 
-KEPT = list((REPOSITORY / "outputs/reference/liu_goh/cifar10/runs").iterdir())
+REFERENCE = REPOSITORY / "outputs/reference"
+DEMO = ("liu_goh", "dataset=digits", "seed=0,1", "trainer.max_epochs=3")
+KEPT = {
+    DEMO: "liu_goh/digits",
+    ("liu_goh",): "liu_goh/cifar10",
+    ("system",): "system/mnist+cifar10",
+}
 ON_DIGITS = ("runs", "summary", "diff", "verify", "bench", "predict", "evaluate", "export")
 
 
@@ -80,8 +87,6 @@ def test_the_commands_on_the_embedded_digits_run(tmp_path):
             "dataset=digits" in words and words[1] == "train"
         ):
             done = call(words, tmp_path)
-            if words[1] == "verify":  # the committed records are what they were when they were kept
-                assert len(re.findall(r"PASS +MISSING", done.out)) == len(KEPT) > 0
             if words[1:] == ["runs"]:
                 assert done.out.count("finished") == 4  # one of the sweep was run before
     assert len(own) == 3
@@ -167,6 +172,33 @@ def test_every_command_is_run_by_some_test():
         "tensorboard --logdir",
         "export PYTHONPATH=.",
     }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("table", KEPT, ids=KEPT.get)
+def test_the_committed_records_are_whole_and_give_the_committed_table(table, tmp_path):
+    """Records are what they were when they were kept; rendered anew, they are the README's rows."""
+    shutil.copytree(REFERENCE, tmp_path / "outputs/reference")
+    verified = call(["reslab", "verify", *table], tmp_path)
+    records = list((REFERENCE / KEPT[table] / "runs").iterdir())
+    assert len(re.findall(r"PASS +MISSING", verified.out)) == len(records) > 0
+    call(["reslab", "table", *table, "--reference", "--output", "fresh"], tmp_path)
+    fresh, committed = (folder / KEPT[table] for folder in (tmp_path / "fresh", REFERENCE))
+    for name in ("table.csv", "macros.tex"):
+        assert (fresh / name).read_text() == (committed / name).read_text()
+    rows = [
+        [line for line in (folder / "table.md").read_text().splitlines() if line.startswith("|")]
+        for folder in (fresh, committed)
+    ]
+    assert rows[0] == rows[1]
+    contents = [json.loads((folder / "table.json").read_text()) for folder in (fresh, committed)]
+    assert contents[0]["pairs"] == contents[1]["pairs"]
+
+
+def test_a_table_without_records_is_said_to_be_not_yet_run():
+    said = dict(re.findall(r"^\| `(\w+)` \| .* \| (above|not yet run) \|$", README, re.MULTILINE))
+    kept = {path.name for path in REFERENCE.iterdir() if list(path.glob("*/runs/*"))}
+    assert said == {t: "above" if t in kept else "not yet run" for t in list_options("table")}
 
 
 def test_the_demo_command_is_the_readme_s():
