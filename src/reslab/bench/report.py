@@ -72,7 +72,7 @@ def markdown(points: list[dict[str, Any]]) -> str:
     on = f" on {machines[0]}" if len(set(machines)) == 1 else ""
     notes = [f"- Images per second{on}; over: the ratio to the script and to the loop."]
     if any(point.get("files") for point in points):
-        notes.append("- Of files, reslab also writes its results and thumbnails; the others do not.")
+        notes.append("- Of files, reslab also writes results and thumbnails; the others do not.")
     if all("cores" in point["hardware"] for point in points):
         notes.append(
             "- On a GPU, training of ResNet-18 at batches of 64 to 1,024, its inference, and the "
