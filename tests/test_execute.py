@@ -46,6 +46,7 @@ KEYS = [
     "checkpoint_bytes",
     "inference_images_per_second",
     "others_cpu",
+    "inference_others_cpu",
     "hardware",
     "precision",
     "threads",
