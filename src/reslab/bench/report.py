@@ -55,21 +55,21 @@ def print_points(points: list[dict[str, Any]]) -> None:
 
 def markdown(points: list[dict[str, Any]]) -> str:
     """The comparisons as GitHub shows them; medians over rounds, ratios within one comparison."""
-    headings: tuple[str, ...] = ("What", "Batch", "Script", "Loop", "reslab")
-    headings += ("over script", "over loop")
-    rows: list[tuple[str, ...]] = []
+    headings = ["What", "Batch", "Script", "Loop", "reslab", "over script", "over loop"]
+    machines = {point["hardware"] for point in points}
+    several = len(machines) > 1
+    on = "" if several else f" on {machines.pop()}"
+    if several:
+        headings.append("On")
+    rows = []
     for point in points:
         speeds = [f"{v['images_per_second']:,.0f}" for v in point["variants"].values()]
         ratios = [f"{point['ratios'][key]:.2f}" for key in ("reslab/script", "reslab/loop")]
         asked = [o for o in point["overrides"] if o.partition("=")[0] in SAID]
         files = ["bench.files=true"] if point.get("files") else []
         what = " ".join([point["task"], *asked, *files])
-        rows.append((f"`{what}`", str(point["batch_size"]), *speeds, *ratios))
-    machines = [point["hardware"] for point in points]
-    if len(set(machines)) > 1:
-        headings += ("On",)
-        rows = [(*row, machine) for row, machine in zip(rows, machines, strict=True)]
-    on = f" on {machines[0]}" if len(set(machines)) == 1 else ""
+        machine = [point["hardware"]] if several else []
+        rows.append([f"`{what}`", str(point["batch_size"]), *speeds, *ratios, *machine])
     notes = [f"- Images per second{on}; over: the ratio to the script and to the loop."]
     if any(point.get("files") for point in points):
         notes.append("- Of files, reslab also writes results and thumbnails; the others do not.")
