@@ -1,5 +1,6 @@
 """The dashboard, driven in a real browser."""
 
+import io
 import json
 import re
 from collections import Counter
@@ -8,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from browser import opened
 from reslab.evaluation.metrics import Predictions, by_threshold
 from reslab.inference import dashboard
 from reslab.inference.dashboard import Gallery, write_dashboard
 from reslab.inference.predict import Predicted
+from reslab.inference.results import answer
 from reslab.runs.load import Description
 
 NAMES = ("cat", "dog", "<b>bird</b>")
@@ -32,15 +35,19 @@ def predictions(number: int) -> Predictions:
     return Predictions(shares.astype(np.float32), labels, NAMES)
 
 
+def add(gallery: Gallery, one: Predicted) -> None:
+    gallery.add(one, answer(one.probabilities, NAMES, 3, 0.5))
+
+
 def written(path: Path, ours: Predictions, labelled: bool = True, size: int = 32) -> Path:
     number = len(ours.labels)
-    gallery = Gallery(description(), 3)
+    gallery = Gallery(description())
     rng = np.random.default_rng(0)
     for at in range(number):
         noise = torch.from_numpy(rng.integers(0, 256, (3, size, size), dtype=np.uint8))
         name = HOSTILE if at == 0 else f"pictures/{at:05}.png"
         label = int(ours.labels[at]) if labelled else None
-        gallery.add(Predicted(Path(name), label, noise, ours.probabilities[at]))
+        add(gallery, Predicted(Path(name), label, noise, ours.probabilities[at]))
     counts = Counter(answered=number)
     return write_dashboard(path, gallery, counts, ours if labelled else None, 0.5)
 
@@ -151,7 +158,34 @@ def test_hostile_names_are_text(page):
     page.wait_for_selector(".slick-row")
     (name,) = [cells[1] for cells in first_rows(page) if "script" in cells[1]]
     assert name == HOSTILE
-    assert page.locator(".slick-row img").first.evaluate("e => e.naturalWidth") == 32
+
+
+@pytest.mark.parametrize(("size", "channels"), [(28, 1), (32, 3), (48, 3)])
+def test_each_row_shows_its_own_picture(tmp_path, size, channels):
+    """Pictures of one color each, more than fill a row of the sheet, in the order of the table."""
+    ours = predictions(150)
+    colors = np.random.default_rng(1).integers(0, 256, (150, channels), dtype=np.uint8)
+    gallery = Gallery(description())
+    for at, color in enumerate(colors):
+        image = torch.from_numpy(color)[:, None, None].expand(channels, size, size)
+        add(gallery, Predicted(Path(f"{at}.png"), None, image, ours.probabilities[at]))
+    path = write_dashboard(tmp_path / "page.html", gallery, Counter(answered=150), None, 0.5)
+    with opened(path, height=1200) as page:
+        page.locator(".slick-column-name", has_text="Confidence").click()
+        page.wait_for_timeout(300)
+        screen = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(int)
+        table = page.locator(".slick-viewport").first.bounding_box()
+        seen = 0
+        for row in page.locator(".slick-row").all():
+            file = row.locator(".slick-cell").nth(1).inner_text()
+            box = row.locator(".thumbnail").bounding_box()
+            left, top = (round(box[key]) for key in ("x", "y"))
+            inside = screen[top + 2 : top + 38, left + 2 : left + 38]
+            if top + 40 <= table["y"] + table["height"]:
+                color = colors[int(file.removesuffix(".png"))]
+                assert np.abs(inside - color).max() <= 12, file
+                seen += int(file.removesuffix(".png")) >= 100
+        assert seen > 0
 
 
 def test_without_labels_there_is_what_can_be_said(tmp_path, ours):
@@ -168,11 +202,11 @@ def test_without_labels_there_is_what_can_be_said(tmp_path, ours):
 
 
 def test_where_only_some_are_labelled_the_page_says_that_it_speaks_of_those(tmp_path, ours):
-    gallery = Gallery(description(), 3)
+    gallery = Gallery(description())
     image = torch.zeros(3, 4, 4, dtype=torch.uint8)
     for at, shares in enumerate(ours.probabilities):
         label = int(ours.labels[at]) if at < 100 else None
-        gallery.add(Predicted(Path(f"{at}.png"), label, image, shares))
+        add(gallery, Predicted(Path(f"{at}.png"), label, image, shares))
     some = Predictions(ours.probabilities[:100], ours.labels[:100], NAMES)
     path = tmp_path / "dashboard.html"
     with opened(write_dashboard(path, gallery, Counter(answered=300), some, 0.5)) as page:
@@ -200,10 +234,10 @@ def test_the_gallery_keeps_ten_thousand_and_each_picture_is_as_likely(monkeypatc
     kept = Counter()
     image = torch.zeros(3, 4, 4, dtype=torch.uint8)
     for seed in range(40):
-        gallery = Gallery(description(), 1)
+        gallery = Gallery(description())
         gallery._random = np.random.default_rng(seed)
         for at in range(200):
-            gallery.add(Predicted(Path(f"{at}.png"), None, image, np.array([0.5, 0.3, 0.2])))
+            add(gallery, Predicted(Path(f"{at}.png"), None, image, np.array([0.5, 0.3, 0.2])))
         assert gallery.seen == len(gallery.confidence) == 200
         assert {len(values) for values in gallery.rows.values()} == {50}
         kept.update(int(name.split(".")[0]) // 50 for name in gallery.rows["file"])

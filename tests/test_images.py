@@ -219,8 +219,9 @@ def test_bad_files_say_what_is_wrong(tmp_path):
         "empty.png": (b"", "empty"),
         "text.png": (b"hello", "not a picture"),
         "vector.png": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
-        "cut.png": (good[: len(good) // 2], "damaged"),
-        "flipped.png": (bytes(flipped), "damaged"),
+        "cut.png": (good[: len(good) // 2], "damaged: the file ends too early"),
+        "no end.png": (good[:-12], "damaged: the file ends too early"),
+        "flipped.png": (bytes(flipped), "damaged: the checksum of its IDAT is wrong"),
     }
     for name, (content, text) in cases.items():
         (tmp_path / name).write_bytes(content)
@@ -228,6 +229,21 @@ def test_bad_files_say_what_is_wrong(tmp_path):
             decode(tmp_path / name, 3, 32)
     with pytest.raises(BadPictureError, match="cannot be read"):
         decode(tmp_path / "missing.png", 3, 32)
+
+
+def test_a_file_without_end_is_not_read(tmp_path):
+    path = tmp_path / "a.png"
+    with path.open("wb") as file:
+        file.truncate(500_000_000_000)  # of zeros that take no room
+    with pytest.raises(BadPictureError, match="more than 400 MB"):
+        decode(path, 3, 32)
+
+
+def test_what_follows_the_end_of_a_png_is_no_part_of_it(tmp_path):
+    square = COLOR[:4]
+    path = saved(tmp_path, square)
+    path.write_bytes(path.read_bytes() + b"appended")
+    assert np.array_equal(decode(path, 3, 4)[0].permute(1, 2, 0), square)
 
 
 def test_only_the_six_formats_are_read(tmp_path):
@@ -246,6 +262,7 @@ def test_folders_are_walked_and_what_leads_out_or_blocks_is_said(tmp_path):
     (inside / "notes.txt").touch()
     (inside / "to file.png").symlink_to(outside / "3.png")
     (inside / "to folder").symlink_to(outside)
+    (inside / "to notes.txt").symlink_to(outside / "notes.txt")
     (inside / "loop").symlink_to(inside)
     (inside / "same.png").symlink_to(inside / "1.JPG")
     (inside / "gone.png").symlink_to(inside / "nothing.png")

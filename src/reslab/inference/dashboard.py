@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from bokeh.embed import file_html
 from bokeh.layouts import column, row
 from bokeh.models import (
@@ -19,6 +20,7 @@ from bokeh.models import (
     Div,
     HTMLTemplateFormatter,
     IndexFilter,
+    InlineStyleSheet,
     NumberFormatter,
     Select,
     StringFormatter,
@@ -29,15 +31,19 @@ from bokeh.resources import INLINE
 from PIL import Image
 from torch import Tensor
 
+from reslab.data.loader import resized
 from reslab.evaluation.metrics import Predictions
 from reslab.files import write_atomically
 from reslab.inference import plots
 from reslab.inference.plots import FONT
 from reslab.inference.predict import Predicted
+from reslab.inference.results import Answer
 from reslab.runs.load import Description
 
 MOST_IMAGES = 10_000
-THUMBNAIL = 32  # pixels at most
+THUMBNAIL = 32  # pixels at most: whole blocks of a JPEG, so that neighbours do not run together
+SHEET_COLUMNS = 100
+SHOWN = 40  # pixels of the screen
 ALL = "(all)"
 
 
@@ -46,58 +52,64 @@ class Gallery:
 
     Args:
         description: The network's.
-        top_k: Classes in a ranking.
     """
 
-    def __init__(self, description: Description, top_k: int) -> None:
-        self.description, self.top_k = description, top_k
+    def __init__(self, description: Description) -> None:
+        self.name, self.class_names = description.name, description.class_names
         self.seen = 0
         self.confidence = array("f")  # of all
         self._random = np.random.default_rng(0)
+        self.images: list[Tensor] = []  # uint8 [C, S, S], small
         self.rows: dict[str, list[Any]] = {
-            key: []
-            for key in ("thumbnail", "file", "truth", "predicted", "confidence", "top", "verdict")
+            key: [] for key in ("file", "truth", "predicted", "confidence", "top", "verdict")
         }
 
-    def add(self, one: Predicted) -> None:
+    def add(self, one: Predicted, given: Answer) -> None:
         """Takes a predicted picture, or passes it over, so that each is as likely to stay."""
-        assert one.probabilities is not None
         assert one.image is not None
         self.seen += 1
-        self.confidence.append(float(one.probabilities.max()))
-        place = len(self.rows["file"])
+        self.confidence.append(given.confidence)
+        place = len(self.images)
         if place == MOST_IMAGES:
             place = int(self._random.integers(self.seen))
             if place >= MOST_IMAGES:
                 return
-        names, order = self.description.class_names, np.argsort(-one.probabilities, kind="stable")
-        truth = "" if one.label is None else names[one.label]
-        predicted = names[order[0]]
-        ranking = [f"{names[k]} {one.probabilities[k]:.3f}" for k in order[: self.top_k]]
+        truth = "" if one.label is None else self.class_names[one.label]
+        predicted = given.top[0]["class"]
         values = {
-            "thumbnail": thumbnail(one.image),
             "file": str(one.path).encode(errors="replace").decode(),
             "truth": truth,
             "predicted": predicted,
-            "confidence": round(float(one.probabilities[order[0]]), 4),
-            "top": ", ".join(ranking),
+            "confidence": given.confidence,
+            "top": ", ".join(f"{row['class']} {row['probability']:.3f}" for row in given.top),
             "verdict": ("right" if truth == predicted else "wrong") if truth else "",
         }
         for key, value in values.items():
             self.rows[key][place : place + 1] = [value]
+        size = min(one.image.shape[-1], THUMBNAIL)
+        self.images[place : place + 1] = [resized(one.image, size)]
 
-
-def thumbnail(image: Tensor) -> str:
-    """A data address of a small JPEG picture, of uint8 `[C, H, W]`.
-
-    WebP would be half its size, and takes three times as long.
-    """
-    array = image.numpy()
-    picture = Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0))
-    picture.thumbnail((THUMBNAIL, THUMBNAIL))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    def thumbnails(self) -> tuple[str, list[str]]:
+        """All pictures on one sheet: its CSS, and where on it each of them is."""
+        size = self.images[0].shape[-1]
+        cells = torch.stack(self.images).numpy().transpose(0, 2, 3, 1)
+        columns, rows = SHEET_COLUMNS, -(-len(cells) // SHEET_COLUMNS)
+        missing, margin = columns * rows - len(cells), THUMBNAIL - size
+        cells = np.pad(cells, ((0, missing), (0, margin), (0, margin), (0, 0)), mode="edge")
+        sheet = cells.reshape(rows, columns, THUMBNAIL, THUMBNAIL, -1).swapaxes(1, 2)
+        sheet = sheet.reshape(rows * THUMBNAIL, columns * THUMBNAIL, -1)
+        buffer = io.BytesIO()
+        Image.fromarray(sheet.squeeze(2) if sheet.shape[2] == 1 else sheet).save(
+            buffer, "JPEG", quality=85
+        )
+        step = SHOWN * THUMBNAIL / size
+        address = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+        css = (
+            f".thumbnail {{ width: {SHOWN}px; height: {SHOWN}px; image-rendering: pixelated; "
+            f"background: url({address}) 0 0 / {columns * step}px; }}"
+        )
+        places = (divmod(at, columns) for at in range(len(self.images)))
+        return css, [f"{-step * column:g}px {-step * row:g}px" for row, column in places]
 
 
 def write_dashboard(
@@ -116,7 +128,8 @@ def write_dashboard(
         predictions: Of the labelled pictures, if there are any.
         threshold: Where the slider stands at first.
     """
-    source = ColumnDataSource(gallery.rows, name="images")
+    css, places = gallery.thumbnails()
+    source = ColumnDataSource(gallery.rows | {"thumbnail": places}, name="images")
     filters = _filters(gallery)
     parts: list[UIElement] = [_heading(gallery, counts, predictions)]
     if predictions:
@@ -144,9 +157,9 @@ def write_dashboard(
     parts += [
         Div(text=f"<h2>Pictures{shown}</h2>", styles=FONT),
         row(*filters.values()),
-        _table(source, filters),
+        _table(source, filters, css),
     ]
-    page = file_html(column(*parts, name="dashboard"), INLINE, f"{gallery.description.name}")
+    page = file_html(column(*parts, name="dashboard"), INLINE, gallery.name)
     write_atomically(path, page.encode())
     return path
 
@@ -157,13 +170,13 @@ def _heading(gallery: Gallery, counts: Counter[str], predictions: Predictions | 
     if predictions:
         share = predictions.right.mean()
         good = f"{share:.2%} of {len(predictions.labels):,} labelled pictures are right; "
-    name = html.escape(gallery.description.name)
+    name = html.escape(gallery.name)
     text = f"<h1 style='margin: 0'>{name}</h1><p>{good}{said}</p>"
     return Div(text=text, styles=FONT)
 
 
 def _filters(gallery: Gallery) -> dict[str, Select]:
-    names = [ALL, *gallery.description.class_names]
+    names = [ALL, *gallery.class_names]
     options = {"predicted": names}
     if any(gallery.rows["truth"]):
         options = {"truth": names, "predicted": names, "verdict": [ALL, "right", "wrong"]}
@@ -173,7 +186,7 @@ def _filters(gallery: Gallery) -> dict[str, Select]:
     }
 
 
-def _table(source: ColumnDataSource, filters: dict[str, Select]) -> UIElement:
+def _table(source: ColumnDataSource, filters: dict[str, Select], css: str) -> UIElement:
     number = len(source.data["file"])
     kept = IndexFilter(indices=list(range(number)))
     count = Div(text=f"{number:,} pictures", styles=FONT, name="count")
@@ -192,7 +205,7 @@ def _table(source: ColumnDataSource, filters: dict[str, Select]) -> UIElement:
     for select in filters.values():
         select.js_on_change("value", change)
     picture = HTMLTemplateFormatter(
-        template='<img src="<%= value %>" style="height:40px;image-rendering:pixelated">'
+        template='<div class="thumbnail" style="background-position: <%= value %>"></div>'
     )
     labelled = [key for key in ("truth", "verdict") if key in filters]
     columns = [
@@ -219,5 +232,6 @@ def _table(source: ColumnDataSource, filters: dict[str, Select]) -> UIElement:
         row_height=44,
         index_position=None,
         name="table",
+        stylesheets=[InlineStyleSheet(css=css)],
     )
     return column(count, table)

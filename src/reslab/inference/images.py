@@ -1,8 +1,11 @@
 """Picture files, found and decoded without trusting them."""
 
+import io
 import os
 import stat
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +22,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_PIXELS = 50_000_000
 MAX_PIXELS_TEXT = f"{MAX_PIXELS // 1_000_000} million"
+MAX_BYTES = 8 * MAX_PIXELS  # four channels of 16 bits, not compressed
 NOT_REGULAR = "not a regular file"
 
 # Pillow warns of what it takes for too large; here MAX_PIXELS decides, and says so in the results.
@@ -76,11 +80,14 @@ def _walk(folder: Path, root: Path, leave_out: Path | None) -> Iterator[Found]:
         named_so = path.suffix.lower() in SUFFIXES
         if entry.is_symlink():
             target = Path(os.path.realpath(path))
+            to_folder = target.is_dir()
+            if not (named_so or to_folder):
+                continue
             if not target.is_relative_to(root):
                 yield Found(path, "a link that leads out of the folder")
-            elif target.is_dir():
+            elif to_folder:
                 yield Found(path, "a link to a folder")
-            elif named_so:
+            else:
                 yield _checked(path)
         elif entry.is_dir(follow_symlinks=False):
             if path.resolve() != leave_out:
@@ -116,18 +123,14 @@ def decode(path: Path, channels: int, size: int) -> tuple[Tensor, list[str]]:
         BadPictureError: The file is no such picture, damaged, or has too many pixels.
     """
     try:
-        with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
-                raise BadPictureError("the file is empty")
-            picture = Image.open(file, formats=FORMATS)  # which reads the header alone
-            width, height = picture.size
-            if width * height > MAX_PIXELS:
-                raise BadPictureError(f"{width} x {height} pixels are more than {MAX_PIXELS_TEXT}")
-            if picture.format == "PNG":  # whose checksums Pillow compares on request alone
-                picture.verify()
-                file.seek(0)
-                picture = Image.open(file, formats=("PNG",))
-            array, notes = _as_array(picture, channels)
+        content = _content(path)
+        picture = Image.open(io.BytesIO(content), formats=FORMATS)  # which reads the header alone
+        width, height = picture.size
+        if width * height > MAX_PIXELS:
+            raise BadPictureError(f"{width} x {height} pixels are more than {MAX_PIXELS_TEXT}")
+        if picture.format == "PNG":
+            _compare_checksums(content)
+        array, notes = _as_array(picture, channels)
     except BadPictureError:
         raise
     except Image.DecompressionBombError as error:
@@ -142,6 +145,31 @@ def decode(path: Path, channels: int, size: int) -> tuple[Tensor, list[str]]:
     image = torch.from_numpy(array)
     image = image[None] if image.ndim == 2 else image.permute(2, 0, 1)
     return resized(image, size), notes
+
+
+def _content(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
+            raise BadPictureError("the file is empty")
+        if size > MAX_BYTES:
+            raise BadPictureError(f"the file has more than {MAX_BYTES // 1_000_000} MB")
+        return file.read()
+
+
+def _compare_checksums(png: bytes) -> None:
+    """Finds damage in a PNG's pixels, which Pillow decodes without a look at their checksums."""
+    view, kind, start = memoryview(png), b"", 8
+    while kind != b"IEND":
+        if start + 12 > len(png):
+            raise BadPictureError("damaged: the file ends too early")
+        length, kind = struct.unpack_from(">I4s", png, start)
+        end = start + 8 + length
+        if end + 4 > len(png):
+            raise BadPictureError("damaged: the file ends too early")
+        if zlib.crc32(view[start + 4 : end]) != int.from_bytes(view[end : end + 4]):
+            raise BadPictureError(f"damaged: the checksum of its {kind.decode()} is wrong")
+        start = end + 4
 
 
 def _as_array(picture: Image.Image, channels: int) -> tuple[np.ndarray, list[str]]:
@@ -173,7 +201,8 @@ def _as_array(picture: Image.Image, channels: int) -> tuple[np.ndarray, list[str
     elif not grey and channels == 1:
         notes.append("colour to grey")
         turned = turned.convert("RGB")  # from other spaces Pillow takes ways of its own to grey
-    return np.array(turned.convert("L" if channels == 1 else "RGB")), notes
+    wanted = "L" if channels == 1 else "RGB"
+    return np.array(turned if turned.mode == wanted else turned.convert(wanted)), notes
 
 
 def _is_grey(picture: Image.Image) -> bool:

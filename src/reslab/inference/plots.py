@@ -55,7 +55,7 @@ def confusion(predictions: Predictions, truth: Select, predicted: Select) -> UIE
             "count": [int(matrix[i]) for i in at],
             "share": [float(shares[i]) for i in at],
             "value": [int(matrix[i]) for i in at],
-            "color": ["white" if shares[i] > 0.5 else "black" for i in at],
+            "color": ["white" if matrix[i] > matrix.max() / 2 else "black" for i in at],
             "text": texts["counts"],
             **texts,
         },
@@ -117,7 +117,8 @@ def confusion(predictions: Predictions, truth: Select, predicted: Select) -> UIE
             const shares = kinds.active == 1
             source.data.text = source.data[kinds.labels[kinds.active]]
             source.data.value = shares ? source.data.share : source.data.count
-            mapper.high = shares ? 1 : Math.max(...source.data.count)
+            const high = mapper.high = shares ? 1 : Math.max(...source.data.count)
+            source.data.color = [...source.data.value].map((v) => v > high / 2 ? "white" : "black")
             form.format = shares ? "0%" : "0,0"
             source.change.emit()
             """,
@@ -148,8 +149,7 @@ def per_class(predictions: Predictions, threshold: float) -> UIElement:
     for offset, (key, color) in enumerate(bars, start=-1):
         place = dodge("class", 0.27 * offset, range=plot.x_range)
         plot.vbar(place, 0.24, key, color=color, source=source, legend_label=key.capitalize())
-    plot.add_layout(plot.legend[0], "above")
-    plot.legend.orientation = "horizontal"
+    _legend_above(plot)
     plot.xaxis.major_label_orientation = 0.8
     plot.yaxis.formatter = NumeralTickFormatter(format="0%")
     return plot
@@ -221,7 +221,7 @@ def _coverage_curve(table: ColumnDataSource, labelled: bool) -> Any:
     lines = [("coverage", GREEN, "answered"), ("accuracy", BLUE, "accuracy")]
     for key, color, name in lines if labelled else lines[:1]:
         curve.line("threshold", key, source=table, color=color, legend_label=name, line_width=2)
-    curve.legend.location = "bottom_left"
+    _legend_above(curve)
     curve.yaxis.formatter = NumeralTickFormatter(format="0%")
     return curve
 
@@ -278,5 +278,11 @@ def histogram(parts: dict[str, np.ndarray]) -> Any:
         source = ColumnDataSource(places | {"count": counts})
         plot.quad("left", "right", "top", "bottom", source=source, color=color, legend_label=name)
         bottom = bottom + counts
-    plot.legend.location = "top_left"
+    _legend_above(plot)
     return plot
+
+
+def _legend_above(plot: Any) -> None:
+    plot.add_layout(plot.legend[0], "above")
+    plot.legend.orientation = "horizontal"
+    plot.legend.border_line_color = None

@@ -102,7 +102,7 @@ def report(
     """
     folder.mkdir(parents=True, exist_ok=True)
     is_ours = (folder / "predictions.json").exists()
-    outcome, gallery = Outcome(), Gallery(description, options.top_k)
+    outcome, gallery = Outcome(), Gallery(description)
     labelled = Labelled(description.class_names)
     asked = {"top_k": options.top_k, "threshold": options.threshold, "tta": options.mirror}
     with (
@@ -113,7 +113,7 @@ def report(
             given = writer.write(one)
             _count(outcome, one, given)
             if given:
-                gallery.add(one)
+                gallery.add(one, given)
                 labelled.add(one)
             bar.update()
         predictions = labelled.predictions()
