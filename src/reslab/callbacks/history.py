@@ -1,12 +1,12 @@
 """The run's history: a row an epoch, part of every checkpoint."""
 
+import csv
 import io
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pandas as pd
 import psutil
 from lightning.pytorch import Callback
 
@@ -17,7 +17,10 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Writes rows as CSV, whole or not at all; without rows there is no file."""
     if rows:
         buffer = io.StringIO()
-        pd.DataFrame(rows).to_csv(buffer, index=False)
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        table = csv.DictWriter(buffer, columns, lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
         write_atomically(path, buffer.getvalue().encode())
     else:
         path.unlink(missing_ok=True)
