@@ -40,6 +40,9 @@ def test_the_json_has_what_was_measured(tmp_path):
     assert content["ratios"]["reslab/script"] == pytest.approx(speed["reslab"] / speed["script"])
     assert content["ratios"]["reslab/loop"] == pytest.approx(speed["reslab"] / speed["loop"])
     assert "cores" in content["hardware"]
+    assert 0 < content["data_share_of_step"] < 0.9
+    script, loop = (content["variants"][name]["peak_memory_bytes"] for name in ("script", "loop"))
+    assert script > loop + 20e6  # its workers have memory of their own
     assert json.loads((tmp_path / "outputs/bench/train-digits-baseline_cnn.json").read_text()) == [
         content
     ]
@@ -95,6 +98,16 @@ def test_medians_ranges_and_ratios_by_hand():
     assert summary["ratios"]["reslab/script"] == pytest.approx(30 / 12)
     assert summary["ratios"]["reslab/loop"] == pytest.approx(10 / 12)
     assert summary["overhead_us_per_step"] == pytest.approx(2000)
+    assert "data_share_of_step" not in summary
+
+
+def test_the_data_path_s_share_is_of_reslab_s_step():
+    one = {"peak_memory_bytes": 1, "steps": 5, "environment": {"hardware": "x"}}
+    one |= {"ms_per_step": 10, "images_per_second": 6_000}
+    loop = [one | {"data_ms_per_step": ms} for ms in (0.3, 0.1, 0.2)]
+    reslab = [one | {"ms_per_step": 20}]
+    summary = summarize({"script": [one], "loop": loop, "reslab": reslab})
+    assert summary["data_share_of_step"] == pytest.approx(0.2 / 20)
 
 
 def test_the_stopwatch_counts_images_after_the_warm_up(monkeypatch):

@@ -132,6 +132,8 @@ def _run(task: str, variant: str, content: dict[str, Any]) -> dict[str, Any]:
 def summarize(measured: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """Medians over rounds with their range, ratios, and reslab's cost over the bare loop.
 
+    Of training also which share of reslab's step its data path takes where nothing else runs.
+
     Args:
         measured: For each variant what each round measured.
     """
@@ -149,8 +151,11 @@ def summarize(measured: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
         }
     speed = {name: variant["images_per_second"] for name, variant in variants.items()}
     time = {name: variant["ms_per_step"] for name, variant in variants.items()}
+    data = [one["data_ms_per_step"] for one in measured["loop"] if "data_ms_per_step" in one]
+    share = {"data_share_of_step": statistics.median(data) / time["reslab"]} if data else {}
     return {
         **measured["reslab"][0]["environment"],
+        **share,
         "variants": variants,
         "ratios": {
             "reslab/script": speed["reslab"] / speed["script"],

@@ -51,6 +51,8 @@ def print_points(points: list[dict[str, Any]]) -> None:
     first = points[0]
     title = f"{first['task']} {' '.join(first['overrides'])}".strip()
     print_table(f"{title}, on {first['hardware']}", HEADINGS, rows)
+    if shares := [p["data_share_of_step"] for p in points if "data_share_of_step" in p]:
+        print(f"reslab's data path alone: {', '.join(f'{s:.1%}' for s in shares)} of a step")
 
 
 def markdown(points: list[dict[str, Any]]) -> str:
