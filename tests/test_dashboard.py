@@ -127,7 +127,15 @@ def test_a_click_on_the_confusion_matrix_shows_its_pictures(page, ours):
     page.wait_for_timeout(200)
     assert page.evaluate(f"{model(page, 'truth')}.value") == "cat"
     assert page.evaluate(f"{model(page, 'predicted')}.value") == "dog"
-    assert shown(page) == ((ours.labels == 0) & (ours.predicted == 1)).sum() > 0
+    number = ((ours.labels == 0) & (ours.predicted == 1)).sum()
+    assert shown(page) == number > 0
+    for name in ("Truth", "Predicted"):
+        page.get_by_label(name).select_option("(all)")
+    page.get_by_label("Verdict").select_option("right")
+    assert shown(page) == ours.right.sum()
+    page.mouse.click(*cell(page, "dog", "cat"))  # again, whatever was chosen meanwhile
+    page.wait_for_timeout(200)
+    assert shown(page) == number
 
 
 def test_counts_become_shares(page, ours):
@@ -136,6 +144,10 @@ def test_counts_become_shares(page, ours):
     assert page.evaluate(text) == str((cats & ours.right).sum())
     page.get_by_role("button", name="shares").click()
     assert page.evaluate(text) == f"{100 * (ours.right[cats]).mean():.1f}%"
+    colors = page.evaluate(f"[...{model(page, 'confusion')}.data.color]")
+    shares = page.evaluate(f"[...{model(page, 'confusion')}.data.value]")
+    assert colors == ["white" if share > 0.5 else "black" for share in shares]
+    assert set(colors) == {"white", "black"}
 
 
 def test_the_table_sorts_by_a_click_on_a_heading(page, ours):
@@ -180,7 +192,7 @@ def test_each_row_shows_its_own_picture(tmp_path, size, channels):
             file = row.locator(".slick-cell").nth(1).inner_text()
             box = row.locator(".thumbnail").bounding_box()
             left, top = (round(box[key]) for key in ("x", "y"))
-            inside = screen[top + 2 : top + 38, left + 2 : left + 38]
+            inside = screen[top + 1 : top + 39, left + 1 : left + 39]
             if top + 40 <= table["y"] + table["height"]:
                 color = colors[int(file.removesuffix(".png"))]
                 assert np.abs(inside - color).max() <= 12, file

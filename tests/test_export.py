@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -158,24 +159,83 @@ class Payload:
         return os.system, (f"touch {self.path}",)
 
 
-@pytest.mark.parametrize("place", ["data/sample_inputs/model.pt", "data/weights/extra.pt"])
-def test_a_pickle_in_a_torch_export_is_refused_and_not_run(classifier, place, tmp_path):
+def altered(classifier, folder, change):
+    """A torch export whose files `change` has had its way with, a dict from names to bytes."""
     images = data_of(classifier, None).test_images[:10]
-    export(classifier, "torch", False, images, tmp_path / "model.pt2")
+    export(classifier, "torch", False, images, folder / "model.pt2")
+    with zipfile.ZipFile(folder / "model.pt2") as good:
+        root = good.namelist()[0].partition("/")[0]
+        files = {name.removeprefix(f"{root}/"): good.read(name) for name in good.namelist()}
+    change(files)
+    with zipfile.ZipFile(folder / "evil.pt2", "w") as evil:
+        for name, content in files.items():
+            evil.writestr(f"{root}/{name}", content)
+    return folder / "evil.pt2"
+
+
+def test_a_torch_export_written_anew_is_opened(classifier, tmp_path):
+    _, logits = open_export(altered(classifier, tmp_path, lambda files: None), CPU)
+    images = data_of(classifier, None).test_images[:10]
+    assert torch.allclose(logits(images), classifier(images), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "data/sample_inputs/model.pt",
+        "data/weights/extra.pt",
+        "data/constants/opaque_obj_0",
+        "data/constants/custom_obj_0",
+    ],
+)
+def test_a_pickle_in_a_torch_export_is_refused_and_not_run(classifier, place, tmp_path):
     proof = tmp_path / "proof"
     payload = io.BytesIO()
     torch.save((Payload(proof),), payload)
-    with (
-        zipfile.ZipFile(tmp_path / "model.pt2") as good,
-        zipfile.ZipFile(tmp_path / "evil.pt2", "w") as evil,
-    ):
-        root = good.namelist()[0].partition("/")[0]
-        for name in good.namelist():
-            if name != f"{root}/{place}":
-                evil.writestr(name, good.read(name))
-        evil.writestr(f"{root}/{place}", payload.getvalue())
+
+    def change(files):
+        files[place] = payload.getvalue()
+
     with pytest.raises(UserError, match="holds more than tensors and a graph"):
-        open_export(tmp_path / "evil.pt2", CPU)
+        open_export(altered(classifier, tmp_path, change), CPU)
+    assert not proof.exists()
+
+
+def test_a_constant_that_is_no_tensor_is_refused_and_not_run(classifier, tmp_path):
+    proof = tmp_path / "proof"
+
+    def change(files):
+        weights = json.loads(files["data/weights/model_weights_config.json"])["config"]
+        meta = next(iter(weights.values()))["tensor_meta"]
+        entry = {"path_name": "opaque_obj_0", "is_param": False, "use_pickle": False}
+        config = {"config": {"evil": entry | {"tensor_meta": meta}}}
+        files["data/constants/model_constants_config.json"] = json.dumps(config).encode()
+        pickled = pickle.dumps(Payload(proof))
+        files["data/constants/tensor_0"] = pickled + b"\0" * (-len(pickled) % 8)
+
+    with pytest.raises(UserError, match="holds more than tensors and a graph"):
+        open_export(altered(classifier, tmp_path, change), CPU)
+    assert not proof.exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("\"Symbol('s", "\"__import__('pathlib').Path('PROOF').touch() or Symbol('s"),
+        ('"torch.ops.aten.linear.default"', '"torch.hub.os.system"'),
+        ('{"name": "x"', "{\"name\": \"x=__import__('pathlib').Path('PROOF').touch()\""),
+    ],
+)
+def test_code_in_the_graph_of_a_torch_export_is_refused_and_not_run(classifier, old, new, tmp_path):
+    proof = tmp_path / "proof"
+
+    def change(files):
+        graph = files["models/model.json"].decode()
+        assert old in graph
+        files["models/model.json"] = graph.replace(old, new.replace("PROOF", str(proof))).encode()
+
+    with pytest.raises(UserError, match="holds more than tensors and a graph"):
+        open_export(altered(classifier, tmp_path, change), CPU)
     assert not proof.exists()
 
 

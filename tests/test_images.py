@@ -4,12 +4,13 @@ import os
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from torchvision.transforms.v2 import functional as transforms
 
 from reslab.errors import UserError
@@ -146,16 +147,25 @@ def test_of_an_animation_the_first_frame_counts(tmp_path, name):
     assert notes == ["first frame of an animation"]
 
 
-@pytest.mark.parametrize(
-    ("orientation", "undo"),
-    [(3, lambda a: a[::-1, ::-1]), (6, lambda a: np.rot90(a, -1)), (8, np.rot90), (2, np.fliplr)],
-)
-def test_exif_turns_the_picture(tmp_path, orientation, undo):
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_turns_the_picture(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    image, notes = decoded(saved(tmp_path, COLOR[:4], exif=exif))
-    assert (image.permute(1, 2, 0).numpy() == undo(COLOR[:4])).all()
-    assert notes == ["turned as EXIF says"]
+    path = saved(tmp_path, COLOR[:4], exif=exif)
+    image, notes = decoded(path)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(path)))
+    assert (image.permute(1, 2, 0).numpy() == expected).all()
+    assert (expected == COLOR[:4]).all() == (orientation == 1)
+    assert notes == ["turned as EXIF says"] * (orientation > 1)
+
+
+def test_of_exif_data_the_orientation_alone_is_read(tmp_path):
+    """What else is in them may be nonsense, which Pillow cannot write again."""
+    turned = struct.pack("<HHIHH", 0x0112, 3, 1, 3, 0)
+    resolution = struct.pack("<HHI4s", 0x011A, 2, 4, b"no\0\0")
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + turned + resolution + bytes(4)
+    image, _ = decoded(saved(tmp_path, COLOR[:4], exif=exif))
+    assert (image.permute(1, 2, 0).numpy() == COLOR[:4][::-1, ::-1]).all()
 
 
 def test_the_whole_picture_is_resized_as_the_training_images_are(tmp_path):
@@ -231,10 +241,39 @@ def test_bad_files_say_what_is_wrong(tmp_path):
         decode(tmp_path / "missing.png", 3, 32)
 
 
+def test_a_large_file_is_not_read_before_its_header(tmp_path):
+    """399 MB, of which only the header is looked at."""
+    path = tmp_path / "huge.bmp"
+    Image.new("L", (8_000, 8_000)).save(path)
+    os.truncate(path, 399_000_000)
+    tracemalloc.start()
+    with pytest.raises(BadPictureError, match="more than 50 million"):
+        decode(path, 3, 32)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 10_000_000
+
+
+def test_a_part_of_a_png_with_a_strange_name_is_damage(tmp_path):
+    good = saved(tmp_path, COLOR).read_bytes()
+    (tmp_path / "evil.png").write_bytes(good.replace(b"IEND", b"\x1b[2J"))
+    with pytest.raises(BadPictureError, match="damaged: a part of it has no name"):
+        decode(tmp_path / "evil.png", 3, 32)
+
+
+def test_a_thousand_folders_in_each_other_are_walked(tmp_path):
+    folder = tmp_path
+    for _ in range(1_100):
+        folder = folder / "a"
+        folder.mkdir()
+    (folder / "1.png").touch()
+    assert [found.path for found in find_pictures([tmp_path])] == [folder / "1.png"]
+
+
 def test_a_file_without_end_is_not_read(tmp_path):
     path = tmp_path / "a.png"
-    with path.open("wb") as file:
-        file.truncate(500_000_000_000)  # of zeros that take no room
+    path.write_bytes(saved(tmp_path, COLOR).read_bytes())
+    os.truncate(path, 500_000_000_000)  # zeros that take no room
     with pytest.raises(BadPictureError, match="more than 400 MB"):
         decode(path, 3, 32)
 

@@ -1,5 +1,6 @@
 """Commands that use a trained network."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,24 @@ DEVICE = click.option(
 BATCH_SIZE = click.option(
     "--batch-size", type=click.IntRange(min=1), default=256, show_default=True
 )
+
+
+class Share(click.FloatRange):
+    """A number from 0 to 1."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Refuses what is no number, too, which the range lets pass."""
+        share = super().convert(value, param, ctx)
+        if math.isnan(share):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return share
+
+
 THRESHOLD = click.option(
     "--threshold",
-    type=click.FloatRange(0, 1),
+    type=Share(0, 1),
     default=0.5,
     show_default=True,
     help="Confidence below which the answer is `uncertain`.",
@@ -68,8 +84,7 @@ def predict(
     total = labelled = 0
     for found in find_pictures(paths, leave_out=folder):
         total += 1
-        if truth and found.problem is None:
-            labelled += truth(found.path) is not None
+        labelled += truth is not None and truth(found.path) is not None
     if labels and not labelled:
         raise nothing_labelled(labels, model.description.class_names, total)
     stream = predict_files(

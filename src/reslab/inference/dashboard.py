@@ -100,7 +100,7 @@ class Gallery:
         sheet = sheet.reshape(rows * THUMBNAIL, columns * THUMBNAIL, -1)
         buffer = io.BytesIO()
         Image.fromarray(sheet.squeeze(2) if sheet.shape[2] == 1 else sheet).save(
-            buffer, "JPEG", quality=85
+            buffer, "JPEG", quality=85, subsampling=0
         )
         step = SHOWN * THUMBNAIL / size
         address = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
@@ -133,7 +133,6 @@ def write_dashboard(
     filters = _filters(gallery)
     parts: list[UIElement] = [_heading(gallery, counts, predictions)]
     if predictions:
-        truth, predicted = filters["truth"], filters["predicted"]
         slider, *threshold_plots = plots.threshold_effect(
             predictions.confidence,
             predictions.right,
@@ -142,7 +141,7 @@ def write_dashboard(
         )
         parts += [
             row(
-                plots.confusion(predictions, truth, predicted),
+                plots.confusion(predictions, filters),
                 plots.per_class(predictions, threshold),
             ),
             slider,

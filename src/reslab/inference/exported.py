@@ -22,8 +22,20 @@ KEY = "reslab"
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
 
 # What `torch.export.save` puts into its archive: tensors as bytes, JSON, and a sample of the input.
-RAW = re.compile(r"data/(weights|constants)/\w+_\d+|models/model\.json|extra/\w+|[\w.]+(/\w+)?")
+RAW = re.compile(r"data/(weights/weight|constants/tensor)_\d+|extra/\w+|[\w.]+(/\w+)?")
+TENSOR = re.compile(r"(weight|tensor)_\d+")
 SAMPLE = "data/sample_inputs/model.pt"
+GRAPH = "models/model.json"
+# In the graph torch looks functions up by their targets, evaluates expressions, and writes names
+# into Python code; these are what networks have.
+IN_GRAPH = {
+    "target": re.compile(
+        r"torch\.ops\.(aten\.(?!__)\w+\.(?!__)\w+|higher_order\.wrap_with_\w+)"
+        r"|_operator\.getitem"
+    ),
+    "expr_str": re.compile(r"(Symbol\('\w+'(, (positive|integer)=True)*\)|\d+|[+* ()-])+"),
+    "name": re.compile(r"[\w.]*"),
+}
 
 Logits = Callable[[Tensor], Tensor]
 
@@ -119,30 +131,49 @@ def _open_onnx(path: Path, device: torch.device) -> tuple[str | None, Logits]:
 
 
 def _open_torch(path: Path, device: torch.device) -> tuple[str | None, Logits]:
-    _refuse_pickles(path)
+    _refuse_code(path)
     extra = {KEY: ""}
     program = torch.export.load(str(path), extra_files=extra)
     network = program.module().to(device)
     return extra[KEY] or None, lambda batch: network(batch.to(device)).cpu()
 
 
-def _refuse_pickles(path: Path) -> None:
-    """Lets only raw tensors and a graph through: torch would run whatever a pickle says."""
+def _refuse_code(path: Path) -> None:
+    """Lets only raw tensors and a network's graph through: torch would run what else there is."""
     refusal = UserError(f"{path} holds more than tensors and a graph: refused")
     with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
+        names = archive.namelist()
+        if len({name.casefold() for name in names}) < len(names):
+            raise refusal  # of two with one name torch may read the other one
+        for name in names:
             inner = name.partition("/")[2]
             if inner.endswith("_config.json"):
                 config = json.loads(archive.read(name))["config"]
-                if any(entry["use_pickle"] for entry in config.values()):
-                    raise refusal
+                for entry in config.values():
+                    if entry["use_pickle"] or not TENSOR.fullmatch(entry["path_name"]):
+                        raise refusal
             elif inner == SAMPLE:
                 try:
                     torch.load(io.BytesIO(archive.read(name)), weights_only=True)
                 except pickle.UnpicklingError as error:
                     raise refusal from error
+            elif inner == GRAPH:
+                if not _is_a_network(json.loads(archive.read(name))):
+                    raise refusal
             elif not RAW.fullmatch(inner):
                 raise refusal
+
+
+def _is_a_network(graph: Any) -> bool:
+    """Whether what torch would look up, evaluate or write into code is what networks have."""
+    if isinstance(graph, list):
+        return all(map(_is_a_network, graph))
+    if not isinstance(graph, dict):
+        return True
+    for key, allowed in IN_GRAPH.items():
+        if isinstance(text := graph.get(key), str) and not allowed.fullmatch(text):
+            return False
+    return all(map(_is_a_network, graph.values()))
 
 
 def _open_safetensors(path: Path, device: torch.device) -> tuple[str | None, Logits]:

@@ -4,15 +4,19 @@ import io
 import os
 import stat
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
+from PIL.Image import Transpose
 from torch import Tensor
 
 from reslab.data.loader import resized
@@ -23,10 +27,27 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_PIXELS = 50_000_000
 MAX_PIXELS_TEXT = f"{MAX_PIXELS // 1_000_000} million"
 MAX_BYTES = 8 * MAX_PIXELS  # four channels of 16 bits, not compressed
+LARGE_PIXELS, LARGE_BYTES = 4_000_000, 4_000_000
+SIXTEEN = "16 bits to 8"
 NOT_REGULAR = "not a regular file"
 
-# Pillow warns of what it takes for too large; here MAX_PIXELS decides, and says so in the results.
+# Pillow warns of what is large or damaged; here the results say so.
+warnings.filterwarnings("ignore", module="PIL")
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+
+_ONE_LARGE = threading.Lock()  # however many threads decode, memory holds one large picture
+
+
+# By EXIF's orientation: from how the picture is stored to how it is to be seen.
+TURNS = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
 
 
 class BadPictureError(Exception):
@@ -68,6 +89,17 @@ def find_pictures(paths: Sequence[Path], leave_out: Path | None = None) -> Itera
 
 
 def _walk(folder: Path, root: Path, leave_out: Path | None) -> Iterator[Found]:
+    waiting: list[Path | Found] = [folder]  # the next one last; folders to list, files found
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, Path):
+            waiting.extend(reversed(list(_listed(found, root, leave_out))))
+        else:
+            yield found
+
+
+def _listed(folder: Path, root: Path, leave_out: Path | None) -> Iterator[Path | Found]:
+    """A folder's own files, and the folders in it."""
     try:
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
@@ -91,7 +123,7 @@ def _walk(folder: Path, root: Path, leave_out: Path | None) -> Iterator[Found]:
                 yield _checked(path)
         elif entry.is_dir(follow_symlinks=False):
             if path.resolve() != leave_out:
-                yield from _walk(path, root, leave_out)
+                yield path
         elif named_so:
             regular = entry.is_file(follow_symlinks=False)
             yield Found(path, None if regular else NOT_REGULAR)
@@ -123,14 +155,10 @@ def decode(path: Path, channels: int, size: int) -> tuple[Tensor, list[str]]:
         BadPictureError: The file is no such picture, damaged, or has too many pixels.
     """
     try:
-        content = _content(path)
-        picture = Image.open(io.BytesIO(content), formats=FORMATS)  # which reads the header alone
-        width, height = picture.size
-        if width * height > MAX_PIXELS:
-            raise BadPictureError(f"{width} x {height} pixels are more than {MAX_PIXELS_TEXT}")
-        if picture.format == "PNG":
-            _compare_checksums(content)
-        array, notes = _as_array(picture, channels)
+        with open(path, "rb") as file:
+            size_in_bytes = os.fstat(file.fileno()).st_size
+            with _ONE_LARGE if size_in_bytes > LARGE_BYTES else nullcontext():
+                array, notes = _decode(file, size_in_bytes, channels)
     except BadPictureError:
         raise
     except Image.DecompressionBombError as error:
@@ -147,14 +175,33 @@ def decode(path: Path, channels: int, size: int) -> tuple[Tensor, list[str]]:
     return resized(image, size), notes
 
 
-def _content(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size == 0:
-            raise BadPictureError("the file is empty")
-        if size > MAX_BYTES:
-            raise BadPictureError(f"the file has more than {MAX_BYTES // 1_000_000} MB")
-        return file.read()
+def _decode(file: BinaryIO, size_in_bytes: int, channels: int) -> tuple[np.ndarray, list[str]]:
+    if size_in_bytes == 0:
+        raise BadPictureError("the file is empty")
+    if size_in_bytes > MAX_BYTES:
+        raise BadPictureError(f"the file has more than {MAX_BYTES // 1_000_000} MB")
+    if size_in_bytes > LARGE_BYTES:  # which is not read for nothing
+        _open(file)
+        file.seek(0)
+    content = file.read(MAX_BYTES)
+    picture = _open(io.BytesIO(content))
+    if picture.format == "PNG":
+        _compare_checksums(content)
+    many = size_in_bytes <= LARGE_BYTES and picture.width * picture.height > LARGE_PIXELS
+    with _ONE_LARGE if many else nullcontext():
+        array, notes = _as_array(picture, channels)
+    if picture.format == "PNG" and content[24] == 16 and SIXTEEN not in notes:
+        notes.append(SIXTEEN)  # Pillow has cut them
+    return array, notes
+
+
+def _open(file: BinaryIO) -> Image.Image:
+    """Reads the header alone."""
+    picture = Image.open(file, formats=FORMATS)
+    if picture.width * picture.height > MAX_PIXELS:
+        size = f"{picture.width} x {picture.height}"
+        raise BadPictureError(f"{size} pixels are more than {MAX_PIXELS_TEXT}")
+    return picture
 
 
 def _compare_checksums(png: bytes) -> None:
@@ -164,6 +211,8 @@ def _compare_checksums(png: bytes) -> None:
         if start + 12 > len(png):
             raise BadPictureError("damaged: the file ends too early")
         length, kind = struct.unpack_from(">I4s", png, start)
+        if not kind.isalpha():
+            raise BadPictureError("damaged: a part of it has no name")
         end = start + 8 + length
         if end + 4 > len(png):
             raise BadPictureError("damaged: the file ends too early")
@@ -178,14 +227,15 @@ def _as_array(picture: Image.Image, channels: int) -> tuple[np.ndarray, list[str
     if getattr(picture, "is_animated", False):
         notes.append("first frame of an animation")
     turned: Image.Image = picture
-    if _orientation(picture) in range(2, 9):
-        turned = ImageOps.exif_transpose(picture)
+    turn = TURNS.get(_orientation(picture))
+    if turn is not None:
+        turned = picture.transpose(turn)
         notes.append("turned as EXIF says")
     mode, grey = turned.mode, _is_grey(turned)
     if mode.startswith("I;16"):
         levels = np.asarray(turned).astype(np.uint32)
         turned = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
-        notes.append("16 bits to 8")
+        notes.append(SIXTEEN)
     elif mode in ("I", "F"):
         raise BadPictureError(
             f"pixels of mode {mode} have no known range; save it with 8 or 16 bits"

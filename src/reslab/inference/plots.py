@@ -38,7 +38,7 @@ TOOLS = "save"
 FONT = {"font-family": "sans-serif"}
 
 
-def confusion(predictions: Predictions, truth: Select, predicted: Select) -> UIElement:
+def confusion(predictions: Predictions, filters: dict[str, Select]) -> UIElement:
     """Click a cell, and the table shows its pictures."""
     matrix, names = confusion_matrix(predictions), list(predictions.class_names)
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
@@ -69,7 +69,7 @@ def confusion(predictions: Predictions, truth: Select, predicted: Select) -> UIE
         title="Confusion matrix: click a cell to see its pictures",
         x_axis_label="Predicted",
         y_axis_label="Truth",
-        tools=f"tap,hover,{TOOLS}",
+        tools=f"hover,{TOOLS}",
         tooltips=[
             ("truth", "@truth"),
             ("predicted", "@predicted"),
@@ -97,14 +97,15 @@ def confusion(predictions: Predictions, truth: Select, predicted: Select) -> UIE
     plot.grid.visible = False
     form = NumeralTickFormatter(format="0,0")
     plot.add_layout(ColorBar(color_mapper=mapper, ticker=BasicTicker(), formatter=form), "right")
-    source.selected.js_on_change(
-        "indices",
+    plot.js_on_event(
+        "tap",
         CustomJS(
-            args={"source": source, "truth": truth, "predicted": predicted},
+            args={"columns": plot.x_range, "rows": plot.y_range, **filters},
             code="""
-            const chosen = source.selected.indices
-            truth.value = chosen.length ? source.data.truth[chosen[0]] : "(all)"
-            predicted.value = chosen.length ? source.data.predicted[chosen[0]] : "(all)"
+            const {x, y} = cb_obj  // a cell has its factor's number, and the half after it
+            truth.value = rows.factors[Math.floor(y)] ?? "(all)"
+            predicted.value = columns.factors[Math.floor(x)] ?? "(all)"
+            verdict.value = "(all)"
             """,
         ),
     )
