@@ -31,17 +31,22 @@ reference: install
 		[ $$code -le 1 ] || exit $$code; [ $$code = 0 ] || failed=1; \
 	done; exit $${failed:-0}
 
-# Every figure of speed that needs a GPU, with the PyTorch (2.11 or newer) that PYTHON has: what it
-# lacks besides goes into an environment on top of it. Needs CIFAR-10 in data.
+# Every figure of speed that needs a GPU, with the PyTorch (2.11 or newer) that PYTHON has, be it in
+# an environment of its own: what it lacks besides goes into another one on top of it. Needs CIFAR-10
+# in data. Each line can be run alone.
 GPU_VENV ?= .venv-gpu
 GPU := dataset=cifar10 model=resnet18 augment=crop_flip optimizer=sgd_cosine trainer=gpu
 BENCH := --output outputs/reference/bench --readme README.md
 bench-gpu:
 	$(PYTHON) -m venv --system-site-packages $(GPU_VENV)
+	$(PYTHON) -c 'import site; print(*site.getsitepackages(), sep="\n")' \
+		> $$($(GPU_VENV)/bin/python -c 'import site; print(site.getsitepackages()[0])')/installed.pth
+	$(GPU_VENV)/bin/python -c 'import torch'
 	$(GPU_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable .
 	$(GPU_VENV)/bin/reslab bench train $(GPU) bench.batch_size=64,128,512,1024 $(BENCH)
 	$(GPU_VENV)/bin/reslab bench predict $(GPU) bench.batch_size=64,512,2048 $(BENCH)
-	$(GPU_VENV)/bin/reslab reproduce liu_goh seed=0 trainer=gpu --output outputs/reference/bench/tables
+	begun=$$(date +%s); $(GPU_VENV)/bin/reslab reproduce liu_goh seed=0 runs_dir=$(RUNS) --keep; \
+		code=$$?; echo "Liu & Goh's table, one seed: $$(($$(date +%s) - begun)) s"; exit $$code
 
 install: $(INSTALLED)
 

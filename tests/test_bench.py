@@ -12,7 +12,7 @@ from torch import nn
 
 from processes import run
 from reslab.bench.compare import parse_request, summarize
-from reslab.bench.report import markdown
+from reslab.bench.report import file_name, markdown
 from reslab.bench.stopwatch import Stopwatch
 from reslab.bench.variants import prepare
 from reslab.config import compose, instantiate, list_options
@@ -20,7 +20,7 @@ from reslab.data.loader import Normalization
 from reslab.errors import UserError
 from reslab.inference import Engine
 from reslab.nn.fold import fold_batch_norms
-from reslab.runs.build import build_task
+from reslab.runs.build import build_task, prepare_data
 from training import SMALL, only_run
 
 QUICK = ("dataset=digits", *SMALL, "bench.seconds=0.2", "bench.rounds=1")
@@ -43,9 +43,8 @@ def test_the_json_has_what_was_measured(tmp_path):
     assert 0 < content["data_share_of_step"] < 0.9
     script, loop = (content["variants"][name]["peak_memory_bytes"] for name in ("script", "loop"))
     assert script > loop + 20e6  # its workers have memory of their own
-    assert json.loads((tmp_path / "outputs/bench/train-digits-baseline_cnn.json").read_text()) == [
-        content
-    ]
+    (record,) = (tmp_path / "outputs/bench").glob("train-digits-baseline_cnn*.json")
+    assert json.loads(record.read_text()) == [content]
 
 
 @pytest.mark.slow
@@ -54,7 +53,8 @@ def test_an_axis_is_a_table_and_a_curve(tmp_path):
     assert finished.code == 0, finished.err
     rows = [line.split() for line in finished.out.splitlines()]
     assert [row[1] for row in rows if row and row[0] == "reslab"] == ["8", "32"]
-    assert (tmp_path / "outputs/bench/predict-digits-baseline_cnn.png").stat().st_size > 10_000
+    (curve,) = (tmp_path / "outputs/bench").glob("predict-digits-baseline_cnn*.png")
+    assert curve.stat().st_size > 10_000
 
 
 @pytest.mark.slow
@@ -64,7 +64,7 @@ def test_files_are_read_by_every_variant(tmp_path):
     content = json.loads(finished.out)
     assert content["files"] is True
     assert all(variant["steps"] >= 5 for variant in content["variants"].values())
-    assert (tmp_path / "outputs/bench/predict-files-digits-baseline_cnn.json").exists()
+    assert len(list((tmp_path / "outputs/bench").glob("predict-files-digits-*.json"))) == 1
     refused = run(tmp_path, "bench", "train", *QUICK, "bench.files=true")
     assert "bench.files is for predict" in refused.error_line()
 
@@ -78,6 +78,7 @@ def test_files_are_read_by_every_variant(tmp_path):
         ("bench.rounds=1,2", "batch_size and num_images"),
         ("bench.batch_size=1,2 bench.num_images=3,4", "batch_size and num_images"),
         ("optimzer.lr=1", "optimizer"),
+        ("trainer.precision=64-true", "is not measured, only auto"),
     ],
 )
 def test_a_wrong_request_is_refused_before_anything_is_measured(override, named):
@@ -130,6 +131,22 @@ def test_fewer_images_than_a_batch_are_refused():
         prepare(compose(["dataset=digits", "dataset.batch_size=64"]), 63)
 
 
+def test_files_are_called_by_all_that_was_asked():
+    asked = ("recipe=liu_goh/mini_resnet", "trainer.quiet=true", "model.widths=[8,16]")
+    assert file_name("train", asked) == "train-liu_goh-mini_resnet-quiet-true-widths-8-16"
+    assert file_name("predict-files", ("dataset=digits",)) == "predict-files-digits"
+
+
+def test_the_user_s_own_configuration_is_measured(tmp_path):
+    own = tmp_path / "own/model"
+    own.mkdir(parents=True)
+    (own / "mine.yaml").write_text("defaults: [mini_resnet, _self_]\nwidths: [4, 4, 4, 4]\n")
+    asked = ("dataset=digits", "model=mine", "bench.seconds=0.1", "bench.rounds=1", "--json")
+    finished = run(tmp_path, "bench", "train", "--config-dir", "own", *asked)
+    assert finished.code == 0, finished.err
+    assert json.loads(finished.out)["variants"]["reslab"]["steps"] >= 5
+
+
 def trained(name: str) -> nn.Module:
     """A network whose BatchNorms have statistics, as after training."""
     network = instantiate(compose([f"model={name}"]), "model")
@@ -169,26 +186,40 @@ def test_the_engine_s_logits_are_the_network_s(bf16, bound):
     assert engine(images.repeat_interleave(2, 2).repeat_interleave(2, 3)).shape == (37, 10)
 
 
-@pytest.mark.parametrize(("bf16", "bound"), [(False, 0.99999), (True, 0.94)])
+@pytest.mark.parametrize(
+    ("bf16", "least_cosine", "norm_bound"), [(False, 0.999, 0.01), (True, 0.75, 0.25)]
+)
 @pytest.mark.parametrize("model", ["resnet18", "mini_resnet", "baseline_cnn", "resnet20"])
-def test_gradients_of_the_fast_path_are_those_of_fp32(model, bf16, bound):
-    """The cosine between them, and their norms, against eager fp32 in NCHW.
+def test_gradients_of_the_fast_path_are_those_of_fp32(model, bf16, least_cosine, norm_bound):
+    """Each parameter's, on a batch of real digits, against eager fp32 in NCHW.
 
-    On noise, where gradients nearly cancel: bf16 was seen to keep 0.955 to 0.997.
+    Seen in bf16 over four seeds: cosines from 0.83 and norms from 0.84 to 1.17 of fp32's, both for
+    the worst parameter of a network.
     """
+    cfg = compose([f"model={model}", "dataset=digits"])
+    data = instantiate(cfg, "dataset")
+    prepare_data(data)
+    images, labels = next(iter(data.train_dataloader()))
     gradients = []
-    images, labels = torch.randn(32, 1, 32, 32), torch.randint(10, (32,))
     for fast in (False, True):
-        task = build_task(compose([f"model={model}", "dataset.channels=1"]))
+        task = build_task(cfg)
         layout = torch.channels_last if fast else torch.contiguous_format
         network = task.network.to(memory_format=layout)
         with torch.autocast("cpu", torch.bfloat16, enabled=fast and bf16):
-            loss, _ = task._compute(images.to(memory_format=layout), labels)
+            loss, _ = task.loss_and_logits(images.to(memory_format=layout), labels)
         loss.backward()
-        gradients.append(torch.cat([p.grad.flatten() for p in network.parameters()]))
+        gradients.append({name: p.grad.flatten() for name, p in network.named_parameters()})
     reference, ours = gradients
-    assert ours.norm() / reference.norm() == pytest.approx(1, abs=0.1 if bf16 else 1e-3)
-    assert torch.nn.functional.cosine_similarity(reference, ours, dim=0) > bound
+    whole = torch.cat(list(reference.values())).norm()
+    compared = 0
+    for name, expected in reference.items():
+        if expected.norm() < 1e-4 * whole:  # a bias before BatchNorm has none but rounding errors
+            continue
+        compared += 1
+        assert ours[name].norm() / expected.norm() == pytest.approx(1, abs=norm_bound), name
+        cosine = torch.nn.functional.cosine_similarity(expected, ours[name], dim=0)
+        assert cosine > least_cosine, name
+    assert compared >= len(reference) / 2
 
 
 @pytest.mark.slow

@@ -12,12 +12,14 @@ from reslab.task import ImageClassifier
 from training import only_run
 
 
-def test_gradients_are_clipped_to_the_given_norm(tmp_path):
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_gradients_are_clipped_to_the_given_norm(tmp_path, precision):
     """With plain SGD, one step moves the weights by lr x the clipped norm."""
     arguments = ("model=baseline_cnn", "optimizer=sgd_cosine", "optimizer.optimizer.momentum=0")
     once = ("optimizer.weight_decay=0", "optimizer.lr=1", "trainer.max_epochs=1", "logger=none")
     short = ("+trainer.limit_train_batches=1", "trainer=exact", "+trainer.gradient_clip_val=0.01")
-    finished = run(tmp_path, "train", *arguments, *once, *short)
+    numbers = f"trainer.precision={precision}"
+    finished = run(tmp_path, "train", *arguments, *once, *short, numbers)
     assert finished.code == 0, finished.err
     directory = only_run(tmp_path)
     after = files.load(directory / "checkpoints/best.ckpt")["state_dict"]

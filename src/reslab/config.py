@@ -97,6 +97,11 @@ def add_folder(folder: Path) -> None:
     _own_folders.append(folder.resolve())
 
 
+def own_folders() -> list[str]:
+    """The user's own folders, for a process that is to compose the same."""
+    return [str(folder) for folder in _own_folders]
+
+
 def search_path() -> list[str]:
     """The override that makes Hydra look through the user's folders too."""
     folders = [f'"file://{folder}"' for folder in _own_folders]

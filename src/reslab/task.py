@@ -143,7 +143,7 @@ class ImageClassifier(LightningModule):
         loss, logits = self.loss_and_logits(images, labels)
         self.manual_backward(loss)
         if self.gradient_clip_val is not None:
-            self.clip_gradients(optimizer, self.gradient_clip_val, "norm")
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip_val)
         optimizer.step()
         if self.optimization.interval == "step":
             self._step_schedule()

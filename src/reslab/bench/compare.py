@@ -11,11 +11,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from reslab.config import compose, parse_overrides, suggest
+from reslab.config import compose, own_folders, parse_overrides, suggest
 from reslab.errors import UserError
 from reslab.runs.environment import git_commit
 
 OPTIONS = {"seconds": 10.0, "rounds": 3, "batch_size": None, "num_images": None, "files": False}
+PRECISIONS = ("auto", "32-true", "bf16-mixed")
 AXES = ("batch_size", "num_images")
 
 
@@ -65,7 +66,10 @@ def parse_request(overrides: Sequence[str]) -> Request:
                 raise UserError(f"{text}: one of {' and '.join(AXES)} can have several values")
             axis, axis_values = name, tuple(values)
         options[name] = values[0]
-    compose(asked)  # an error in them is the user's, here and now
+    precision = compose(asked).trainer.precision  # an error in them is the user's, here and now
+    if precision not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        raise UserError(f"trainer.precision={precision} is not measured, only {known}")
     return Request(tuple(asked), **options, axis=axis, values=axis_values)
 
 
@@ -98,6 +102,7 @@ def compare(task: str, request: Request) -> Iterator[dict[str, Any]]:
             "seconds": request.seconds,
             "num_images": asked["num_images"],
             "files": request.files,
+            "folders": own_folders(),
         }
         measured: dict[str, list[dict[str, Any]]] = {variant: [] for variant in variants}
         for number in range(request.rounds):

@@ -1,6 +1,8 @@
 """A comparison as a table, as JSON and as a curve."""
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,6 @@ HEADINGS = (
     "MiB",
     "x script",
 )
-SAID = ("recipe", "dataset", "model", "join", "ablation", "trainer")
 NAMES = {"script": "usual script", "loop": "bare loop", "reslab": "reslab"}
 COLORS = {"script": "#666666", "loop": BLUE, "reslab": ORANGE}
 
@@ -58,7 +59,7 @@ def print_points(points: list[dict[str, Any]]) -> None:
 def markdown(points: list[dict[str, Any]]) -> str:
     """The comparisons as GitHub shows them; medians over rounds, ratios within one comparison."""
     headings = ["What", "Batch", "Script", "Loop", "reslab", "over script", "over loop"]
-    machines = {point["hardware"] for point in points}
+    machines = {_machine(point) for point in points}
     several = len(machines) > 1
     on = "" if several else f" on {machines.pop()}"
     if several:
@@ -67,10 +68,9 @@ def markdown(points: list[dict[str, Any]]) -> str:
     for point in points:
         speeds = [f"{v['images_per_second']:,.0f}" for v in point["variants"].values()]
         ratios = [f"{point['ratios'][key]:.2f}" for key in ("reslab/script", "reslab/loop")]
-        asked = [o for o in point["overrides"] if o.partition("=")[0] in SAID]
         files = ["bench.files=true"] if point.get("files") else []
-        what = " ".join([point["task"], *asked, *files])
-        machine = [point["hardware"]] if several else []
+        what = " ".join([point["task"], *point["overrides"], *files])
+        machine = [_machine(point)] if several else []
         rows.append([f"`{what}`", str(point["batch_size"]), *speeds, *ratios, *machine])
     notes = [f"- Images per second{on}; over: the ratio to the script and to the loop."]
     if any(point.get("files") for point in points):
@@ -81,6 +81,19 @@ def markdown(points: list[dict[str, Any]]) -> str:
             "minutes of all of Liu & Goh's table: not yet measured; `make bench-gpu` measures them."
         )
     return "\n".join([markdown_table(headings, rows), "", *notes, ""])
+
+
+def _machine(point: dict[str, Any]) -> str:
+    return ", ".join([point["hardware"], *([point["precision"]] if "precision" in point else [])])
+
+
+def file_name(task: str, overrides: Sequence[str]) -> str:
+    """What a comparison's files are called: what was chosen, single options with their names."""
+    parts = [task]
+    for override in overrides:
+        key, _, value = override.partition("=")
+        parts.append(f"{key.rpartition('.')[2]}-{value}" if "." in key else value)
+    return "-".join(re.sub(r"[^\w.]+", "-", part).strip("-") for part in parts)
 
 
 def insert_benchmarks(readme: Path, folder: Path) -> None:

@@ -5,6 +5,7 @@ Each runs in a process of its own: `python -m reslab.bench.variants TASK VARIANT
 
 import itertools
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from reslab.bench.script import file_batches, test_batches, training_batches
 from reslab.bench.stopwatch import Stopwatch
 from reslab.callbacks import StopRequest
-from reslab.config import compose, instantiate
+from reslab.config import add_folder, compose, instantiate
 from reslab.data import ImageData
 from reslab.errors import UserError
 from reslab.inference import Engine
@@ -78,6 +79,7 @@ def train_script(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
 
 def train_loop(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
     """Our network, data path, precision, layout and compilation in a loop of a few lines."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as Lightning does
     torch.use_deterministic_algorithms(cfg.trainer.deterministic)
     configure_kernels(cfg)
     task = build_task(cfg)
@@ -281,8 +283,10 @@ def measure(task: str, variant: str, request: dict[str, Any]) -> dict[str, Any]:
         task: `train` or `predict`.
         variant: `script`, `loop` or `reslab`.
         request: `overrides` of the configuration, `seconds` to measure, `num_images` or None,
-            `files`.
+            `files`, and the user's own `folders` with configuration groups.
     """
+    for folder in request["folders"]:
+        add_folder(Path(folder))
     cfg = compose(request["overrides"])
     device = _device(cfg)
     data = prepare(cfg, request["num_images"])

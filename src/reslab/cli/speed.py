@@ -26,16 +26,14 @@ def bench(
     of the last two with several values is an axis. bench.files=true predicts PNG files.
     """
     from reslab.bench.compare import compare, parse_request
-    from reslab.bench.report import insert_benchmarks, print_points, write_points
+    from reslab.bench.report import file_name, insert_benchmarks, print_points, write_points
 
     request = parse_request(overrides)
-    named = ("recipe=", "dataset=", "model=", "ablation=", "trainer=")
-    choices = [o.partition("=")[2].replace("/", "-") for o in overrides if o.startswith(named)]
-    kind = [task, "files"] if request.files else [task]
+    name = file_name(f"{task}-files" if request.files else task, request.overrides)
     points = []
     for point in compare(task, request):  # written at once: the next may be too much for the memory
         points.append(point)
-        written = write_points(points, request.axis, output, "-".join([*kind, *choices]))
+        written = write_points(points, request.axis, output, name)
     if readme:
         insert_benchmarks(readme, output)
     if as_json:

@@ -1,6 +1,5 @@
 """From files to probabilities: decoding in threads, ahead of the network."""
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -71,7 +70,7 @@ def _decoded(
     model: Model, pictures: Iterable[Found], labels: Labels, num_ahead: int
 ) -> Iterator[Predicted]:
     """Decodes in threads, a few files a piece, up to `num_ahead` files before they are needed."""
-    workers = os.cpu_count() or 1
+    workers = torch.get_num_threads()  # the cores that this process may use
     decode_all = partial(_decode_all, model=model, labels=labels)
     pictures = iter(pictures)
     ahead: deque[Future[list[Predicted]]] = deque()

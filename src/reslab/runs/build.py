@@ -70,6 +70,11 @@ def build(cfg: DictConfig, directory: RunDirectory, stop: StopRequest) -> Run:
     Raises:
         UserError: A value is wrong; the message names its field.
     """
+    if cfg.trainer.get("gradient_clip_val") and str(cfg.trainer.precision).startswith("16"):
+        raise UserError(
+            f"trainer.gradient_clip_val: trainer.precision={cfg.trainer.precision} scales "
+            f"gradients until they are used; choose bf16-mixed or 32-true"
+        )
     data = instantiate(cfg, "dataset")
     task = build_task(cfg)
     macs = sum(layer.macs for layer in try_network(cfg, task.network))
