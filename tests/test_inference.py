@@ -403,14 +403,21 @@ def test_results_take_the_place_of_nobody_else_s_files(trained, tmp_path):
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     shutil.copy(next((trained / "pictures/3").glob("*.png")), pictures / "confusion.png")
-    again = f"{pictures}/../pictures"
-    refused = run(trained, "predict", "digits", str(pictures), "--output", again)
-    assert "holds the pictures: choose another folder" in refused.error_line()
+    for asked in (pictures, pictures / "confusion.png"):
+        refused = run(trained, "predict", "digits", str(asked), "--output", str(pictures))
+        assert "holds confusion.png, which is none of its results" in refused.error_line()
+    some = tmp_path / "all/some"
+    shutil.copytree(next((trained / "pictures/3").glob("*.png")).parent, some)
+    before = {path.name: path.read_bytes() for path in some.iterdir()}
+    refused = run(trained, "predict", "digits", str(some.parent), "--output", str(some))
+    assert "which is none of its results" in refused.error_line()
+    assert {path.name: path.read_bytes() for path in some.iterdir()} == before
     own = tmp_path / "own"
     own.mkdir()
-    (own / "confusion.png").write_text("mine")
-    finished = predict(trained, str(pictures), "--output", str(own))
-    assert (own / "confusion.png").read_text() == "mine"
+    (own / "notes.txt").write_text("mine")
+    for _ in range(2):  # the second time beside the results of the first
+        finished = predict(trained, str(pictures), "--output", str(own))
+        assert (own / "notes.txt").read_text() == "mine"
     listed = [Path(line).name for line in finished.out.splitlines() if line.startswith(str(own))]
     assert listed == ["predictions.json", "predictions.csv"]
 

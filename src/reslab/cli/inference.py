@@ -79,7 +79,7 @@ def predict(
     model = open_model(run, options["runs_dir"], options["device"], options["batch_size"])
     model.check_tta(options["tta"])
     folder = output or Path("outputs/predictions") / model.description.name
-    check_output(folder, paths)
+    check_output(folder)
     truth = read_labels(labels, model.description.class_names) if labels else None
     total = labelled = 0
     for found in find_pictures(paths, leave_out=folder):

@@ -1,7 +1,7 @@
 """What is written about predictions: the results, and of labelled pictures how good they are."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from reslab.errors import UserError
 from reslab.evaluation import figures
 from reslab.evaluation.metrics import Predictions, summarize
 from reslab.inference.dashboard import Gallery, write_dashboard
+from reslab.inference.images import SUFFIXES
 from reslab.inference.labelled import Labelled, write_metrics
 from reslab.inference.model import Description
 from reslab.inference.predict import Predicted
@@ -66,20 +67,24 @@ class Outcome:
     written: list[Path] = field(default_factory=list)
 
 
-def check_output(folder: Path, pictures: Sequence[Path] = ()) -> None:
+def check_output(folder: Path) -> None:
     """Refuses a folder whose own files the results could take the place of.
 
-    Args:
-        folder: Where results are to be written.
-        pictures: The files and folders to predict.
-
     Raises:
-        UserError: It is a run's directory, or one of the folders with the pictures.
+        UserError: It is a run's directory, or holds pictures, or files with the names of results
+            that no results stand beside.
     """
     if (folder / "config.yaml").exists():
         raise UserError(f"--output {folder} is the directory of a run: choose another folder")
-    if folder.resolve() in [path.resolve() for path in pictures]:
-        raise UserError(f"--output {folder} holds the pictures: choose another folder")
+    files = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    ours = {*RESULTS, *OF_LABELLED, *OF_MANY}
+    pictures = {name for name in files - ours if Path(name).suffix.lower() in SUFFIXES}
+    foreign = pictures if "predictions.json" in files else pictures | (files & ours)
+    if foreign:
+        raise UserError(
+            f"--output {folder} holds {min(foreign)}, which is none of its results: "
+            f"choose another folder"
+        )
 
 
 def report(
