@@ -65,6 +65,27 @@ def test_a_grey_picture_for_a_color_network_and_the_reverse_are_converted_and_sa
     assert decoded(saved(tmp_path, GREY), channels=1)[1] == []
 
 
+def rgb_png(width: int, height: int, bits: int, pixels: bytes) -> bytes:
+    """A PNG file; `pixels` are its rows, each after the number of its filter, compressed."""
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def test_sixteen_bits_of_color_become_eight_too(tmp_path):
+    path = tmp_path / "a.png"
+    rows = b"\0" + struct.pack(">6H", 0, 65535, 257 * 100, 257 * 7, 257, 300)
+    path.write_bytes(rgb_png(2, 1, 16, zlib.compress(rows)))
+    image, notes = decoded(path, size=2)
+    assert image[:, 0, :].T.tolist() == [[0, 255, 100], [7, 1, 1]]
+    assert notes == ["16 bits to 8"]
+
+
 def test_sixteen_bits_become_eight(tmp_path):
     levels = np.array([[0, 65535], [257 * 100, 257 * 7]], np.uint16)
     for name in ("a.png", "a.tiff"):
@@ -179,15 +200,8 @@ def test_the_whole_picture_is_resized_as_the_training_images_are(tmp_path):
 
 def test_a_huge_picture_is_refused_at_its_header(tmp_path):
     """30,000 x 30,000 pixels, with no pixel data at all behind the header."""
-
-    def chunk(kind, data):
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0))
     path = tmp_path / "huge.png"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+    path.write_bytes(rgb_png(30_000, 30_000, 8, b""))
     with pytest.raises(BadPictureError, match="more than 50 million"):
         decode(path, 3, 32)
 
