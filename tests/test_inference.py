@@ -78,6 +78,14 @@ def test_one_picture_is_ranked_in_the_terminal_and_in_json(trained, tmp_path):
     assert not (tmp_path / "dashboard.html").exists()
 
 
+def test_a_threshold_that_is_no_number_is_refused(trained, tmp_path):
+    asked = ("predict", "digits", "pictures", "--threshold", "nan", "--output", str(tmp_path))
+    finished = run(trained, *asked)
+    assert finished.code == 2
+    assert "'nan' is not a number" in finished.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_below_the_threshold_the_answer_is_uncertain_and_the_ranking_is_there(trained, tmp_path):
     predict(trained, "pictures", "--threshold", "0.9", "--output", str(tmp_path))
     content = results(tmp_path)

@@ -183,7 +183,7 @@ def _decode(file: BinaryIO, size_in_bytes: int, channels: int) -> tuple[np.ndarr
     if size_in_bytes > LARGE_BYTES:  # which is not read for nothing
         _open(file)
         file.seek(0)
-    content = file.read(MAX_BYTES)
+    content = file.read(size_in_bytes)
     picture = _open(io.BytesIO(content))
     if picture.format == "PNG":
         _compare_checksums(content)
