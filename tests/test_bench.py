@@ -186,12 +186,42 @@ def test_the_engine_s_logits_are_the_network_s(bf16, bound):
     assert engine(images.repeat_interleave(2, 2).repeat_interleave(2, 3)).shape == (37, 10)
 
 
+def gradients(cfg, images, labels, fast, bf16):
+    """Of each parameter: by eager fp32 in NCHW, or by the fast path."""
+    task = build_task(cfg)
+    layout = torch.channels_last if fast else torch.contiguous_format
+    network = task.network.to(memory_format=layout)
+    with torch.autocast("cpu", torch.bfloat16, enabled=fast and bf16):
+        loss, _ = task.loss_and_logits(images.to(memory_format=layout), labels)
+    loss.backward()
+    return {name: p.grad.flatten() for name, p in network.named_parameters()}
+
+
+FAMILIES = ["resnet18", "mini_resnet", "baseline_cnn", "resnet20"]
+
+
+@pytest.mark.parametrize(("bf16", "bound"), [(False, 0.99999), (True, 0.94)])
+@pytest.mark.parametrize("model", FAMILIES)
+def test_the_gradient_of_the_fast_path_is_that_of_fp32(model, bf16, bound):
+    """The cosine between them, and their norms, against eager fp32 in NCHW.
+
+    On noise, where gradients nearly cancel: bf16 was seen to keep 0.955 to 0.997.
+    """
+    cfg = compose([f"model={model}", "dataset.channels=1"])
+    batch = torch.randn(32, 1, 32, 32), torch.randint(10, (32,))
+    reference, ours = (
+        torch.cat(list(gradients(cfg, *batch, fast, bf16).values())) for fast in (False, True)
+    )
+    assert ours.norm() / reference.norm() == pytest.approx(1, abs=0.1 if bf16 else 1e-3)
+    assert torch.nn.functional.cosine_similarity(reference, ours, dim=0) > bound
+
+
 @pytest.mark.parametrize(
     ("bf16", "least_cosine", "norm_bound"), [(False, 0.999, 0.01), (True, 0.75, 0.25)]
 )
-@pytest.mark.parametrize("model", ["resnet18", "mini_resnet", "baseline_cnn", "resnet20"])
-def test_gradients_of_the_fast_path_are_those_of_fp32(model, bf16, least_cosine, norm_bound):
-    """Each parameter's, on a batch of real digits, against eager fp32 in NCHW.
+@pytest.mark.parametrize("model", FAMILIES)
+def test_each_parameter_s_gradient_is_that_of_fp32(model, bf16, least_cosine, norm_bound):
+    """On a batch of real digits, so that no part of a network is left out of the comparison.
 
     Seen in bf16 over four seeds: cosines from 0.83 and norms from 0.84 to 1.17 of fp32's, both for
     the worst parameter of a network.
@@ -199,17 +229,8 @@ def test_gradients_of_the_fast_path_are_those_of_fp32(model, bf16, least_cosine,
     cfg = compose([f"model={model}", "dataset=digits"])
     data = instantiate(cfg, "dataset")
     prepare_data(data)
-    images, labels = next(iter(data.train_dataloader()))
-    gradients = []
-    for fast in (False, True):
-        task = build_task(cfg)
-        layout = torch.channels_last if fast else torch.contiguous_format
-        network = task.network.to(memory_format=layout)
-        with torch.autocast("cpu", torch.bfloat16, enabled=fast and bf16):
-            loss, _ = task.loss_and_logits(images.to(memory_format=layout), labels)
-        loss.backward()
-        gradients.append({name: p.grad.flatten() for name, p in network.named_parameters()})
-    reference, ours = gradients
+    batch = next(iter(data.train_dataloader()))
+    reference, ours = (gradients(cfg, *batch, fast, bf16) for fast in (False, True))
     whole = torch.cat(list(reference.values())).norm()
     compared = 0
     for name, expected in reference.items():

@@ -411,8 +411,9 @@ def test_results_take_the_place_of_nobody_else_s_files(trained, tmp_path):
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     shutil.copy(next((trained / "pictures/3").glob("*.png")), pictures / "confusion.png")
+    again = f"{pictures}/../pictures"
     for asked in (pictures, pictures / "confusion.png"):
-        refused = run(trained, "predict", "digits", str(asked), "--output", str(pictures))
+        refused = run(trained, "predict", "digits", str(asked), "--output", again)
         assert "holds confusion.png, which is none of its results" in refused.error_line()
     some = tmp_path / "all/some"
     shutil.copytree(next((trained / "pictures/3").glob("*.png")).parent, some)
@@ -422,6 +423,11 @@ def test_results_take_the_place_of_nobody_else_s_files(trained, tmp_path):
     assert {path.name: path.read_bytes() for path in some.iterdir()} == before
     own = tmp_path / "own"
     own.mkdir()
+    (own / "confusion.png").write_text("mine")
+    refused = run(trained, "predict", "digits", str(pictures), "--output", str(own))
+    assert "holds confusion.png, which is none of its results" in refused.error_line()
+    assert (own / "confusion.png").read_text() == "mine"
+    (own / "confusion.png").unlink()
     (own / "notes.txt").write_text("mine")
     for _ in range(2):  # the second time beside the results of the first
         finished = predict(trained, str(pictures), "--output", str(own))

@@ -84,7 +84,8 @@ def markdown(points: list[dict[str, Any]]) -> str:
 
 
 def _machine(point: dict[str, Any]) -> str:
-    return ", ".join([point["hardware"], *([point["precision"]] if "precision" in point else [])])
+    """The hardware, and the precision where a record names it."""
+    return ", ".join(filter(None, [point["hardware"], point.get("precision")]))
 
 
 def file_name(task: str, overrides: Sequence[str]) -> str:

@@ -265,7 +265,7 @@ def _without_end(loader: Any, device: torch.device) -> Iterator[tuple[Tensor, Te
 def _bf16(cfg: DictConfig, device: torch.device) -> bool:
     if cfg.trainer.precision == "auto":
         return supports_bf16(device)
-    return str(cfg.trainer.precision).startswith("bf16")
+    return cfg.trainer.precision == "bf16-mixed"
 
 
 def _device(cfg: DictConfig) -> torch.device:

@@ -3,7 +3,6 @@
 import io
 import os
 import stat
-import struct
 import threading
 import warnings
 import zlib
@@ -35,7 +34,7 @@ NOT_REGULAR = "not a regular file"
 warnings.filterwarnings("ignore", module="PIL")
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
-_ONE_LARGE = threading.Lock()  # however many threads decode, memory holds one large picture
+_ONE_LARGE = threading.RLock()  # however many threads decode, memory holds one large picture
 
 
 # By EXIF's orientation: from how the picture is stored to how it is to be seen.
@@ -187,8 +186,7 @@ def _decode(file: BinaryIO, size_in_bytes: int, channels: int) -> tuple[np.ndarr
     picture = _open(io.BytesIO(content))
     if picture.format == "PNG":
         _compare_checksums(content)
-    many = size_in_bytes <= LARGE_BYTES and picture.width * picture.height > LARGE_PIXELS
-    with _ONE_LARGE if many else nullcontext():
+    with _ONE_LARGE if picture.width * picture.height > LARGE_PIXELS else nullcontext():
         array, notes = _as_array(picture, channels)
     if picture.format == "PNG" and content[24] == 16 and SIXTEEN not in notes:
         notes.append(SIXTEEN)  # Pillow has cut them
@@ -208,14 +206,12 @@ def _compare_checksums(png: bytes) -> None:
     """Finds damage in a PNG's pixels, which Pillow decodes without a look at their checksums."""
     view, kind, start = memoryview(png), b"", 8
     while kind != b"IEND":
-        if start + 12 > len(png):
-            raise BadPictureError("damaged: the file ends too early")
-        length, kind = struct.unpack_from(">I4s", png, start)
-        if not kind.isalpha():
-            raise BadPictureError("damaged: a part of it has no name")
+        length, kind = int.from_bytes(view[start : start + 4]), bytes(view[start + 4 : start + 8])
         end = start + 8 + length
         if end + 4 > len(png):
             raise BadPictureError("damaged: the file ends too early")
+        if not kind.isalpha():
+            raise BadPictureError("damaged: a part of it has no name")
         if zlib.crc32(view[start + 4 : end]) != int.from_bytes(view[end : end + 4]):
             raise BadPictureError(f"damaged: the checksum of its {kind.decode()} is wrong")
         start = end + 4
