@@ -19,7 +19,7 @@ from sklearn import metrics as oracle
 import reslab
 from browser import opened
 from processes import run, start
-from reslab.inference.images import Found
+from reslab.inference.find import Found
 from reslab.inference.labels import read_labels
 from reslab.inference.model import open_model
 from reslab.inference.predict import predict_files

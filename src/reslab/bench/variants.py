@@ -29,7 +29,7 @@ from reslab.config import add_folder, compose, instantiate
 from reslab.data import ImageData
 from reslab.errors import UserError
 from reslab.inference import Engine
-from reslab.inference.images import find_pictures
+from reslab.inference.find import find_pictures
 from reslab.inference.model import Model
 from reslab.inference.predict import Predicted, predict_files
 from reslab.inference.report import Options, report

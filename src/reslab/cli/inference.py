@@ -69,7 +69,7 @@ def predict(
     RUN is a run's directory, its name, a unique part of its name, or an exported file. Ends with 1
     if a file could not be predicted; its row in the results says why.
     """
-    from reslab.inference.images import find_pictures
+    from reslab.inference.find import find_pictures
     from reslab.inference.labels import nothing_labelled, read_labels
     from reslab.inference.model import open_model
     from reslab.inference.predict import predict_files

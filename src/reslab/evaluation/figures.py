@@ -36,7 +36,9 @@ def draw_confusion(predictions: Predictions, title: str, path: Path) -> Path:
         for (row, column), count in np.ndenumerate(matrix):
             if count:
                 color = "white" if shares[row, column] > 0.5 else "black"
-                axes.text(column, row, f"{count:,}", ha="center", va="center", color=color, size=8)
+                text = f"{count:,}"
+                cell = axes.text(column, row, text, ha="center", va="center", color=color, size=8)
+                cell.set_in_layout(False)  # it lies inside: a layout of a hundred texts takes long
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=9)
         axes.set_yticks(range(len(names)), names, fontsize=9)
     axes.set_xlabel("Predicted")

@@ -13,7 +13,7 @@ from reslab.errors import UserError
 from reslab.evaluation import figures
 from reslab.evaluation.metrics import Predictions, summarize
 from reslab.inference.dashboard import Gallery, write_dashboard
-from reslab.inference.images import SUFFIXES
+from reslab.inference.find import SUFFIXES
 from reslab.inference.labelled import Labelled, write_metrics
 from reslab.inference.model import Description
 from reslab.inference.predict import Predicted

@@ -21,25 +21,28 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said of one picture: the likeliest class or `uncertain`, and the ranking."""
+    """What is said of one picture: the likeliest class or `uncertain`, and the ranking.
+
+    The probabilities of all classes are rounded as they are written.
+    """
 
     answer: str
     confidence: float
     top: list[dict[str, Any]]
+    probabilities: list[float]
 
 
 def answer(
     probabilities: np.ndarray, class_names: tuple[str, ...], top_k: int, threshold: float
 ) -> Answer:
     """Ranks the classes; below the threshold the answer is `uncertain`, the ranking still there."""
-    order = np.argsort(-probabilities, kind="stable")
-    top = [
-        {"class": class_names[index], "probability": _rounded(probabilities[index])}
-        for index in order[:top_k]
-    ]
+    values = probabilities.tolist()
+    order = sorted(range(len(values)), key=values.__getitem__, reverse=True)
+    rounded = [round(value, DIGITS) for value in values]
+    top = [{"class": class_names[index], "probability": rounded[index]} for index in order[:top_k]]
     sure = is_sure(probabilities[order[0]], threshold)
     name = class_names[order[0]] if sure else UNCERTAIN
-    return Answer(name, top[0]["probability"], top)
+    return Answer(name, top[0]["probability"], top, rounded)
 
 
 class ResultsWriter:
@@ -93,10 +96,9 @@ class ResultsWriter:
         else:
             asked = self.options
             given = answer(one.probabilities, names, asked["top_k"], asked["threshold"])
-            probabilities = [_rounded(value) for value in one.probabilities]
             row |= {"answer": given.answer, "confidence": given.confidence, "top": given.top}
-            row |= {"probabilities": probabilities, "notes": list(one.notes)}
-            said = [safe(given.answer), given.confidence, *probabilities]
+            row |= {"probabilities": given.probabilities, "notes": list(one.notes)}
+            said = [safe(given.answer), given.confidence, *given.probabilities]
             self._csv.writerow([safe(file), safe(truth), *said, "; ".join(one.notes), ""])
             if self._kaggle:
                 self._kaggle.writerow([safe(one.path.stem), int(one.probabilities.argmax())])
@@ -133,10 +135,6 @@ def results_files(
 def safe(text: str) -> str:
     """A cell that no spreadsheet runs; without its first apostrophe it is the text again."""
     return f"'{text}" if text.startswith(FORMULA) else text
-
-
-def _rounded(value: float) -> float:
-    return round(float(value), DIGITS)
 
 
 def _about(description: Description) -> dict[str, Any]:

@@ -1,14 +1,12 @@
-"""Picture files, found and decoded without trusting them."""
+"""Picture files decoded without trusting them."""
 
 import io
 import os
-import stat
+import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,16 +17,14 @@ from PIL.Image import Transpose
 from torch import Tensor
 
 from reslab.data.loader import resized
-from reslab.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_PIXELS = 50_000_000
 MAX_PIXELS_TEXT = f"{MAX_PIXELS // 1_000_000} million"
 MAX_BYTES = 8 * MAX_PIXELS  # four channels of 16 bits, not compressed
 LARGE_PIXELS, LARGE_BYTES = 4_000_000, 4_000_000
+PNG_BEGINS = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 SIXTEEN = "16 bits to 8"
-NOT_REGULAR = "not a regular file"
 
 # Pillow warns of what is large or damaged; here the results say so.
 warnings.filterwarnings("ignore", module="PIL")
@@ -53,89 +49,6 @@ class BadPictureError(Exception):
     """Why a file is not decoded, for its row in the results."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """A file to predict, with its name as the user would write it, or why it is left out."""
-
-    path: Path
-    problem: str | None = None
-
-
-def find_pictures(paths: Sequence[Path], leave_out: Path | None = None) -> Iterator[Found]:
-    """Files as they are given, and those below folders that have a picture's name, sorted.
-
-    What lies below `leave_out`, where results are written, is none of them.
-
-    Symbolic links that lead out of a folder or to a folder, and what is no regular file, are left
-    out, which is said; nothing is opened.
-
-    Raises:
-        UserError: A path does not exist, or a folder has no picture in it.
-    """
-    for path in paths:
-        if path.is_dir():
-            empty = True
-            for found in _walk(path, path.resolve(), leave_out and leave_out.resolve()):
-                empty = False
-                yield found
-            if empty:
-                names = ", ".join(suffix[1:] for suffix in SUFFIXES)
-                raise UserError(f"{path} has no pictures in it ({names})")
-        elif path.exists() or path.is_symlink():
-            yield _checked(path)
-        else:
-            raise UserError(f"{path} does not exist")
-
-
-def _walk(folder: Path, root: Path, leave_out: Path | None) -> Iterator[Found]:
-    waiting: list[Path | Found] = [folder]  # the next one last; folders to list, files found
-    while waiting:
-        found = waiting.pop()
-        if isinstance(found, Path):
-            waiting.extend(reversed(list(_listed(found, root, leave_out))))
-        else:
-            yield found
-
-
-def _listed(folder: Path, root: Path, leave_out: Path | None) -> Iterator[Path | Found]:
-    """A folder's own files, and the folders in it."""
-    try:
-        with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
-        (folder / ".").stat()  # a folder may be listed and its files yet out of reach
-    except OSError as error:
-        yield Found(folder, f"cannot be read: {error.strerror}")
-        return
-    for entry in entries:  # which know what they are without a call of the system
-        path = folder / entry.name
-        named_so = path.suffix.lower() in SUFFIXES
-        if entry.is_symlink():
-            target = Path(os.path.realpath(path))
-            to_folder = target.is_dir()
-            if not (named_so or to_folder):
-                continue
-            if not target.is_relative_to(root):
-                yield Found(path, "a link that leads out of the folder")
-            elif to_folder:
-                yield Found(path, "a link to a folder")
-            else:
-                yield _checked(path)
-        elif entry.is_dir(follow_symlinks=False):
-            if path.resolve() != leave_out:
-                yield path
-        elif named_so:
-            regular = entry.is_file(follow_symlinks=False)
-            yield Found(path, None if regular else NOT_REGULAR)
-
-
-def _checked(path: Path) -> Found:
-    try:
-        regular = stat.S_ISREG(path.stat().st_mode)
-    except OSError as error:
-        return Found(path, f"cannot be read: {error.strerror}")
-    return Found(path, None if regular else NOT_REGULAR)
-
-
 def decode(path: Path, channels: int, size: int) -> tuple[Tensor, list[str]]:
     """A picture as the network was trained on such: uint8 `[channels, size, size]`.
 
@@ -157,7 +70,7 @@ def decode(path: Path, channels: int, size: int) -> tuple[Tensor, list[str]]:
         with open(path, "rb") as file:
             size_in_bytes = os.fstat(file.fileno()).st_size
             with _ONE_LARGE if size_in_bytes > LARGE_BYTES else nullcontext():
-                array, notes = _decode(file, size_in_bytes, channels)
+                image, notes = _decode(file, size_in_bytes, channels)
     except BadPictureError:
         raise
     except Image.DecompressionBombError as error:
@@ -169,12 +82,10 @@ def decode(path: Path, channels: int, size: int) -> tuple[Tensor, list[str]]:
             raise BadPictureError(f"cannot be read: {error.strerror}") from error
         text = " ".join(str(error).split()) or type(error).__name__
         raise BadPictureError(f"damaged: {text}") from error
-    image = torch.from_numpy(array)
-    image = image[None] if image.ndim == 2 else image.permute(2, 0, 1)
     return resized(image, size), notes
 
 
-def _decode(file: BinaryIO, size_in_bytes: int, channels: int) -> tuple[np.ndarray, list[str]]:
+def _decode(file: BinaryIO, size_in_bytes: int, channels: int) -> tuple[Tensor, list[str]]:
     if size_in_bytes == 0:
         raise BadPictureError("the file is empty")
     if size_in_bytes > MAX_BYTES:
@@ -183,14 +94,22 @@ def _decode(file: BinaryIO, size_in_bytes: int, channels: int) -> tuple[np.ndarr
         _open(file)
         file.seek(0)
     content = file.read(size_in_bytes)
+    plain = _plain_png(content, channels)
+    if plain is not None:
+        return _as_image(plain), []
     picture = _open(io.BytesIO(content))
     if picture.format == "PNG":
-        _compare_checksums(content)
+        _parts(content)
     with _ONE_LARGE if picture.width * picture.height > LARGE_PIXELS else nullcontext():
         array, notes = _as_array(picture, channels)
     if picture.format == "PNG" and content[24] == 16 and SIXTEEN not in notes:
         notes.append(SIXTEEN)  # Pillow has cut them
-    return array, notes
+    return _as_image(array), notes
+
+
+def _as_image(array: np.ndarray) -> Tensor:
+    image = torch.from_numpy(array)
+    return image[None] if image.ndim == 2 else image.permute(2, 0, 1)
 
 
 def _open(file: BinaryIO) -> Image.Image:
@@ -202,9 +121,35 @@ def _open(file: BinaryIO) -> Image.Image:
     return picture
 
 
-def _compare_checksums(png: bytes) -> None:
-    """Finds damage in a PNG's pixels, which Pillow decodes without a look at their checksums."""
-    view, kind, start = memoryview(png), b"", 8
+def _plain_png(content: bytes, channels: int) -> np.ndarray | None:
+    """What most pictures for these networks are, without what Pillow spends on any other.
+
+    That is a PNG of 8 bits a channel, with the channels wanted and nothing but its pixels. None
+    says that it is something else, or damaged, which is then said where all others are decoded.
+    """
+    mode, color_type = ("L", 0) if channels == 1 else ("RGB", 2)
+    if content[:16] != PNG_BEGINS or content[24:29] != bytes([8, color_type, 0, 0, 0]):
+        return None
+    width, height = struct.unpack_from(">II", content, 16)
+    if not 0 < width * height <= LARGE_PIXELS:
+        return None
+    parts = _parts(content)
+    pixels = b"".join(part for kind, part in parts if kind == b"IDAT")
+    if {kind for kind, _ in parts} != {b"IHDR", b"IDAT", b"IEND"}:
+        return None
+    try:
+        return np.array(Image.frombytes(mode, (width, height), pixels, "zip", mode))
+    except ValueError:
+        return None
+
+
+def _parts(png: bytes) -> list[tuple[bytes, memoryview]]:
+    """A PNG's parts and their names; compares the checksums, at which Pillow does not look.
+
+    Raises:
+        BadPictureError: The file is damaged.
+    """
+    view, kind, start, parts = memoryview(png), b"", 8, []
     while kind != b"IEND":
         length, kind = int.from_bytes(view[start : start + 4]), bytes(view[start + 4 : start + 8])
         end = start + 8 + length
@@ -214,7 +159,9 @@ def _compare_checksums(png: bytes) -> None:
             raise BadPictureError("damaged: a part of it has no name")
         if zlib.crc32(view[start + 4 : end]) != int.from_bytes(view[end : end + 4]):
             raise BadPictureError(f"damaged: the checksum of its {kind.decode()} is wrong")
+        parts.append((kind, view[start + 8 : end]))
         start = end + 4
+    return parts
 
 
 def _as_array(picture: Image.Image, channels: int) -> tuple[np.ndarray, list[str]]:

@@ -13,8 +13,7 @@ import pytest
 from PIL import Image, ImageOps
 from torchvision.transforms.v2 import functional as transforms
 
-from reslab.errors import UserError
-from reslab.inference.images import BadPictureError, decode, find_pictures
+from reslab.inference.decode import BadPictureError, decode
 
 RNG = np.random.default_rng(0)
 COLOR = RNG.integers(0, 256, (6, 4, 3), dtype=np.uint8)
@@ -65,7 +64,7 @@ def test_a_grey_picture_for_a_color_network_and_the_reverse_are_converted_and_sa
     assert decoded(saved(tmp_path, GREY), channels=1)[1] == []
 
 
-def rgb_png(width: int, height: int, bits: int, pixels: bytes) -> bytes:
+def rgb_png(width: int, height: int, bits: int, pixels: bytes, pieces: int = 1) -> bytes:
     """A PNG file; `pixels` are its rows, each after the number of its filter, compressed."""
 
     def chunk(kind, data):
@@ -74,7 +73,10 @@ def rgb_png(width: int, height: int, bits: int, pixels: bytes) -> bytes:
         )
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    size = -(-len(pixels) // pieces)
+    parts = [pixels[at * size : (at + 1) * size] for at in range(pieces)]
+    data = b"".join(chunk(b"IDAT", part) for part in parts)
+    return b"\x89PNG\r\n\x1a\n" + header + data + chunk(b"IEND", b"")
 
 
 def test_sixteen_bits_of_color_become_eight_too(tmp_path):
@@ -224,7 +226,7 @@ def test_of_a_picture_that_pillow_warns_of_only_the_row_says_it(tmp_path):
     Image.new("1", (10_000, 10_000)).save(path)
     code = f"""
 from pathlib import Path
-from reslab.inference.images import BadPictureError, decode
+from reslab.inference.decode import BadPictureError, decode
 try:
     decode(Path({str(path)!r}), 1, 32)
 except BadPictureError as error:
@@ -268,22 +270,44 @@ def test_a_large_file_is_not_read_before_its_header(tmp_path):
     assert most < 10_000_000
 
 
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_rows_of_every_filter_are_read(tmp_path, pieces):
+    """The five of the PNG specification, one a row, over a picture whose rows all differ."""
+    square = RNG.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    rows = b"".join(bytes([at]) + filtered(square, at).tobytes() for at in range(5))
+    path = tmp_path / "a.png"
+    path.write_bytes(rgb_png(5, 5, 8, zlib.compress(rows), pieces))
+    image, notes = decode(path, 3, 5)
+    assert (image.permute(1, 2, 0).numpy() == square).all()
+    assert notes == []
+
+
+def filtered(picture, at):
+    """Row `at` of the picture, filtered as the specification's number `at` says."""
+    padded = np.zeros((6, 6, 3), int)
+    padded[1:, 1:] = picture
+    left, above, corner = padded[at + 1, :-1], padded[at, 1:], padded[at, :-1]
+    guess = left + above - corner
+    distances = np.stack([abs(guess - one) for one in (left, above, corner)])
+    paeth = np.choose(distances.argmin(0), [left, above, corner])
+    predicted = [0, left, above, (left + above) // 2, paeth][at]
+    return (picture[at] - predicted).astype(np.uint8)
+
+
+def test_pixels_that_cannot_be_unpacked_are_damage_whatever_the_checksums_say(tmp_path):
+    rows = zlib.compress(RNG.bytes(4 * 13))
+    for number, pixels in enumerate((rows[: len(rows) // 2], b"", b"no stream")):
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(rgb_png(4, 4, 8, pixels))
+        with pytest.raises(BadPictureError, match="damaged"):
+            decode(path, 3, 4)
+
+
 def test_a_part_of_a_png_with_a_strange_name_is_damage(tmp_path):
     good = saved(tmp_path, COLOR).read_bytes()
     (tmp_path / "evil.png").write_bytes(good.replace(b"IEND", b"\x1b[2J"))
     with pytest.raises(BadPictureError, match="damaged: a part of it has no name"):
         decode(tmp_path / "evil.png", 3, 32)
-
-
-def test_a_thousand_folders_in_each_other_are_walked(tmp_path):
-    folder = tmp_path
-    for _ in range(1_100):
-        folder = folder / "a"
-        folder.mkdir()
-    (folder / "1.png").touch()
-    found = [found.path for found in find_pictures([tmp_path])]
-    subprocess.run(["rm", "-r", str(tmp_path / "a")], check=True)  # pytest would stumble over it
-    assert found == [folder / "1.png"]
 
 
 def test_a_file_without_end_is_not_read(tmp_path):
@@ -306,40 +330,3 @@ def test_only_the_six_formats_are_read(tmp_path):
     (tmp_path / "a.ppm").rename(tmp_path / "a.png")
     with pytest.raises(BadPictureError, match="not a picture"):
         decode(tmp_path / "a.png", 3, 32)
-
-
-def test_folders_are_walked_and_what_leads_out_or_blocks_is_said(tmp_path):
-    inside, outside = tmp_path / "in", tmp_path / "out"
-    (inside / "b").mkdir(parents=True)
-    outside.mkdir()
-    for path in (inside / "b" / "2.png", inside / "1.JPG", outside / "3.png"):
-        path.touch()
-    (inside / "notes.txt").touch()
-    (inside / "to file.png").symlink_to(outside / "3.png")
-    (inside / "to folder").symlink_to(outside)
-    (inside / "to notes.txt").symlink_to(outside / "notes.txt")
-    (inside / "loop").symlink_to(inside)
-    (inside / "same.png").symlink_to(inside / "1.JPG")
-    (inside / "gone.png").symlink_to(inside / "nothing.png")
-    os.mkfifo(inside / "pipe.png")
-    found = {str(f.path.relative_to(inside)): f.problem for f in find_pictures([inside])}
-    assert found == {
-        "1.JPG": None,
-        "b/2.png": None,
-        "gone.png": "cannot be read: No such file or directory",
-        "loop": "a link to a folder",
-        "pipe.png": "not a regular file",
-        "same.png": None,
-        "to file.png": "a link that leads out of the folder",
-        "to folder": "a link that leads out of the folder",
-    }
-    assert list(found) == sorted(found)
-
-
-def test_missing_and_empty_folders_are_errors(tmp_path):
-    with pytest.raises(UserError, match=r"nowhere does not exist"):
-        list(find_pictures([tmp_path / "nowhere"]))
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(UserError, match="no pictures in it"):
-        list(find_pictures([tmp_path]))
-    assert [f.problem for f in find_pictures([tmp_path / "notes.txt"])] == [None]
