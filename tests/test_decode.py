@@ -303,6 +303,15 @@ def test_pixels_that_cannot_be_unpacked_are_damage_whatever_the_checksums_say(tm
             decode(path, 3, 4)
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a.webp", "a.bmp", "a.gif", "a.tiff"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_half_a_file_is_damage_in_every_format(tmp_path, name, share):
+    path = saved(tmp_path, RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8), name)
+    os.truncate(path, int(share * path.stat().st_size))
+    with pytest.raises(BadPictureError, match="damaged|not a picture"):
+        decode(path, 3, 32)
+
+
 def test_a_part_of_a_png_with_a_strange_name_is_damage(tmp_path):
     good = saved(tmp_path, COLOR).read_bytes()
     (tmp_path / "evil.png").write_bytes(good.replace(b"IEND", b"\x1b[2J"))

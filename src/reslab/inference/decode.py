@@ -166,6 +166,7 @@ def _parts(png: bytes) -> list[tuple[bytes, memoryview]]:
 
 def _as_array(picture: Image.Image, channels: int) -> tuple[np.ndarray, list[str]]:
     """`[H, W]` or `[H, W, 3]` of uint8."""
+    picture.load()  # what is damaged is to be said here: where EXIF data are read it is passed over
     notes = []
     if getattr(picture, "is_animated", False):
         notes.append("first frame of an animation")
