@@ -13,8 +13,8 @@ from torch import nn
 from processes import run
 from reslab.bench.compare import parse_request, summarize
 from reslab.bench.report import file_name, markdown
+from reslab.bench.setup import prepare
 from reslab.bench.stopwatch import Stopwatch
-from reslab.bench.variants import prepare
 from reslab.config import compose, instantiate, list_options
 from reslab.data.loader import Normalization
 from reslab.errors import UserError

@@ -5,6 +5,7 @@ import torch
 
 from processes import run
 from reslab.config import compose, instantiate
+from reslab.errors import UserError
 from reslab.runs import checkpoint as files
 from reslab.runs.build import build_task
 from reslab.runs.store import RunDirectory
@@ -52,3 +53,25 @@ def test_mixed_labels_have_their_cross_entropy_and_their_largest_share_is_the_an
     right = (logits.argmax(1) == torch.arange(8)).float().mean()
     assert task.train_metrics.compute()["accuracy"] == right
     assert task.train_metrics.compute()["loss"].item() == pytest.approx(expected.item())
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_without_a_compiler_what_is_asked_for_is_refused_and_the_default_is_eager(
+    device, monkeypatch, capsys, tmp_path
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.delenv("CXX", raising=False)
+    where, cfg = torch.device(device), compose(["dataset=digits"])
+    with pytest.raises(
+        UserError, match=r"trainer.compile=true: torch.compile finds no (gcc|g\+\+)"
+    ):
+        build_task(compose(["trainer.compile=true"])).compile_for(where)
+    task = build_task(cfg).eval()
+    task.compile_for(where)
+    assert ("warning: torch.compile finds no gcc" in capsys.readouterr().err) == (device == "cuda")
+    images = torch.randn(4, cfg.dataset.channels, cfg.dataset.size, cfg.dataset.size)
+    labels = torch.arange(4)
+    loss, logits = task.loss_and_logits(images, labels)
+    assert torch.equal(logits, task(images))
+    assert loss.item() == pytest.approx(task.training_loss(logits, labels).item())

@@ -1,5 +1,8 @@
 """The one LightningModule: what a step of training, validation and prediction does."""
 
+import os
+import shutil
+import sys
 from inspect import signature
 from typing import Any
 
@@ -10,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
+from reslab.errors import UserError
 from reslab.optim import Optimization
 
 Batch = tuple[Tensor, Tensor]
@@ -120,14 +124,26 @@ class ImageClassifier(LightningModule):
         self.compile_for(self.device)
 
     def compile_for(self, device: torch.device) -> None:
-        """Has `loss_and_logits` compiled from now on, where that is asked for or on a GPU."""
+        """Has `loss_and_logits` compiled from now on, where that is asked for or on a GPU.
+
+        Raises:
+            UserError: It is asked for, and there is no compiler for what torch generates.
+        """
         on_gpu = device.type == "cuda"
-        if on_gpu if self.compile_training is None else self.compile_training:
-            # Small batches wait for the launch of kernels: a CUDA graph launches them all at once.
-            self._uses_cuda_graphs = on_gpu
-            mode = "reduce-overhead" if on_gpu else "default"
-            torch.compiler.reset()  # else the ninth run of a process is not compiled any more
-            self._compiled = torch.compile(self._compute, mode=mode, dynamic=False)
+        if not (on_gpu if self.compile_training is None else self.compile_training):
+            return
+        variable, compilers = ("CC", ("gcc", "clang")) if on_gpu else ("CXX", ("g++", "clang++"))
+        if not any(map(shutil.which, (os.environ.get(variable) or "", *compilers))):
+            lacks = f"torch.compile finds no {' or '.join(compilers)} (or what ${variable} names)"
+            if self.compile_training:
+                raise UserError(f"trainer.compile=true: {lacks}; install one, or leave it false")
+            print(f"warning: {lacks}: steps are not compiled, and slower", file=sys.stderr)
+            return
+        # Small batches wait for the launch of kernels: a CUDA graph launches them all at once.
+        self._uses_cuda_graphs = on_gpu
+        mode = "reduce-overhead" if on_gpu else "default"
+        torch.compiler.reset()  # else the ninth run of a process is not compiled any more
+        self._compiled = torch.compile(self._compute, mode=mode, dynamic=False)
 
     def loss_and_logits(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Training loss and detached logits `[B, K]` of normalized images `[B, C, H, W]`."""

@@ -1,0 +1,139 @@
+"""Inference as it is measured: the usual script, a bare loop over our parts, reslab itself."""
+
+import itertools
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image
+
+from reslab.bench.script import file_batches, test_batches
+from reslab.bench.setup import uses_bf16
+from reslab.bench.stopwatch import Stopwatch
+from reslab.data import ImageData
+from reslab.inference import Engine
+from reslab.inference.decode import decode
+from reslab.inference.find import find_pictures
+from reslab.inference.model import Model
+from reslab.inference.predict import Predicted, predict_files
+from reslab.inference.report import Options, report
+from reslab.runs.build import build_task
+from reslab.runs.load import Description
+
+
+def write_pictures(data: ImageData, folder: Path) -> None:
+    """The test images as PNG files, a folder a class."""
+    for at, (image, label) in enumerate(zip(data.test_images, data.test_labels, strict=True)):
+        path = folder / f"{label}/{at:06}.png"
+        path.parent.mkdir(exist_ok=True)
+        to_pil_image(image).save(path)
+
+
+def script_of_files(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
+    """Eager fp32, NCHW, two worker processes that read the files."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_pictures(data, Path(folder))
+        _predict_eagerly(cfg, file_batches(data, folder, cfg.dataset.batch_size), watch)
+
+
+def loop_of_files(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
+    """Our network, precision and layout; files are read between its steps."""
+    network = build_task(cfg).network.to(watch.device).eval()
+    normalize = data.normalization.to(watch.device)
+    bf16 = torch.autocast(watch.device.type, torch.bfloat16, enabled=uses_bf16(cfg, watch.device))
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode(), bf16:
+        write_pictures(data, Path(folder))
+        paths = itertools.cycle(sorted(Path(folder).rglob("*.png")))
+        channels, size = cfg.dataset.channels, cfg.dataset.size
+        while True:
+            batch = list(itertools.islice(paths, cfg.dataset.batch_size))
+            images = torch.stack([decode(path, channels, size)[0] for path in batch]).to(
+                watch.device
+            )
+            network(normalize(images.float() / 255)).float().cpu()
+            if watch.step(len(images)):
+                return
+
+
+def reslab_of_files(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
+    """What `reslab predict` does with a folder, up to the last row of its results."""
+    model = Model(_describe(cfg, data), _engine(cfg, data, watch.device))
+    size = cfg.dataset.batch_size
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as output:
+        write_pictures(data, Path(folder))
+        found = itertools.chain.from_iterable(
+            find_pictures([Path(folder)]) for _ in itertools.count()
+        )
+
+        def until_seen_enough() -> Iterator[Predicted]:
+            for at, one in enumerate(predict_files(model, found, size), 1):
+                yield one
+                if at % size == 0 and watch.step(size):
+                    return
+
+        total = len(data.test_images)
+        report(until_seen_enough(), total, model.description, Options(), Path(output))
+
+
+def script(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
+    """Eager fp32, NCHW, two worker processes."""
+    _predict_eagerly(cfg, test_batches(data, cfg.dataset.batch_size), watch)
+
+
+def _predict_eagerly(
+    cfg: DictConfig, batches: Iterator[tuple[Tensor, Tensor]], watch: Stopwatch
+) -> None:
+    network = build_task(cfg).network.to(memory_format=torch.contiguous_format)
+    network.to(watch.device).eval()
+    with torch.no_grad():
+        for images, _ in batches:
+            network(images.to(watch.device)).cpu()
+            if watch.step(len(images)):
+                return
+
+
+def loop(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
+    """Our network, data path, precision and layout in a loop of a few lines."""
+    network = build_task(cfg).network.to(watch.device).eval()
+    normalize = data.normalization.to(watch.device)
+    bf16 = torch.autocast(watch.device.type, torch.bfloat16, enabled=uses_bf16(cfg, watch.device))
+    with torch.inference_mode(), bf16:
+        while True:
+            for images in data.test_images.split(cfg.dataset.batch_size):
+                network(normalize(images.to(watch.device).float() / 255)).float().cpu()
+                if watch.step(len(images)):
+                    return
+
+
+def reslab(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
+    """The engine that `reslab predict` uses, on images in memory."""
+    engine = _engine(cfg, data, watch.device)
+    while True:
+        for images in data.test_images.split(cfg.dataset.batch_size):
+            engine(images)
+            if watch.step(len(images)):
+                return
+
+
+def _engine(cfg: DictConfig, data: ImageData, device: torch.device) -> Engine:
+    return Engine(
+        build_task(cfg).network,
+        data.normalization,
+        cfg.dataset.size,
+        device,
+        bf16=uses_bf16(cfg, device),
+        batch_size=cfg.dataset.batch_size,
+    )
+
+
+def _describe(cfg: DictConfig, data: ImageData) -> Description:
+    mean, std = (
+        tuple(values.flatten().tolist())
+        for values in (data.normalization.mean, data.normalization.std)
+    )
+    size = cfg.dataset.size
+    names, channels = data.class_names, cfg.dataset.channels
+    return Description("bench", str(data.name), names, channels, size, mean, std, False, {}, None)

@@ -1,0 +1,108 @@
+"""Training as it is measured: the usual script, a bare loop over our parts, and reslab itself."""
+
+import itertools
+import os
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from lightning.pytorch import Callback
+from omegaconf import DictConfig
+from torch import Tensor
+
+from reslab.bench.script import training_batches
+from reslab.bench.setup import uses_bf16
+from reslab.bench.stopwatch import Stopwatch
+from reslab.callbacks import StopRequest
+from reslab.data import ImageData
+from reslab.runs.build import build, build_task, configure_kernels
+from reslab.runs.store import RunDirectory
+
+
+def script(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
+    """Eager fp32, NCHW, two worker processes, the loss read at every step."""
+    task = build_task(cfg)
+    network = task.network.to(memory_format=torch.contiguous_format).to(watch.device).train()
+    optimization = task.optimization
+    if isinstance(optimization.optimizer, partial):
+        plain = {k: v for k, v in optimization.optimizer.keywords.items() if k != "fused"}
+        optimization.optimizer = partial(optimization.optimizer.func, **plain)
+    optimizer, _ = optimization.build(network, cfg.monitor)
+    loss_sum = 0.0
+    for images, labels in training_batches(data):
+        images, labels = images.to(watch.device), labels.to(watch.device)
+        loss = F.cross_entropy(network(images), labels, label_smoothing=cfg.label_smoothing)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss_sum += loss.item()
+        if watch.step(len(images)):
+            return
+
+
+def loop(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
+    """Our network, data path, precision, layout and compilation in a loop of a few lines."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as Lightning does
+    torch.use_deterministic_algorithms(cfg.trainer.deterministic)
+    configure_kernels(cfg)
+    task = build_task(cfg)
+    network = task.network.to(watch.device).train()
+    optimizer, _ = task.optimization.build(network, cfg.monitor)
+    task.compile_for(watch.device)
+    for images, labels in _without_end(data.train_dataloader(), watch.device):
+        optimizer.zero_grad()
+        with torch.autocast(
+            watch.device.type, torch.bfloat16, enabled=uses_bf16(cfg, watch.device)
+        ):
+            loss, _ = task.loss_and_logits(images, labels)
+        loss.backward()
+        optimizer.step()
+        if watch.step(len(images)):
+            return
+
+
+def data_ms_per_step(data: ImageData, device: torch.device) -> float:
+    """What our data path takes for a batch where nothing else runs; a second of it is measured."""
+    watch = Stopwatch(1.0, device)
+    for images, _ in _without_end(data.train_dataloader(), device):
+        if watch.step(len(images)):
+            break
+    return watch.measurement().ms_per_step
+
+
+class StopAfter(Callback):
+    """Tells a stopwatch of every step and ends training when it has seen enough."""
+
+    def __init__(self, watch: Stopwatch) -> None:
+        self.watch = watch
+
+    def on_train_batch_end(self, trainer: Any, *arguments: Any) -> None:
+        if not trainer.should_stop:
+            trainer.should_stop = self.watch.step(trainer.datamodule.batch_size)
+
+
+def reslab(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
+    """A run with every default on: progress bar, TensorBoard, record, checkpoints."""
+    cfg.patience = None  # the watch alone says when it is enough
+    with tempfile.TemporaryDirectory() as folder, StopRequest() as stop:
+        directory = RunDirectory(Path(folder) / "run")
+        directory.checkpoints.mkdir(parents=True)
+        run = build(cfg, directory, stop)
+        # Validation is no part of a step, and the last epoch is not to end before the watch.
+        run.trainer.limit_val_batches, run.trainer.fit_loop.max_epochs = 1, 10**6
+        callbacks: list[Callback] = getattr(run.trainer, "callbacks")  # noqa: B009
+        callbacks.insert(0, StopAfter(watch))
+        run.trainer.fit(run.task, datamodule=data)
+
+
+def _without_end(loader: Any, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    for name in ("images", "labels"):
+        setattr(loader, name, getattr(loader, name).to(device))
+    loader.normalize.to(device)
+    for epoch in itertools.count():
+        loader.sampler.set_epoch(epoch)
+        yield from loader
