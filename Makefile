@@ -35,18 +35,23 @@ reference: install
 # an environment of its own: what it lacks besides goes into another one on top of it. Needs CIFAR-10
 # in data. Each line can be run alone.
 GPU_VENV ?= .venv-gpu
-GPU := dataset=cifar10 model=resnet18 augment=crop_flip optimizer=sgd_cosine trainer=gpu
+GPU := dataset=cifar10 model=resnet18 augment=crop_flip optimizer=sgd_cosine trainer=gpu \
+	trainer.compile=true
 BENCH := --output outputs/reference/bench --readme README.md
 bench-gpu:
 	$(PYTHON) -m venv --system-site-packages $(GPU_VENV)
 	$(PYTHON) -c 'import site; print(*site.getsitepackages(), sep="\n")' \
 		> $$($(GPU_VENV)/bin/python -c 'import site; print(site.getsitepackages()[0])')/installed.pth
-	$(GPU_VENV)/bin/python -c 'import torch'
-	$(GPU_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(GPU_VENV)/bin/python -c 'from importlib.metadata import version; print("torch==" + version("torch"))' \
+		> $(GPU_VENV)/torch.txt
+	$(GPU_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint $(GPU_VENV)/torch.txt --editable .
+	rm -rf $(RUNS)/bench-gpu
+	begun=$$(date +%s); $(GPU_VENV)/bin/reslab reproduce liu_goh seed=0 runs_dir=$(RUNS)/bench-gpu && \
+		echo "- All of Liu & Goh's table, one seed, on one $$(nvidia-smi --query-gpu=name --format=csv,noheader | head -1): $$(($$(date +%s) - begun)) s." \
+		> outputs/reference/bench/liu_goh.md
 	$(GPU_VENV)/bin/reslab bench train $(GPU) bench.batch_size=64,128,512,1024 $(BENCH)
 	$(GPU_VENV)/bin/reslab bench predict $(GPU) bench.batch_size=64,512,2048 $(BENCH)
-	begun=$$(date +%s); $(GPU_VENV)/bin/reslab reproduce liu_goh seed=0 runs_dir=$(RUNS) --keep; \
-		code=$$?; echo "Liu & Goh's table, one seed: $$(($$(date +%s) - begun)) s"; exit $$code
 
 install: $(INSTALLED)
 

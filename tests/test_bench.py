@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from processes import run
+from reslab.bench import prediction, training
 from reslab.bench.compare import parse_request, summarize
 from reslab.bench.report import file_name, markdown
 from reslab.bench.setup import prepare
-from reslab.bench.stopwatch import Stopwatch
+from reslab.bench.stopwatch import WARMUP_STEPS, Stopwatch
 from reslab.config import compose, instantiate, list_options
 from reslab.data.loader import Normalization
 from reslab.errors import UserError
@@ -39,6 +40,7 @@ def test_the_json_has_what_was_measured(tmp_path):
         assert variant["steps"] >= 5
     assert content["ratios"]["reslab/script"] == pytest.approx(speed["reslab"] / speed["script"])
     assert content["ratios"]["reslab/loop"] == pytest.approx(speed["reslab"] / speed["loop"])
+    assert all(0.5 < v["seconds_to_first_step"] < 300 for v in content["variants"].values())
     assert "cores" in content["hardware"]
     assert 0 < content["data_share_of_step"] < 0.9
     (record,) = (tmp_path / "outputs/bench").glob("train-digits-baseline_cnn*.json")
@@ -51,7 +53,9 @@ def test_an_axis_is_a_table_and_a_curve(tmp_path):
     assert finished.code == 0, finished.err
     rows = [line.split() for line in finished.out.splitlines()]
     assert [row[1] for row in rows if row and row[0] == "reslab"] == ["8", "32"]
-    (curve,) = (tmp_path / "outputs/bench").glob("predict-digits-baseline_cnn*.png")
+    (curve,) = (tmp_path / "outputs/bench").glob("predict-*-batch_size-8-32.png")
+    points = json.loads(curve.with_suffix(".json").read_text())
+    assert [point["given"] for point in points] == [["bench.batch_size=8"], ["bench.batch_size=32"]]
     assert curve.stat().st_size > 10_000
 
 
@@ -62,7 +66,7 @@ def test_files_are_read_by_every_variant(tmp_path):
     content = json.loads(finished.out)
     assert content["files"] is True
     assert all(variant["steps"] >= 5 for variant in content["variants"].values())
-    assert len(list((tmp_path / "outputs/bench").glob("predict-files-digits-*.json"))) == 1
+    assert len(list((tmp_path / "outputs/bench").glob("predict-digits-*-files-true.json"))) == 1
     refused = run(tmp_path, "bench", "train", *QUICK, "bench.files=true")
     assert "bench.files is for predict" in refused.error_line()
 
@@ -84,10 +88,13 @@ def test_a_wrong_request_is_refused_before_anything_is_measured(override, named)
         parse_request(override.split())
 
 
+ONE = {"peak_memory_bytes": 1, "steps": 5, "seconds_to_first_step": 2.0}
+ONE |= {"environment": {"hardware": "x"}}
+
+
 def test_medians_ranges_and_ratios_by_hand():
     def rounds(*times):
-        one = {"peak_memory_bytes": 1, "steps": 5, "environment": {"hardware": "x"}}
-        return [one | {"ms_per_step": time, "images_per_second": 60_000 / time} for time in times]
+        return [ONE | {"ms_per_step": time, "images_per_second": 60_000 / time} for time in times]
 
     summary = summarize(
         {"script": rounds(40, 20, 30), "loop": rounds(10, 11, 9), "reslab": rounds(12, 10, 20)}
@@ -101,8 +108,7 @@ def test_medians_ranges_and_ratios_by_hand():
 
 
 def test_the_data_path_s_share_is_of_reslab_s_step():
-    one = {"peak_memory_bytes": 1, "steps": 5, "environment": {"hardware": "x"}}
-    one |= {"ms_per_step": 10, "images_per_second": 6_000}
+    one = ONE | {"ms_per_step": 10, "images_per_second": 6_000}
     loop = [one | {"data_ms_per_step": ms} for ms in (0.3, 0.1, 0.2)]
     reslab = [one | {"ms_per_step": 20}]
     summary = summarize({"script": [one], "loop": loop, "reslab": reslab})
@@ -110,23 +116,78 @@ def test_the_data_path_s_share_is_of_reslab_s_step():
 
 
 def test_the_stopwatch_counts_images_after_the_warm_up(monkeypatch):
-    """A last batch may be shorter; a second a step by this clock."""
-    now = iter(range(100))
-    monkeypatch.setattr(time, "perf_counter", lambda: float(next(now)))
-    watch = Stopwatch(5.0, torch.device("cpu"))
-    steps = 0
-    while not watch.step(10 if steps % 2 else 4):
-        steps += 1
+    """A step takes a second by this clock; a last batch may be shorter."""
+    now = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    watch = Stopwatch(7.0, torch.device("cpu"))
+    batches = [1000] * 5 + [10, 4, 10, 4, 10, 4, 10]
+    for at, batch in enumerate(batches):
+        now[0] += 1
+        if at == 8:  # an epoch ends, which is no part of a step
+            watch.pause()
+            now[0] += 50
+            watch.resume()
+        assert watch.step(batch) == (at == len(batches) - 1)
     measured = watch.measurement()
-    seconds = measured.steps * measured.ms_per_step / 1000
-    assert measured.steps >= 5
-    counted = [10 if at % 2 else 4 for at in range(steps + 1)][-measured.steps :]
-    assert measured.images_per_second == pytest.approx(sum(counted) / seconds)
+    assert measured.steps == 7
+    assert measured.ms_per_step == pytest.approx(1000)
+    assert measured.images_per_second == pytest.approx(52 / 7)
+
+
+class TenSteps(Stopwatch):
+    """Says after ten steps that enough were seen."""
+
+    def step(self, num_images):
+        super().step(num_images)
+        return self.steps == 10 - WARMUP_STEPS
+
+
+@pytest.mark.parametrize("asked", [(), ("+trainer.gradient_clip_val=0.01",), ("max_steps=3",)])
+def test_the_loop_trains_as_reslab_does(asked, monkeypatch):
+    short = ("trainer=exact", "trainer.quiet=true", "dataset.batch_size=256")  # two epochs begin
+    cfg = compose(["dataset=digits", "model=mini_resnet", "model.widths=[4,4,4,4]", *short, *asked])
+    networks = {}
+
+    def keeping(name, function, task_of):
+        def called(*arguments):
+            made = function(*arguments)
+            networks[name] = task_of(made).network
+            return made
+
+        return called
+
+    monkeypatch.setattr(training, "build", keeping("reslab", training.build, lambda run: run.task))
+    build_own = keeping("loop", training.build_task, lambda task: task)
+    monkeypatch.setattr(training, "build_task", build_own)
+    for variant in (training.loop, training.reslab):
+        variant(cfg.copy(), prepare(cfg, None, "train"), TenSteps(0.0, torch.device("cpu")))
+    after = [networks[name].state_dict() for name in ("loop", "reslab")]
+    assert all(torch.equal(after[0][key], after[1][key]) for key in after[0])
+
+
+@pytest.mark.parametrize("variant", ["script", "loop", "reslab"])
+def test_the_variants_of_files_read_them(variant, monkeypatch):
+    def write_no_picture(data, folder):
+        (folder / "0").mkdir()
+        (folder / "0/000000.png").write_text("no picture")
+
+    cfg = compose(["dataset=digits", "dataset.batch_size=4"])
+    monkeypatch.setattr(prediction, "write_pictures", write_no_picture)
+    rows = []
+    monkeypatch.setattr(prediction, "report", lambda stream, *_: rows.extend(stream))
+    measured = getattr(prediction, f"{variant}_of_files")
+    arguments = cfg, prepare(cfg, None, "test"), Stopwatch(0.0, torch.device("cpu"))
+    if variant == "reslab":
+        measured(*arguments)
+        assert {row.problem for row in rows} == {"not a picture (PNG, JPEG, WEBP, BMP, GIF, TIFF)"}
+    else:
+        with pytest.raises(Exception, match=r"not a picture|cannot identify image file"):
+            measured(*arguments)
 
 
 WITH_A_WORKER = """
 import subprocess, sys, torch
-from reslab.bench.stopwatch import Stopwatch
+from reslab.bench.stopwatch import WARMUP_STEPS, Stopwatch
 from reslab.runs.environment import peak_memory_bytes
 
 def measured():
@@ -156,13 +217,24 @@ def test_the_memory_of_worker_processes_counts():
 
 def test_fewer_images_than_a_batch_are_refused():
     with pytest.raises(UserError, match="less than one batch of 64"):
-        prepare(compose(["dataset=digits", "dataset.batch_size=64"]), 63)
+        prepare(compose(["dataset=digits", "dataset.batch_size=64"]), 63, "train")
+
+
+def test_only_the_half_in_use_is_repeated():
+    cfg = compose(["dataset=digits"])
+    data = prepare(cfg, 3_000, "test")
+    assert len(data.test_labels) == len(data.test_images) == 3_000
+    own = prepare(cfg, None, "test")
+    number = len(own.test_labels)
+    assert torch.equal(data.test_images[number : 2 * number], own.test_images)
+    assert torch.equal(data.train_images, own.train_images)
 
 
 def test_files_are_called_by_all_that_was_asked():
     asked = ("recipe=liu_goh/mini_resnet", "trainer.quiet=true", "model.widths=[8,16]")
     assert file_name("train", asked) == "train-liu_goh-mini_resnet-quiet-true-widths-8-16"
-    assert file_name("predict-files", ("dataset=digits",)) == "predict-files-digits"
+    given = ("dataset=digits", "bench.files=true", "bench.batch_size=8,16")
+    assert file_name("predict", given) == "predict-digits-files-true-batch_size-8-16"
 
 
 def test_the_user_s_own_configuration_is_measured(tmp_path):
@@ -296,20 +368,24 @@ def test_quiet_is_without_bar_and_events_and_the_same_run(tmp_path):
     assert "finished" in run(tmp_path, *short).out
 
 
-@pytest.mark.parametrize("other", ["a processor, 2 cores", "another, 2 cores"])
-def test_the_readme_says_on_which_machine_a_row_was_measured(other):
-    variants = {name: {"images_per_second": 10.0} for name in ("script", "loop", "reslab")}
-    ratios = {"reslab/script": 1.0, "reslab/loop": 1.0}
-    point = {"task": "train", "overrides": [], "batch_size": 8}
-    point |= {"variants": variants, "ratios": ratios, "hardware": "a processor, 2 cores"}
-    text = markdown([point, point | {"hardware": other}])
-    if other == point["hardware"]:
-        assert "Images per second on a processor, 2 cores;" in text
-    else:
-        assert [
-            row.endswith(f"| {name} |")
-            for row, name in zip(text.splitlines()[2:4], (point["hardware"], other))
-        ] == [True, True]
+def test_the_readme_says_where_and_how_a_row_was_measured():
+    one = {"images_per_second": 10.0, "images_per_second_range": [9.0, 11.0]}
+    point = {"task": "train", "overrides": ["model=a"], "batch_size": 8}
+    point |= {"variants": dict.fromkeys(("script", "loop", "reslab"), one)}
+    point |= {"ratios": {"reslab/script": 1.0, "reslab/loop": 1.0}, "hardware": "one, 2 cores"}
+    new = {"given": ["bench.batch_size=8"], "date": "2026-01-02", "versions": {"torch": "2.14"}}
+    new |= {"precision": "bf16-mixed", "hardware": "a card", "data_share_of_step": 0.04}
+    rows = markdown([point, point | new]).splitlines()
+    assert rows[2].startswith("| `train model=a` | 8 | 10 (9 to 11) |")
+    assert rows[2].endswith("| one, 2 cores, precision not recorded |")
+    assert rows[3].startswith("| `train model=a bench.batch_size=8` |")
+    assert rows[3].endswith("| a card, bf16-mixed, torch 2.14, 2026-01-02 |")
+    assert (
+        "- Of a step, the data path alone takes 4.0% (`train model=a bench.batch_size=8`)." in rows
+    )
+    missing = [row for row in rows if "not yet measured" in row]
+    assert len(missing) == 1
+    assert "its inference" in missing[0]
 
 
 MEMORY = """

@@ -38,8 +38,6 @@ BELOW = {
         "markdown",
     },
     "bench": {
-        "tables",
-        "nn",
         "data",
         "callbacks",
         "runs",

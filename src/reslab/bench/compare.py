@@ -1,12 +1,12 @@
 """The variants side by side: processes alternated over rounds, medians and ranges."""
 
 import json
-import os
 import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from tqdm import tqdm
@@ -18,13 +18,15 @@ from reslab.runs.environment import git_commit
 OPTIONS = {"seconds": 10.0, "rounds": 3, "batch_size": None, "num_images": None, "files": False}
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
 AXES = ("batch_size", "num_images")
+WHAT = (*AXES, "files")  # the options that say what is measured, not how long
 
 
 @dataclass(frozen=True)
 class Request:
     """What to measure: `overrides` of a run, over the values of one axis if there is one.
 
-    `files` is whether to predict PNG files, not images in memory.
+    `files` is whether to predict PNG files, not images in memory; `given` is what was asked for of
+    these three, as it was written.
     """
 
     overrides: tuple[str, ...]
@@ -35,6 +37,7 @@ class Request:
     files: bool
     axis: str | None
     values: tuple[int, ...]
+    given: tuple[str, ...]
 
 
 def parse_request(overrides: Sequence[str]) -> Request:
@@ -45,6 +48,7 @@ def parse_request(overrides: Sequence[str]) -> Request:
     """
     options: dict[str, Any] = dict(OPTIONS)
     asked: list[str] = []
+    given: list[str] = []
     axis, axis_values = None, ()
     for key, text, values in parse_overrides(overrides):
         group, _, name = key.partition(".")
@@ -53,6 +57,8 @@ def parse_request(overrides: Sequence[str]) -> Request:
             continue
         if name not in OPTIONS:
             raise UserError(f"there is no option {key}{suggest(name, OPTIONS)}")
+        if name in WHAT:
+            given.append(text)
         if name == "files":
             if values not in ([True], [False]):
                 raise UserError(f"{text}: must be true or false")
@@ -70,7 +76,7 @@ def parse_request(overrides: Sequence[str]) -> Request:
     if precision not in PRECISIONS:
         known = ", ".join(PRECISIONS)
         raise UserError(f"trainer.precision={precision} is not measured, only {known}")
-    return Request(tuple(asked), **options, axis=axis, values=axis_values)
+    return Request(tuple(asked), **options, axis=axis, values=axis_values, given=tuple(given))
 
 
 def compare(task: str, request: Request) -> Iterator[dict[str, Any]]:
@@ -91,46 +97,54 @@ def compare(task: str, request: Request) -> Iterator[dict[str, Any]]:
     values = request.values or (None,)
     configured = compose(request.overrides).dataset.batch_size
     variants = ("script", "loop", "reslab")
-    bar = tqdm(total=len(values) * len(variants) * request.rounds, unit="run", leave=False)
-    for value in values:
-        asked = {name: getattr(request, name) for name in AXES}
-        if request.axis:
-            asked[request.axis] = value
-        batch_size = asked["batch_size"] or configured
-        content = {
-            "overrides": [*request.overrides, f"dataset.batch_size={batch_size}"],
-            "seconds": request.seconds,
-            "num_images": asked["num_images"],
-            "files": request.files,
-            "folders": own_folders(),
-        }
-        measured: dict[str, list[dict[str, Any]]] = {variant: [] for variant in variants}
-        for number in range(request.rounds):
-            first = number % len(variants)  # no variant always follows the same one
-            for variant in variants[first:] + variants[:first]:
-                bar.set_description(f"{variant}, batch {batch_size}")
-                measured[variant].append(_run(task, variant, content))
-                bar.update()
-        point = {
-            "task": task,
-            "files": request.files,
-            **asked,
-            "batch_size": batch_size,
-            "rounds": request.rounds,
-            "seconds": request.seconds,
-            "git": git_commit(),
-            **summarize(measured),
-        }
-        yield point | {"overrides": list(request.overrides)}
-    bar.close()
+    with tqdm(total=len(values) * len(variants) * request.rounds, unit="run", leave=False) as bar:
+        for value in values:
+            asked = {name: getattr(request, name) for name in AXES}
+            if request.axis:
+                asked[request.axis] = value
+            batch_size = asked["batch_size"] or configured
+            content = {
+                "overrides": [*request.overrides, f"dataset.batch_size={batch_size}"],
+                "seconds": request.seconds,
+                "num_images": asked["num_images"],
+                "files": request.files,
+                "folders": own_folders(),
+            }
+            measured: dict[str, list[dict[str, Any]]] = {variant: [] for variant in variants}
+            for number in range(request.rounds):
+                first = number % len(variants)
+                order = variants[first:] + variants[:first]
+                if number % 2:  # so that none always follows the same one
+                    order = order[::-1]
+                for variant in order:
+                    bar.set_description(f"{variant}, batch {batch_size}")
+                    measured[variant].append(_run(task, variant, content))
+                    bar.update()
+            point = {
+                "task": task,
+                "files": request.files,
+                **asked,
+                "batch_size": batch_size,
+                "rounds": request.rounds,
+                "seconds": request.seconds,
+                "git": git_commit(),
+                "date": date.today().isoformat(),
+                **summarize(measured),
+            }
+            axis = f"bench.{request.axis}"
+            given = [f"{axis}={value}" if one.startswith(axis) else one for one in request.given]
+            yield point | {"overrides": list(request.overrides), "given": given}
 
 
 def _run(task: str, variant: str, content: dict[str, Any]) -> dict[str, Any]:
     command = [sys.executable, "-m", "reslab.bench.variants", task, variant, json.dumps(content)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["it said nothing"]
         raise UserError(f"bench {task}, variant {variant} failed: {lines[-1]}")
+    for line in done.stderr.splitlines():
+        if line.startswith("warning: "):
+            tqdm.write(f"{variant}: {line}", file=sys.stderr)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -153,6 +167,9 @@ def summarize(measured: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
             "ms_per_step_range": [times[0], times[-1]],
             "peak_memory_bytes": max(one["peak_memory_bytes"] for one in rounds),
             "steps": sum(one["steps"] for one in rounds),
+            "seconds_to_first_step": statistics.median(
+                one["seconds_to_first_step"] for one in rounds
+            ),
         }
     speed = {name: variant["images_per_second"] for name, variant in variants.items()}
     time = {name: variant["ms_per_step"] for name, variant in variants.items()}

@@ -11,7 +11,6 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
 from reslab.bench.script import file_batches, test_batches
-from reslab.bench.setup import uses_bf16
 from reslab.bench.stopwatch import Stopwatch
 from reslab.data import ImageData
 from reslab.inference import Engine
@@ -20,7 +19,7 @@ from reslab.inference.find import find_pictures
 from reslab.inference.model import Model
 from reslab.inference.predict import Predicted, predict_files
 from reslab.inference.report import Options, report
-from reslab.runs.build import build_task
+from reslab.runs.build import build_task, uses_bf16
 from reslab.runs.load import Description
 
 
@@ -40,22 +39,17 @@ def script_of_files(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
 
 
 def loop_of_files(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
-    """Our network, precision and layout; files are read between its steps."""
-    network = build_task(cfg).network.to(watch.device).eval()
-    normalize = data.normalization.to(watch.device)
-    bf16 = torch.autocast(watch.device.type, torch.bfloat16, enabled=uses_bf16(cfg, watch.device))
-    with tempfile.TemporaryDirectory() as folder, torch.inference_mode(), bf16:
+    """Our network, decoder, precision and layout; files are read between steps."""
+    channels, size = cfg.dataset.channels, cfg.dataset.size
+
+    def batches(folder: Path) -> Iterator[Tensor]:
+        paths = itertools.cycle(sorted(folder.rglob("*.png")))
+        while batch := list(itertools.islice(paths, cfg.dataset.batch_size)):
+            yield torch.stack([decode(path, channels, size)[0] for path in batch])
+
+    with tempfile.TemporaryDirectory() as folder:
         write_pictures(data, Path(folder))
-        paths = itertools.cycle(sorted(Path(folder).rglob("*.png")))
-        channels, size = cfg.dataset.channels, cfg.dataset.size
-        while True:
-            batch = list(itertools.islice(paths, cfg.dataset.batch_size))
-            images = torch.stack([decode(path, channels, size)[0] for path in batch]).to(
-                watch.device
-            )
-            network(normalize(images.float() / 255)).float().cpu()
-            if watch.step(len(images)):
-                return
+        _predict_barely(cfg, data, batches(Path(folder)), watch)
 
 
 def reslab_of_files(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
@@ -96,16 +90,22 @@ def _predict_eagerly(
 
 
 def loop(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
-    """Our network, data path, precision and layout in a loop of a few lines."""
+    """Our network, precision and layout in a loop of a few lines."""
+    batches = itertools.cycle(data.test_images.split(cfg.dataset.batch_size))
+    _predict_barely(cfg, data, batches, watch)
+
+
+def _predict_barely(
+    cfg: DictConfig, data: ImageData, batches: Iterator[Tensor], watch: Stopwatch
+) -> None:
     network = build_task(cfg).network.to(watch.device).eval()
     normalize = data.normalization.to(watch.device)
     bf16 = torch.autocast(watch.device.type, torch.bfloat16, enabled=uses_bf16(cfg, watch.device))
     with torch.inference_mode(), bf16:
-        while True:
-            for images in data.test_images.split(cfg.dataset.batch_size):
-                network(normalize(images.to(watch.device).float() / 255)).float().cpu()
-                if watch.step(len(images)):
-                    return
+        for images in batches:
+            network(normalize(images.to(watch.device).float() / 255)).float().cpu()
+            if watch.step(len(images)):
+                return
 
 
 def reslab(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:

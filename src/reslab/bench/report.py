@@ -17,6 +17,7 @@ from reslab.markdown import insert, markdown_table
 HEADINGS = (
     "Variant",
     "Batch",
+    "Images",
     "Images/s",
     "min to max",
     "ms a step",
@@ -41,6 +42,7 @@ def print_points(points: list[dict[str, Any]]) -> None:
                 (
                     NAMES[name],
                     str(point["batch_size"]),
+                    f"{point['num_images']:,}" if point["num_images"] else "all",
                     f"{variant['images_per_second']:,.0f}",
                     f"{low:,.0f} to {high:,.0f}",
                     f"{variant['ms_per_step']:.2f}",
@@ -50,48 +52,71 @@ def print_points(points: list[dict[str, Any]]) -> None:
                 )
             )
     first = points[0]
-    title = f"{first['task']} {' '.join(first['overrides'])}".strip()
+    title = " ".join([first["task"], *first["overrides"]])
     print_table(f"{title}, on {first['hardware']}", HEADINGS, rows)
+    starts = ", ".join(
+        f"{NAMES[name]} {variant['seconds_to_first_step']:.1f} s"
+        for name, variant in first["variants"].items()
+    )
+    print(f"from the start of the process to the first step: {starts}")
     if shares := [p["data_share_of_step"] for p in points if "data_share_of_step" in p]:
         print(f"reslab's data path alone: {', '.join(f'{s:.1%}' for s in shares)} of a step")
 
 
 def markdown(points: list[dict[str, Any]]) -> str:
-    """The comparisons as GitHub shows them; medians over rounds, ratios within one comparison."""
-    headings = ["What", "Batch", "Script", "Loop", "reslab", "over script", "over loop"]
-    machines = {_machine(point) for point in points}
-    several = len(machines) > 1
-    on = "" if several else f" on {machines.pop()}"
-    if several:
-        headings.append("On")
+    """The comparisons as GitHub shows them: medians (and ranges), ratios within a comparison."""
+    headings = ["What", "Batch", "Script", "Loop", "reslab", "over script", "over loop", "On"]
     rows = []
     for point in points:
-        speeds = [f"{v['images_per_second']:,.0f}" for v in point["variants"].values()]
+        speeds = [_speed(variant) for variant in point["variants"].values()]
         ratios = [f"{point['ratios'][key]:.2f}" for key in ("reslab/script", "reslab/loop")]
-        files = ["bench.files=true"] if point.get("files") else []
-        what = " ".join([point["task"], *point["overrides"], *files])
-        machine = [_machine(point)] if several else []
-        rows.append([f"`{what}`", str(point["batch_size"]), *speeds, *ratios, *machine])
-    notes = [f"- Images per second{on}; over: the ratio to the script and to the loop."]
+        what = f"`{_what(point)}`"
+        rows.append([what, str(point["batch_size"]), *speeds, *ratios, _machine(point)])
+    notes = [
+        "- Images per second: the median of the rounds and, in brackets, least and most; over: the "
+        "ratio to the script and to the loop. The loop predicts with the network as it was "
+        "trained; reslab folds its BatchNorm."
+    ]
     if any(point.get("files") for point in points):
         notes.append("- Of files, reslab also writes results and thumbnails; the others do not.")
-    if all("cores" in point["hardware"] for point in points):
-        notes.append(
-            "- On a GPU, training of ResNet-18 at batches of 64 to 1,024, its inference, and the "
-            "minutes of all of Liu & Goh's table: not yet measured; `make bench-gpu` measures them."
-        )
+    if shares := [
+        f"{point['data_share_of_step']:.1%} (`{_what(point)}`)"
+        for point in points
+        if "data_share_of_step" in point
+    ]:
+        notes.append(f"- Of a step, the data path alone takes {', '.join(shares)}.")
+    on_gpu = {point["task"] for point in points if "cores" not in point["hardware"]}
+    for task, text in (
+        ("train", "training of ResNet-18 at batches of 64 to 1,024"),
+        ("predict", "its inference"),
+    ):
+        if task not in on_gpu:
+            notes.append(f"- On a GPU, {text}: not yet measured; `make bench-gpu` measures it.")
     return "\n".join([markdown_table(headings, rows), "", *notes, ""])
 
 
+def _what(point: dict[str, Any]) -> str:
+    given = point.get("given", ["bench.files=true"] if point.get("files") else [])
+    return " ".join([point["task"], *point["overrides"], *given])
+
+
+def _speed(variant: dict[str, Any]) -> str:
+    low, high = variant["images_per_second_range"]
+    return f"{variant['images_per_second']:,.0f} ({low:,.0f} to {high:,.0f})"
+
+
 def _machine(point: dict[str, Any]) -> str:
-    """The hardware, and the precision where a record names it."""
-    return ", ".join(filter(None, [point["hardware"], point.get("precision")]))
+    """The hardware; of precision, version and day what a record has."""
+    precision = point.get("precision", "precision not recorded")
+    torch = [f"torch {point['versions']['torch']}"] if "versions" in point else []
+    day = [point["date"]] if "date" in point else []
+    return ", ".join([point["hardware"], precision, *torch, *day])
 
 
-def file_name(task: str, overrides: Sequence[str]) -> str:
+def file_name(task: str, asked: Sequence[str]) -> str:
     """What a comparison's files are called: what was chosen, single options with their names."""
     parts = [task]
-    for override in overrides:
+    for override in asked:
         key, _, value = override.partition("=")
         parts.append(f"{key.rpartition('.')[2]}-{value}" if "." in key else value)
     return "-".join(re.sub(r"[^\w.]+", "-", part).strip("-") for part in parts)
@@ -101,7 +126,12 @@ def insert_benchmarks(readme: Path, folder: Path) -> None:
     """Puts every comparison in a folder into the README, where it says `<!-- bench -->`."""
     files = sorted(folder.glob("*.json"), key=lambda path: (path.name.startswith("predict"), path))
     points = [point for file in files for point in json.loads(file.read_text())]
-    insert(readme, "bench", markdown(points))
+    tables = [file.read_text() for file in sorted(folder.glob("*.md"))]
+    missing = (
+        "- On a GPU, the minutes of all of Liu & Goh's table: not yet measured; "
+        "`make bench-gpu` measures them.\n"
+    )
+    insert(readme, "bench", markdown(points) + ("".join(tables) or missing))
 
 
 def write_points(

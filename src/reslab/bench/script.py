@@ -11,7 +11,7 @@ from torchvision.datasets import ImageFolder
 from reslab.data import BrightnessJitter, Cutout, HorizontalFlip, ImageData, RandomCrop
 from reslab.errors import UserError
 
-NUM_WORKERS = 2
+WORKERS: dict[str, Any] = {"num_workers": 2, "persistent_workers": True}
 
 
 class Pictures(Dataset):
@@ -35,7 +35,7 @@ def training_batches(data: ImageData) -> Iterator[tuple[Tensor, Tensor]]:
         raise UserError("bench: the usual script does not mix images; choose another augment")
     pictures = Pictures(data.train_images, data.train_labels, _pipeline(data, steps))
     loader: DataLoader = DataLoader(
-        pictures, data.batch_size, shuffle=True, num_workers=NUM_WORKERS, drop_last=True
+        pictures, data.batch_size, shuffle=True, drop_last=True, **WORKERS
     )
     while True:
         yield from loader
@@ -44,8 +44,9 @@ def training_batches(data: ImageData) -> Iterator[tuple[Tensor, Tensor]]:
 def test_batches(data: ImageData, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
     """The test set's batches, again and again."""
     pictures = Pictures(data.test_images, data.test_labels, _pipeline(data, []))
+    loader: DataLoader = DataLoader(pictures, batch_size, **WORKERS)
     while True:
-        yield from DataLoader(pictures, batch_size, num_workers=NUM_WORKERS)
+        yield from loader
 
 
 def file_batches(data: ImageData, folder: str, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -53,8 +54,9 @@ def file_batches(data: ImageData, folder: str, batch_size: int) -> Iterator[tupl
     mode = {1: "L", 3: "RGB"}[data.channels]
     load = transforms.Lambda(lambda picture: picture.convert(mode))
     pictures = ImageFolder(folder, transforms.Compose([load, _pipeline(data, [])]))
+    loader: DataLoader = DataLoader(pictures, batch_size, **WORKERS)
     while True:
-        yield from DataLoader(pictures, batch_size, num_workers=NUM_WORKERS)
+        yield from loader
 
 
 def _pipeline(data: ImageData, steps: list[nn.Module]) -> Callable[[Any], Tensor]:

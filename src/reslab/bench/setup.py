@@ -7,11 +7,10 @@ from reslab.config import instantiate
 from reslab.data import ImageData
 from reslab.errors import UserError
 from reslab.runs.build import prepare_data
-from reslab.runs.environment import supports_bf16
 
 
-def prepare(cfg: DictConfig, num_images: int | None) -> ImageData:
-    """The data set, its halves repeated or cut to a number of images if one is asked for."""
+def prepare(cfg: DictConfig, num_images: int | None, half: str) -> ImageData:
+    """The data set, its `train` or `test` half repeated or cut to a number of images if asked."""
     if num_images is not None and num_images < cfg.dataset.batch_size:
         raise UserError(
             f"bench.num_images={num_images} is less than one batch of {cfg.dataset.batch_size}"
@@ -19,21 +18,15 @@ def prepare(cfg: DictConfig, num_images: int | None) -> ImageData:
     data = instantiate(cfg, "dataset")
     prepare_data(data)
     if num_images is not None:
-        for half in ("train", "test"):
-            images, labels = getattr(data, f"{half}_images"), getattr(data, f"{half}_labels")
-            chosen = torch.arange(num_images) % len(labels)
-            setattr(data, f"{half}_images", images[chosen])
-            setattr(data, f"{half}_labels", labels[chosen])
+        images, labels = getattr(data, f"{half}_images"), getattr(data, f"{half}_labels")
+        chosen = torch.arange(num_images) % len(labels)
+        setattr(data, f"{half}_images", images[chosen])
+        setattr(data, f"{half}_labels", labels[chosen])
     return data
 
 
 def device_of(cfg: DictConfig) -> torch.device:
+    """The one that Lightning would choose, of those that are measured."""
     gpu = cfg.trainer.accelerator in ("gpu", "cuda")
     gpu = gpu or (cfg.trainer.accelerator == "auto" and torch.cuda.is_available())
     return torch.device("cuda" if gpu else "cpu")
-
-
-def uses_bf16(cfg: DictConfig, device: torch.device) -> bool:
-    if cfg.trainer.precision == "auto":
-        return supports_bf16(device)
-    return cfg.trainer.precision == "bf16-mixed"

@@ -17,13 +17,14 @@ class Measurement:
     """What the steps after the warm-up took on average, how many, and the peak memory.
 
     On a CPU that is this process' peak, and what its worker processes hold at the end without what
-    they share.
+    they share. The first step's time is that from the start of the process to the step's end.
     """
 
     images_per_second: float
     ms_per_step: float
     steps: int
     peak_memory_bytes: int
+    seconds_to_first_step: float
 
 
 class Stopwatch:
@@ -38,12 +39,15 @@ class Stopwatch:
         self.seconds, self.device = seconds, device
         self.steps = -WARMUP_STEPS
         self._images = 0
-        self._begun = self._ended = 0.0
+        self._begun = self._ended = self._paused = 0.0
         self._workers = 0  # bytes
+        self._first = 0.0
 
     def step(self, num_images: int) -> bool:
         """Counts a step of so many images; True once the measurement is over."""
         self.steps += 1
+        if not self._first:
+            self._first = time.time() - psutil.Process().create_time()
         if self.steps > 0:
             self._images += num_images
         if self.steps == 0:
@@ -58,6 +62,16 @@ class Stopwatch:
             self._workers = sum(worker.memory_full_info().uss for worker in workers)
         return True
 
+    def pause(self) -> None:
+        """What follows is no part of a step, up to `resume`."""
+        self._paused = self._now()
+
+    def resume(self) -> None:
+        """Goes on after a pause, if there was one."""
+        if self._paused and self.steps >= 0:
+            self._begun += self._now() - self._paused
+        self._paused = 0.0
+
     def measurement(self) -> Measurement:
         """What was measured.
 
@@ -68,7 +82,13 @@ class Stopwatch:
             raise ValueError(f"only {self.steps + WARMUP_STEPS} steps were run")
         seconds = self._ended - self._begun
         memory = peak_memory_bytes(self.device) + self._workers
-        return Measurement(self._images / seconds, 1000 * seconds / self.steps, self.steps, memory)
+        return Measurement(
+            self._images / seconds,
+            1000 * seconds / self.steps,
+            self.steps,
+            memory,
+            self._first,
+        )
 
     def _now(self) -> float:
         if self.device.type == "cuda":

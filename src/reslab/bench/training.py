@@ -12,14 +12,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from lightning.pytorch import Callback
 from omegaconf import DictConfig
-from torch import Tensor
+from torch import Tensor, nn
 
 from reslab.bench.script import training_batches
-from reslab.bench.setup import uses_bf16
 from reslab.bench.stopwatch import Stopwatch
-from reslab.callbacks import StopRequest
+from reslab.callbacks import StepLimit, StopRequest
 from reslab.data import ImageData
-from reslab.runs.build import build, build_task, configure_kernels
+from reslab.runs.build import build, build_task, configure_kernels, uses_bf16
 from reslab.runs.store import RunDirectory
 
 
@@ -32,12 +31,14 @@ def script(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
         plain = {k: v for k, v in optimization.optimizer.keywords.items() if k != "fused"}
         optimization.optimizer = partial(optimization.optimizer.func, **plain)
     optimizer, _ = optimization.build(network, cfg.monitor)
-    loss_sum = 0.0
+    smoothing, loss_sum = cfg.label_smoothing, 0.0
     for images, labels in training_batches(data):
         images, labels = images.to(watch.device), labels.to(watch.device)
-        loss = F.cross_entropy(network(images), labels, label_smoothing=cfg.label_smoothing)
+        loss = F.cross_entropy(network(images), labels, label_smoothing=smoothing)
         optimizer.zero_grad()
         loss.backward()
+        if task.gradient_clip_val:
+            nn.utils.clip_grad_norm_(network.parameters(), task.gradient_clip_val)
         optimizer.step()
         loss_sum += loss.item()
         if watch.step(len(images)):
@@ -47,19 +48,21 @@ def script(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
 def loop(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
     """Our network, data path, precision, layout and compilation in a loop of a few lines."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as Lightning does
-    torch.use_deterministic_algorithms(cfg.trainer.deterministic)
+    deterministic = cfg.trainer.deterministic
+    torch.use_deterministic_algorithms(bool(deterministic), warn_only=deterministic == "warn")
     configure_kernels(cfg)
     task = build_task(cfg)
     network = task.network.to(watch.device).train()
     optimizer, _ = task.optimization.build(network, cfg.monitor)
     task.compile_for(watch.device)
+    bf16 = torch.autocast(watch.device.type, torch.bfloat16, enabled=uses_bf16(cfg, watch.device))
     for images, labels in _without_end(data.train_dataloader(), watch.device):
         optimizer.zero_grad()
-        with torch.autocast(
-            watch.device.type, torch.bfloat16, enabled=uses_bf16(cfg, watch.device)
-        ):
+        with bf16:
             loss, _ = task.loss_and_logits(images, labels)
         loss.backward()
+        if task.gradient_clip_val:
+            nn.utils.clip_grad_norm_(network.parameters(), task.gradient_clip_val)
         optimizer.step()
         if watch.step(len(images)):
             return
@@ -75,7 +78,10 @@ def data_ms_per_step(data: ImageData, device: torch.device) -> float:
 
 
 class StopAfter(Callback):
-    """Tells a stopwatch of every step and ends training when it has seen enough."""
+    """Tells a stopwatch of every step and ends training when it has seen enough.
+
+    The end of an epoch, with its validation and its files, is no part of a step.
+    """
 
     def __init__(self, watch: Stopwatch) -> None:
         self.watch = watch
@@ -83,6 +89,12 @@ class StopAfter(Callback):
     def on_train_batch_end(self, trainer: Any, *arguments: Any) -> None:
         if not trainer.should_stop:
             trainer.should_stop = self.watch.step(trainer.datamodule.batch_size)
+
+    def on_validation_start(self, *arguments: Any) -> None:
+        self.watch.pause()
+
+    def on_train_epoch_start(self, *arguments: Any) -> None:
+        self.watch.resume()
 
 
 def reslab(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
@@ -92,10 +104,10 @@ def reslab(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
         directory = RunDirectory(Path(folder) / "run")
         directory.checkpoints.mkdir(parents=True)
         run = build(cfg, directory, stop)
-        # Validation is no part of a step, and the last epoch is not to end before the watch.
         run.trainer.limit_val_batches, run.trainer.fit_loop.max_epochs = 1, 10**6
         callbacks: list[Callback] = getattr(run.trainer, "callbacks")  # noqa: B009
-        callbacks.insert(0, StopAfter(watch))
+        own = [one for one in callbacks if not isinstance(one, StepLimit)]
+        callbacks[:] = [StopAfter(watch), *own]
         run.trainer.fit(run.task, datamodule=data)
 
 

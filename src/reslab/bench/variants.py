@@ -5,37 +5,17 @@ Each runs in a process of its own: `python -m reslab.bench.variants TASK VARIANT
 
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
-from reslab.bench import prediction, training
-from reslab.bench.setup import device_of, prepare, uses_bf16
+from reslab.bench.setup import device_of, prepare
 from reslab.bench.stopwatch import Stopwatch
 from reslab.config import add_folder, compose
-from reslab.data import ImageData
+from reslab.errors import UserError
+from reslab.runs.build import uses_bf16
 from reslab.runs.environment import describe_environment, reset_peak_memory
-
-VARIANTS: dict[str, dict[str, Callable[[DictConfig, ImageData, Stopwatch], None]]] = {
-    "train": {
-        "script": training.script,
-        "loop": training.loop,
-        "reslab": training.reslab,
-    },
-    "predict files": {
-        "script": prediction.script_of_files,
-        "loop": prediction.loop_of_files,
-        "reslab": prediction.reslab_of_files,
-    },
-    "predict": {
-        "script": prediction.script,
-        "loop": prediction.loop,
-        "reslab": prediction.reslab,
-    },
-}
 
 
 def measure(task: str, variant: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -53,17 +33,22 @@ def measure(task: str, variant: str, request: dict[str, Any]) -> dict[str, Any]:
         add_folder(Path(folder))
     cfg = compose(request["overrides"])
     device = device_of(cfg)
-    data = prepare(cfg, request["num_images"])
+    data = prepare(cfg, request["num_images"], "train" if task == "train" else "test")
     reset_peak_memory(device)
     watch = Stopwatch(request["seconds"], device)
-    VARIANTS[f"{task} files" if request["files"] else task][variant](cfg, data, watch)
+    # The other task's imports would count as this one's start.
+    module = import_module(f"reslab.bench.{'training' if task == 'train' else 'prediction'}")
+    getattr(module, f"{variant}_of_files" if request["files"] else variant)(cfg, data, watch)
     precision = "bf16-mixed" if uses_bf16(cfg, device) else "32-true"
     measured = asdict(watch.measurement())
     measured["environment"] = describe_environment(device, precision)
     if (task, variant) == ("train", "loop"):
-        measured["data_ms_per_step"] = training.data_ms_per_step(data, device)
+        measured["data_ms_per_step"] = module.data_ms_per_step(data, device)
     return measured
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]))))
+    try:
+        print(json.dumps(measure(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]))))
+    except UserError as error:
+        sys.exit(str(error))

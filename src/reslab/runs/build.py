@@ -177,6 +177,13 @@ def configure_kernels(cfg: DictConfig) -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
 
 
+def uses_bf16(cfg: DictConfig, device: torch.device) -> bool:
+    """Whether a device computes in bf16; `precision: auto` is bf16 where the hardware has it."""
+    if cfg.trainer.precision == "auto":
+        return supports_bf16(device)
+    return cfg.trainer.precision == "bf16-mixed"
+
+
 def build_trainer(cfg: DictConfig, callbacks: list[Callback], folder: Path) -> Trainer:
     """Lightning's trainer; what `precision: auto` means is settled here, on this machine."""
     keys = [key for key in cfg.trainer if key not in NOT_LIGHTNING_S]
@@ -193,7 +200,7 @@ def build_trainer(cfg: DictConfig, callbacks: list[Callback], folder: Path) -> T
     }
     if cfg.trainer.precision == "auto":
         trainer = instantiate(cfg, "trainer", precision="32-true", **arguments)
-        if not supports_bf16(trainer.strategy.root_device):
+        if not uses_bf16(cfg, trainer.strategy.root_device):
             return trainer
         return instantiate(cfg, "trainer", precision="bf16-mixed", **arguments)
     return instantiate(cfg, "trainer", **arguments)
