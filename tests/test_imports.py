@@ -22,7 +22,7 @@ BELOW = {
     "nn": set(),
     "optim": set(),
     "data": {"errors"},
-    "task": {"nn", "data", "optim"},
+    "task": {"nn", "data", "optim", "errors"},
     "callbacks": {"nn", "data", "optim", "task", "files"},
     "runs": {"nn", "data", "optim", "task", "callbacks", "config", "errors", "files"},
     "evaluation": {"files"},

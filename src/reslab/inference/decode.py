@@ -2,10 +2,8 @@
 
 import io
 import os
-import struct
 import threading
 import warnings
-import zlib
 from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO
@@ -17,14 +15,23 @@ from PIL.Image import Transpose
 from torch import Tensor
 
 from reslab.data.loader import resized
+from reslab.inference.checks import (
+    FORMATS,
+    LARGE_BYTES,
+    LARGE_PIXELS,
+    MAX_BYTES,
+    MAX_PIXELS_TEXT,
+    PNG_BEGINS,
+    PNG_HEAD,
+    BadPictureError,
+    Png,
+    check_png_head,
+    check_scans,
+    open_header,
+    read_png,
+)
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-MAX_PIXELS = 50_000_000
-MAX_PIXELS_TEXT = f"{MAX_PIXELS // 1_000_000} million"
-MAX_BYTES = 8 * MAX_PIXELS  # four channels of 16 bits, not compressed
-LARGE_PIXELS, LARGE_BYTES = 4_000_000, 4_000_000
-PNG_BEGINS = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
-SIXTEEN = "16 bits to 8"
+BITS, PHOTOMETRIC = 258, 262  # tags of a TIFF
 
 # Pillow warns of what is large or damaged; here the results say so.
 warnings.filterwarnings("ignore", module="PIL")
@@ -43,10 +50,6 @@ TURNS = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
-
-
-class BadPictureError(Exception):
-    """Why a file is not decoded, for its row in the results."""
 
 
 def decode(path: Path, channels: int, size: int) -> tuple[Tensor, list[str]]:
@@ -90,20 +93,26 @@ def _decode(file: BinaryIO, size_in_bytes: int, channels: int) -> tuple[Tensor, 
         raise BadPictureError("the file is empty")
     if size_in_bytes > MAX_BYTES:
         raise BadPictureError(f"the file has more than {MAX_BYTES // 1_000_000} MB")
-    if size_in_bytes > LARGE_BYTES:  # which is not read for nothing
-        _open(file)
+    head = file.read(PNG_HEAD.size)
+    is_png = head.startswith(PNG_BEGINS)
+    if is_png:
+        check_png_head(head)
+    elif size_in_bytes > LARGE_BYTES:  # which is not read for nothing
         file.seek(0)
+        open_header(file)
+    file.seek(0)
     content = file.read(size_in_bytes)
-    plain = _plain_png(content, channels)
+    png = read_png(content) if is_png else None
+    plain = _plain_png(png, channels) if png else None
     if plain is not None:
         return _as_image(plain), []
-    picture = _open(io.BytesIO(content))
-    if picture.format == "PNG":
-        _parts(content)
+    picture = open_header(io.BytesIO(content))
+    if picture.format == "PNG" and png is None:
+        raise BadPictureError("damaged: it does not begin with its header")
+    if picture.format in ("JPEG", "MPO"):
+        check_scans(content)
     with _ONE_LARGE if picture.width * picture.height > LARGE_PIXELS else nullcontext():
-        array, notes = _as_array(picture, channels)
-    if picture.format == "PNG" and content[24] == 16 and SIXTEEN not in notes:
-        notes.append(SIXTEEN)  # Pillow has cut them
+        array, notes = _as_array(picture, png, channels)
     return _as_image(array), notes
 
 
@@ -112,74 +121,55 @@ def _as_image(array: np.ndarray) -> Tensor:
     return image[None] if image.ndim == 2 else image.permute(2, 0, 1)
 
 
-def _open(file: BinaryIO) -> Image.Image:
-    """Reads the header alone."""
-    picture = Image.open(file, formats=FORMATS)
-    if picture.width * picture.height > MAX_PIXELS:
-        size = f"{picture.width} x {picture.height}"
-        raise BadPictureError(f"{size} pixels are more than {MAX_PIXELS_TEXT}")
-    return picture
-
-
-def _plain_png(content: bytes, channels: int) -> np.ndarray | None:
+def _plain_png(png: Png, channels: int) -> np.ndarray | None:
     """What most pictures for these networks are, without what Pillow spends on any other.
 
     That is a PNG of 8 bits a channel, with the channels wanted and nothing but its pixels. None
     says that it is something else, or damaged, which is then said where all others are decoded.
     """
     mode, color_type = ("L", 0) if channels == 1 else ("RGB", 2)
-    if content[:16] != PNG_BEGINS or content[24:29] != bytes([8, color_type, 0, 0, 0]):
+    if (png.bits, png.color_type, png.interlaced) != (8, color_type, False):
         return None
-    width, height = struct.unpack_from(">II", content, 16)
-    if not 0 < width * height <= LARGE_PIXELS:
+    if not 0 < png.width * png.height <= LARGE_PIXELS:
         return None
-    parts = _parts(content)
-    pixels = b"".join(part for kind, part in parts if kind == b"IDAT")
-    if {kind for kind, _ in parts} != {b"IHDR", b"IDAT", b"IEND"}:
+    if {kind for kind, _ in png.parts} != {b"IHDR", b"IDAT", b"IEND"}:
         return None
+    pixels = b"".join(part for kind, part in png.parts if kind == b"IDAT")
     try:
-        return np.array(Image.frombytes(mode, (width, height), pixels, "zip", mode))
+        return np.array(Image.frombytes(mode, (png.width, png.height), pixels, "zip", mode))
     except ValueError:
         return None
 
 
-def _parts(png: bytes) -> list[tuple[bytes, memoryview]]:
-    """A PNG's parts and their names; compares the checksums, at which Pillow does not look.
-
-    Raises:
-        BadPictureError: The file is damaged.
-    """
-    view, kind, start, parts = memoryview(png), b"", 8, []
-    while kind != b"IEND":
-        length, kind = int.from_bytes(view[start : start + 4]), bytes(view[start + 4 : start + 8])
-        end = start + 8 + length
-        if end + 4 > len(png):
-            raise BadPictureError("damaged: the file ends too early")
-        if not kind.isalpha():
-            raise BadPictureError("damaged: a part of it has no name")
-        if zlib.crc32(view[start + 4 : end]) != int.from_bytes(view[end : end + 4]):
-            raise BadPictureError(f"damaged: the checksum of its {kind.decode()} is wrong")
-        parts.append((kind, view[start + 8 : end]))
-        start = end + 4
-    return parts
-
-
-def _as_array(picture: Image.Image, channels: int) -> tuple[np.ndarray, list[str]]:
+def _as_array(picture: Image.Image, png: Png | None, channels: int) -> tuple[np.ndarray, list[str]]:
     """`[H, W]` or `[H, W, 3]` of uint8."""
+    tags = getattr(picture, "tag_v2", {})
+    bits = png.bits if png else max(tags.get(BITS, (8,)))
+    if png and png.bits != 8 and png.color_type in (0, 2) and png.has(b"tRNS"):
+        raise BadPictureError(
+            f"one transparent colour at {bits} bits a channel is not read; save it with 8"
+        )
+    # Pillow turns a TIFF when it loads it, and forgets that it was to be turned.
+    turned_already = picture.format == "TIFF" and _orientation(picture) in TURNS
     picture.load()  # what is damaged is to be said here: where EXIF data are read it is passed over
     notes = []
-    if getattr(picture, "is_animated", False):
+    if picture.format != "MPO" and getattr(picture, "is_animated", False):
         notes.append("first frame of an animation")
     turned: Image.Image = picture
     turn = TURNS.get(_orientation(picture))
     if turn is not None:
         turned = picture.transpose(turn)
+    if turned_already or turn is not None:
         notes.append("turned as EXIF says")
-    mode, grey = turned.mode, _is_grey(turned)
+    if turned.mode in ("La", "RGBa"):  # colors multiplied by their opacity
+        turned = turned.convert(turned.mode.upper())
+    mode, grey = turned.mode, _is_grey(turned) or bool(png and png.color_type in (0, 4))
     if mode.startswith("I;16"):
+        most = 2**bits - 1
         levels = np.asarray(turned).astype(np.uint32)
-        turned = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
-        notes.append(SIXTEEN)
+        if tags.get(PHOTOMETRIC) == 0:  # white is zero
+            levels = most - levels
+        turned = Image.fromarray(((255 * levels + most // 2) // most).astype(np.uint8))
     elif mode in ("I", "F"):
         raise BadPictureError(
             f"pixels of mode {mode} have no known range; save it with 8 or 16 bits"
@@ -190,6 +180,8 @@ def _as_array(picture: Image.Image, channels: int) -> tuple[np.ndarray, list[str
         flat = Image.alpha_composite(white, over)
         turned = flat.convert("L" if grey else "RGB")
         notes.append("transparency laid over white")
+    if bits > 8:
+        notes.append(f"{bits} bits to 8")
     if grey and channels == 3:
         notes.append("grey to colour")
     elif not grey and channels == 1:

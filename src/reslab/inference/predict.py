@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reslab.inference.decode import BadPictureError, decode
+from reslab.inference.checks import BadPictureError
+from reslab.inference.decode import decode
 from reslab.inference.find import Found
 from reslab.inference.labels import Labels
 from reslab.inference.model import Model

@@ -1,0 +1,234 @@
+"""Files that are no pictures, damaged, or made to do harm: each is refused, and says why."""
+
+import os
+import struct
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pictures import part, png, saved, tiff
+from reslab.inference import decode as decoding
+from reslab.inference.checks import BadPictureError
+from reslab.inference.decode import decode
+
+RNG = np.random.default_rng(0)
+COLOR = RNG.integers(0, 256, (6, 4, 3), dtype=np.uint8)
+
+
+def test_a_huge_picture_is_refused_at_its_header(tmp_path):
+    """30,000 x 30,000 pixels, with no pixel data at all behind the header."""
+    path = tmp_path / "huge.png"
+    path.write_bytes(png(30_000, 30_000, 8, b""))
+    with pytest.raises(BadPictureError, match="more than 50 million"):
+        decode(path, 3, 32)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp"])
+def test_what_is_a_little_too_large_is_refused_before_it_is_read(tmp_path, name):
+    """64 million pixels, which Pillow itself would decode: all behind the header is missing."""
+    whole, cut = tmp_path / "whole" / name, tmp_path / name
+    whole.parent.mkdir()
+    Image.new("L", (8_000, 8_000)).save(whole)
+    content = whole.read_bytes()
+    start = content.index(b"IDAT") + 4 if name == "a.png" else 2_000
+    cut.write_bytes(content[:start])
+    with pytest.raises(BadPictureError, match="8000 x 8000 pixels are more than 50 million"):
+        decode(cut, 1, 32)
+
+
+def test_of_a_picture_that_pillow_warns_of_only_the_row_says_it(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("1", (10_000, 10_000)).save(path)
+    code = f"""
+from pathlib import Path
+from reslab.inference.checks import BadPictureError
+from reslab.inference.decode import decode
+try:
+    decode(Path({str(path)!r}), 1, 32)
+except BadPictureError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "10000 x 10000 pixels are more than 50 million\n"
+    assert done.stderr == ""
+
+
+def test_bad_files_say_what_is_wrong(tmp_path):
+    good = saved(tmp_path, RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8)).read_bytes()
+    flipped = bytearray(good)
+    flipped[len(good) // 2] ^= 1
+    cases = {
+        "empty.png": (b"", "empty"),
+        "text.png": (b"hello", "not a picture"),
+        "vector.png": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+        "cut.png": (good[: len(good) // 2], "damaged: the file ends too early"),
+        "no end.png": (good[:-12], "damaged: the file ends too early"),
+        "flipped.png": (bytes(flipped), "damaged: the checksum of its IDAT is wrong"),
+    }
+    for name, (content, text) in cases.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(BadPictureError, match=text):
+            decode(tmp_path / name, 3, 32)
+    with pytest.raises(BadPictureError, match="cannot be read"):
+        decode(tmp_path / "missing.png", 3, 32)
+
+
+def test_a_large_file_is_not_read_before_its_header(tmp_path):
+    """399 MB, of which only the header is looked at."""
+    path = tmp_path / "huge.bmp"
+    Image.new("L", (8_000, 8_000)).save(path)
+    os.truncate(path, 399_000_000)
+    tracemalloc.start()
+    with pytest.raises(BadPictureError, match="more than 50 million"):
+        decode(path, 3, 32)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 10_000_000
+
+
+def test_pixels_that_cannot_be_unpacked_are_damage_whatever_the_checksums_say(tmp_path):
+    rows = zlib.compress(RNG.bytes(4 * 13))
+    for number, pixels in enumerate((rows[: len(rows) // 2], b"", b"no stream")):
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(png(4, 4, 8, pixels))
+        with pytest.raises(BadPictureError, match="damaged"):
+            decode(path, 3, 4)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.webp", "a.bmp", "a.gif", "a.tiff"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_half_a_file_is_damage_in_every_format(tmp_path, name, share):
+    path = saved(tmp_path, RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8), name)
+    os.truncate(path, int(share * path.stat().st_size))
+    with pytest.raises(BadPictureError, match=r"damaged|not a picture"):
+        decode(path, 3, 32)
+
+
+def test_a_part_of_a_png_with_a_strange_name_is_damage(tmp_path):
+    good = saved(tmp_path, COLOR).read_bytes()
+    (tmp_path / "evil.png").write_bytes(good.replace(b"IEND", b"\x1b[2J"))
+    with pytest.raises(BadPictureError, match="damaged: a part of it has no name"):
+        decode(tmp_path / "evil.png", 3, 32)
+
+
+def test_a_file_without_end_is_not_read(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(saved(tmp_path, COLOR).read_bytes())
+    os.truncate(path, 500_000_000_000)  # zeros that take no room
+    with pytest.raises(BadPictureError, match="more than 400 MB"):
+        decode(path, 3, 32)
+
+
+def test_what_follows_the_end_of_a_png_is_no_part_of_it(tmp_path):
+    square = COLOR[:4]
+    path = saved(tmp_path, square)
+    path.write_bytes(path.read_bytes() + b"appended")
+    assert np.array_equal(decode(path, 3, 4)[0].permute(1, 2, 0), square)
+
+
+def test_only_the_six_formats_are_read(tmp_path):
+    Image.fromarray(COLOR).save(tmp_path / "a.ppm")
+    (tmp_path / "a.ppm").rename(tmp_path / "a.png")
+    with pytest.raises(BadPictureError, match="not a picture"):
+        decode(tmp_path / "a.png", 3, 32)
+
+
+def refuses(tmp_path, content: bytes, text: str, name="a.png", channels=3) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(BadPictureError, match=text):
+        decode(path, channels, 4)
+
+
+@pytest.mark.parametrize("extra", [b"", part(b"tEXt", b"a\0b")])
+@pytest.mark.parametrize(("bits", "color_type"), [(8, 2), (8, 0), (1, 0), (16, 2), (8, 3), (8, 6)])
+def test_a_stream_of_too_few_rows_is_damage_though_it_ends_well(tmp_path, extra, bits, color_type):
+    """Pillow gives black for what is not there."""
+    if color_type == 3:
+        extra += part(b"PLTE", bytes(range(6)))
+    row = bytes(1 + -(-4 * bits * {0: 1, 2: 3, 3: 1, 6: 4}[color_type] // 8))
+    options = {"color_type": color_type, "extra": extra}
+    whole, short = (zlib.compress(row * rows) for rows in (4, 3))
+    refuses(tmp_path, png(4, 4, bits, short, **options), "rows end too early")
+    (tmp_path / "whole.png").write_bytes(png(4, 4, bits, whole, **options))
+    assert decode(tmp_path / "whole.png", 3, 4)[0].shape == (3, 4, 4)
+
+
+def test_an_interlaced_picture_has_seven_passes(tmp_path):
+    """Rows and columns of Adam7's passes over 5 x 5 pixels."""
+    passes = [(1, 1), (1, 1), (1, 2), (2, 1), (1, 3), (3, 2), (2, 5)]
+    rows = [b"\0" + b"\xc8" * columns for number, columns in passes for _ in range(number)]
+    options = {"color_type": 0, "interlaced": 1}
+    whole = tmp_path / "whole.png"
+    whole.write_bytes(png(5, 5, 8, zlib.compress(b"".join(rows)), **options))
+    assert (decode(whole, 1, 5)[0] == 200).all()
+    refuses(tmp_path, png(5, 5, 8, zlib.compress(b"".join(rows[:-1])), **options), "too early")
+
+
+def test_a_png_that_does_not_begin_with_its_header_is_refused(tmp_path):
+    good = png(4, 4, 8, zlib.compress(bytes(4 * 13)))
+    refuses(tmp_path, good[:8] + part(b"tEXt", b"a\0b") + good[8:], "does not begin|not a picture")
+    refuses(tmp_path, good[:20], "ends too early")
+    refuses(tmp_path, png(0, 4, 8, zlib.compress(b"")), "damaged|not a picture")
+
+
+def test_a_png_of_a_hundred_thousand_parts_is_refused_at_once(tmp_path):
+    content = png(4, 4, 8, zlib.compress(bytes(52)), extra=part(b"teXt") * 100_000)
+    begun = time.process_time()
+    refuses(tmp_path, content, "more than 10,292 parts")
+    assert time.process_time() - begun < 1
+
+
+def test_a_jpeg_of_a_thousand_scans_is_refused(tmp_path):
+    path = saved(tmp_path, RNG.integers(0, 256, (64, 64), np.uint8), "a.jpg", progressive=True)
+    good = path.read_bytes()
+    decode(path, 1, 4)
+    last = good.rindex(b"\xff\xda")
+    refuses(tmp_path, good[:-2] + good[last:-2] * 1000 + good[-2:], "more than 100 scans", "a.jpg")
+
+
+def test_a_tile_far_larger_than_its_picture_is_refused(tmp_path):
+    """One pixel, in a tile of 67 million that unpacks from 65 kB."""
+    data = zlib.compress(bytes(8192 * 8192))
+    tags = {256: 1, 257: 1, 258: 8, 259: 8, 262: 1, 277: 1, 322: 8192, 323: 8192}
+    content = tiff(tags | {324: None, 325: len(data)}, data)
+    refuses(tmp_path, content, "tiles of 8192 x 8192 pixels", "a.tiff", channels=1)
+
+
+@pytest.mark.parametrize(("side", "at_once"), [(2_100, 1), (64, 2)])
+def test_of_large_pictures_one_at_a_time_is_in_memory(tmp_path, monkeypatch, side, at_once):
+    path = tmp_path / "a.bmp"
+    Image.new("L", (side, side)).save(path)
+    assert side < 1_000 or path.stat().st_size > 4_000_000
+    inside, seen = [], []
+    as_array = decoding._as_array
+
+    def watched(*arguments):
+        inside.append(1)
+        seen.append(len(inside))
+        time.sleep(0.3)
+        inside.pop()
+        return as_array(*arguments)
+
+    monkeypatch.setattr(decoding, "_as_array", watched)
+    threads = [threading.Thread(target=decode, args=(path, 1, 8)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(seen) == at_once
+
+
+@pytest.mark.parametrize(("bits", "color_type"), [(4, 0), (16, 0), (16, 2)])
+def test_one_transparent_color_is_read_at_eight_bits_alone(tmp_path, bits, color_type):
+    key = struct.pack(">H", 1) * (3 if color_type == 2 else 1)
+    rows = bytes(4 * (1 + 4 * bits * (3 if color_type == 2 else 1) // 8))
+    content = png(4, 4, bits, zlib.compress(rows), color_type=color_type, extra=part(b"tRNS", key))
+    refuses(tmp_path, content, f"at {bits} bits a channel is not read")
