@@ -323,6 +323,35 @@ def test_an_onnx_file_predicts_without_torch_as_its_card_says(trained, tmp_path)
         assert float(probability) == pytest.approx(logits.softmax(0).max().item(), abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("mini_resnet", "--format", "torch"),
+        ("mini_resnet", "--format", "torch", "--pixels"),
+        ("mini_resnet", "--format", "safetensors"),
+    ],
+)
+def test_the_code_of_a_card_predicts_a_picture_of_any_size(trained, tmp_path, asked):
+    done = run(trained, "export", *asked, "--output", str(tmp_path))
+    assert done.code == 0, done.err
+    (card,) = tmp_path.glob("*/model.*.md")
+    (code,) = re.findall(r"```python\n(.*?)```", card.read_text(), re.DOTALL)
+    data = data_of(load("mini_resnet", trained / "outputs/runs"), None)
+    picture = Image.fromarray(data.test_images[0][0].numpy()).resize((50, 40)).convert("RGB")
+    picture.save(card.parent / "a.png")
+    answer = subprocess.run(
+        [sys.executable, "-c", code, "a.png"], cwd=card.parent, capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stderr
+    name, probability = answer.stdout.split()
+    export = str(card.with_suffix(""))
+    said = run(trained, "predict", export, str(card.parent / "a.png"), "--output", "out")
+    assert said.code == 0, said.err
+    (row,) = json.loads((trained / "out/predictions.json").read_text())["images"]
+    assert row["top"][0]["class"] == name
+    assert row["top"][0]["probability"] == pytest.approx(float(probability), abs=0.02)
+
+
 def test_the_card_s_figures_are_the_record_s(trained, tmp_path):
     done = run(
         trained, "export", "baseline_cnn", "--format", "safetensors", "--output", str(tmp_path)

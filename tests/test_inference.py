@@ -18,6 +18,7 @@ from sklearn import metrics as oracle
 
 import reslab
 from browser import opened
+from pictures import png
 from processes import run, start
 from reslab.inference.find import Found
 from reslab.inference.labels import read_labels
@@ -194,15 +195,22 @@ def test_a_folder_of_bad_files_is_finished_and_each_is_reported(trained, tmp_pat
     (folder / "empty.png").touch()
     (folder / "text.png").write_text("hello")
     (folder / "link.png").symlink_to(good)
+    (folder / "loop").symlink_to(folder)
     os.mkfifo(folder / "pipe.png")
+    (folder / "huge.png").write_bytes(png(30_000, 30_000, 8, b""))
+    for mode in ("CMYK", "I;16", "P", "LA"):
+        suffix = "tiff" if mode == "CMYK" else "png"
+        Image.new(mode, (16, 16)).save(folder / f"mode {mode}.{suffix}")
     started = time.monotonic()
     finished = predict(trained, str(folder), "--output", str(tmp_path / "out"), code=1)
     assert time.monotonic() - started < 60
-    assert "5 of 12 files could not be predicted" in finished.error_line()
+    assert "7 of 18 files could not be predicted" in finished.error_line()
     content = results(tmp_path / "out")
     errors = {Path(row["file"]).name: row["error"] for row in content["images"] if "error" in row}
-    assert set(errors) == {"cut.png", "empty.png", "text.png", "link.png", "pipe.png"}
-    assert content["counts"] == {"answered": 7, "failed": 5}
+    bad = {"cut.png", "empty.png", "text.png", "link.png", "loop", "pipe.png", "huge.png"}
+    assert set(errors) == bad
+    assert content["counts"]["failed"] == 7
+    assert sum(content["counts"].values()) == 18
     for name, text in errors.items():
         assert f"{name}: {text}" in finished.err
     expected = {os.fsdecode(name) for name in os.listdir(os.fsencode(folder))}

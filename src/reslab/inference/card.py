@@ -12,40 +12,46 @@ from reslab.runs.load import Description, TrainedClassifier
 FROM_PIXELS = "pixels.astype(np.uint8)"
 NORMALIZED = """(pixels / 255 - {mean}) / {std}"""
 
-ONNX_CODE = """\
+CODE = """\
 import sys
-
+{imports}
 import numpy as np
-import onnxruntime
-from PIL import Image
+{packages}
 
 classes = {classes}
 picture = Image.open(sys.argv[1]).convert("{mode}")
 picture = picture.resize(({size}, {size}), Image.Resampling.BILINEAR)
 pixels = np.asarray(picture, np.float32).reshape(1, {size}, {size}, {channels})
 pixels = pixels.transpose(0, 3, 1, 2)
-images = {images}
-logits = onnxruntime.InferenceSession("{file}").run(None, {{"images": images}})[0][0]
+{ask}
 probabilities = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
 print(classes[probabilities.argmax()], probabilities.max())
 """
 
-TORCH_CODE = """\
+ONNX_PACKAGES = """\
+import onnxruntime
+from PIL import Image"""
+ONNX = """\
+images = {images}
+logits = onnxruntime.InferenceSession("{file}").run(None, {{"images": images}})[0][0]"""
+
+TORCH_PACKAGES = """\
 import torch
+from PIL import Image"""
+TORCH = """\
+images = torch.from_numpy({images})
+logits = torch.export.load("{file}").module()(images)[0].detach().numpy()"""
 
-network = torch.export.load("{file}").module()
-logits = network(images)  # {what}
-"""
+SAFETENSORS_IMPORTS = "from pathlib import Path\n"
+SAFETENSORS_PACKAGES = """\
+import torch
+from PIL import Image
 
-SAFETENSORS_CODE = """\
-import json
-
-from safetensors import safe_open
-from safetensors.torch import load_file
-
-weights = load_file("{file}")  # BatchNorms are folded into the convolutions
-about = json.loads(safe_open("{file}", "pt").metadata()["reslab"])
-"""
+from reslab.inference.exported import open_export"""
+SAFETENSORS = """\
+# Weights alone, BatchNorms folded into the convolutions; the network is in the file's metadata.
+_, ask = open_export(Path("{file}"), torch.device("cpu"))
+logits = ask(torch.from_numpy(pixels.astype(np.uint8)))[0].numpy()"""
 
 
 def write_card(
@@ -86,24 +92,26 @@ def _use(about: Description, export: Path, pixels: bool) -> str:
         std=f"np.array({std}, np.float32).reshape{shape}",
     )
     what = "pixels, uint8" if pixels else "(pixels / 255 - mean) / std, float32"
-    code = {
-        SUFFIXES["onnx"]: ONNX_CODE,
-        SUFFIXES["torch"]: TORCH_CODE,
-        SUFFIXES["safetensors"]: SAFETENSORS_CODE,
-    }[export.suffix].format(
+    imports, packages, ask = {
+        SUFFIXES["onnx"]: ("", ONNX_PACKAGES, ONNX),
+        SUFFIXES["torch"]: ("", TORCH_PACKAGES, TORCH),
+        SUFFIXES["safetensors"]: (SAFETENSORS_IMPORTS, SAFETENSORS_PACKAGES, SAFETENSORS),
+    }[export.suffix]
+    code = CODE.format(
+        imports=imports,
+        packages=packages,
         classes=list(about.class_names),
         mode="L" if about.channels == 1 else "RGB",
         size=about.size,
         channels=about.channels,
-        images=FROM_PIXELS if pixels else normalized,
-        file=export.name,
-        what=what,
+        ask=ask.format(images=FROM_PIXELS if pixels else normalized, file=export.name),
     )
     return (
         f"Images are `[N, {about.channels}, {about.size}, {about.size}]`: {what}; mean {mean}, std "
         f"{std}. The whole picture is resized, bilinear and antialiased. The output are logits "
         f"`[N, {len(about.class_names)}]`.\n\n```python\n{code}```\n\n"
-        f"`reslab predict {export.name} PICTURE...` does all of it."
+        f"`reslab predict {export.name} PICTURE...` does all of it, and what this code leaves out: "
+        f"it lays transparency over white, scales 16 bits, and turns pictures as EXIF says."
     )
 
 

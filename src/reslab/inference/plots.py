@@ -175,7 +175,8 @@ def threshold_effect(
     slider = Slider(start=0, end=1, step=0.01, value=threshold, title="Threshold", name="threshold")
     sure = is_sure(confidence, threshold)
     whose = " of the labelled pictures" if of_labelled else ""
-    text = f"At {threshold:.2f}, {sure.mean():.1%}{whose} are answered"
+    at = f"{threshold:.2f}" if threshold == round(threshold, 2) else f"{threshold:g}"
+    text = f"At {at}, {sure.mean():.1%}{whose} are answered"
     if right is not None and sure.any():
         text += f", of which {right[sure].mean():.2%} are right"
     said = Div(text=text, styles=FONT, name="threshold effect")
