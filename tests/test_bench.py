@@ -28,8 +28,12 @@ QUICK = ("dataset=digits", *SMALL, "bench.seconds=0.2", "bench.rounds=1")
 
 
 @pytest.mark.slow
-def test_the_json_has_what_was_measured(tmp_path):
-    finished = run(tmp_path, "bench", "train", *QUICK, "--json")
+def test_the_json_has_what_was_measured_of_the_user_s_own_configuration(tmp_path):
+    own = tmp_path / "own/model"
+    own.mkdir(parents=True)
+    (own / "mine.yaml").write_text("defaults: [mini_resnet, _self_]\nwidths: [4, 4, 4, 4]\n")
+    mine = ("--config-dir", "own", *QUICK, "model=mine")
+    finished = run(tmp_path, "bench", "train", *mine, "--json")
     assert finished.code == 0, finished.err
     content = json.loads(finished.out)
     assert set(content["variants"]) == {"script", "loop", "reslab"}
@@ -43,30 +47,27 @@ def test_the_json_has_what_was_measured(tmp_path):
     assert all(0.5 < v["seconds_to_first_step"] < 300 for v in content["variants"].values())
     assert "cores" in content["hardware"]
     assert 0 < content["data_share_of_step"] < 0.9
-    (record,) = (tmp_path / "outputs/bench").glob("train-digits-baseline_cnn*.json")
+    (record,) = (tmp_path / "outputs/bench").glob("train-digits-*mine*.json")
     assert json.loads(record.read_text()) == [content]
 
 
 @pytest.mark.slow
-def test_an_axis_is_a_table_and_a_curve(tmp_path):
-    finished = run(tmp_path, "bench", "predict", *QUICK, "bench.batch_size=8,32")
+def test_an_axis_is_a_table_and_a_curve_and_pictures_may_be_files(tmp_path):
+    asked = ("bench.files=true", "bench.batch_size=8,32")
+    finished = run(tmp_path, "bench", "predict", *QUICK, *asked)
     assert finished.code == 0, finished.err
     rows = [line.split() for line in finished.out.splitlines()]
     assert [row[1] for row in rows if row and row[0] == "reslab"] == ["8", "32"]
-    (curve,) = (tmp_path / "outputs/bench").glob("predict-*-batch_size-8-32.png")
+    (curve,) = (tmp_path / "outputs/bench").glob("predict-digits-*-files-true-batch_size-8-32.png")
     points = json.loads(curve.with_suffix(".json").read_text())
-    assert [point["given"] for point in points] == [["bench.batch_size=8"], ["bench.batch_size=32"]]
+    given = [["bench.files=true", f"bench.batch_size={size}"] for size in (8, 32)]
+    assert [point["given"] for point in points] == given
+    assert all(point["files"] for point in points)
+    assert all(variant["steps"] >= 5 for point in points for variant in point["variants"].values())
     assert curve.stat().st_size > 10_000
 
 
-@pytest.mark.slow
-def test_files_are_read_by_every_variant(tmp_path):
-    finished = run(tmp_path, "bench", "predict", *QUICK, "bench.files=true", "--json")
-    assert finished.code == 0, finished.err
-    content = json.loads(finished.out)
-    assert content["files"] is True
-    assert all(variant["steps"] >= 5 for variant in content["variants"].values())
-    assert len(list((tmp_path / "outputs/bench").glob("predict-digits-*-files-true.json"))) == 1
+def test_files_are_not_for_training(tmp_path):
     refused = run(tmp_path, "bench", "train", *QUICK, "bench.files=true")
     assert "bench.files is for predict" in refused.error_line()
 
@@ -235,16 +236,6 @@ def test_files_are_called_by_all_that_was_asked():
     assert file_name("train", asked) == "train-liu_goh-mini_resnet-quiet-true-widths-8-16"
     given = ("dataset=digits", "bench.files=true", "bench.batch_size=8,16")
     assert file_name("predict", given) == "predict-digits-files-true-batch_size-8-16"
-
-
-def test_the_user_s_own_configuration_is_measured(tmp_path):
-    own = tmp_path / "own/model"
-    own.mkdir(parents=True)
-    (own / "mine.yaml").write_text("defaults: [mini_resnet, _self_]\nwidths: [4, 4, 4, 4]\n")
-    asked = ("dataset=digits", "model=mine", "bench.seconds=0.1", "bench.rounds=1", "--json")
-    finished = run(tmp_path, "bench", "train", "--config-dir", "own", *asked)
-    assert finished.code == 0, finished.err
-    assert json.loads(finished.out)["variants"]["reslab"]["steps"] >= 5
 
 
 def trained(name: str) -> nn.Module:

