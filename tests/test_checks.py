@@ -186,6 +186,28 @@ def test_a_png_of_a_hundred_thousand_parts_is_refused_at_once(tmp_path):
     assert time.process_time() - begun < 1
 
 
+def test_a_picture_one_pixel_wide_is_not_made_as_wide_as_it_is_long(tmp_path):
+    content = png(1, 5_000_000, 8, zlib.compress(bytes(10_000_000)), color_type=0)
+    refuses(tmp_path, content, "a side of 5000000 pixels", channels=1)
+
+
+def test_what_follows_the_pixels_is_not_unpacked(tmp_path):
+    """5 MB in parts after the end of the stream, each of which zlib would copy with all before."""
+    after = part(b"IDAT", bytes(2_000)) * 2_500
+    path = tmp_path / "a.png"
+    content = png(4, 4, 8, zlib.compress(bytes(52)))
+    path.write_bytes(content[:-12] + after + content[-12:])
+    begun = time.process_time()
+    decode(path, 3, 4)
+    assert time.process_time() - begun < 1
+
+
+def test_what_follows_a_jpeg_is_no_scan_of_it(tmp_path):
+    path = saved(tmp_path, RNG.integers(0, 256, (64, 64), np.uint8), "a.jpg")
+    path.write_bytes(path.read_bytes() + b"\xff\xda\0\2" * 1000)
+    decode(path, 1, 4)
+
+
 def test_a_jpeg_of_a_thousand_scans_is_refused(tmp_path):
     path = saved(tmp_path, RNG.integers(0, 256, (64, 64), np.uint8), "a.jpg", progressive=True)
     good = path.read_bytes()
@@ -199,31 +221,40 @@ def test_a_tile_far_larger_than_its_picture_is_refused(tmp_path):
     data = zlib.compress(bytes(8192 * 8192))
     tags = {256: 1, 257: 1, 258: 8, 259: 8, 262: 1, 277: 1, 322: 8192, 323: 8192}
     content = tiff(tags | {324: None, 325: len(data)}, data)
-    refuses(tmp_path, content, "tiles of 8192 x 8192 pixels", "a.tiff", channels=1)
+    refuses(tmp_path, content, "tiles of 8192 x 8192 pixels are too large", "a.tiff", channels=1)
 
 
-@pytest.mark.parametrize(("side", "at_once"), [(2_100, 1), (64, 2)])
-def test_of_large_pictures_one_at_a_time_is_in_memory(tmp_path, monkeypatch, side, at_once):
-    path = tmp_path / "a.bmp"
-    Image.new("L", (side, side)).save(path)
-    assert side < 1_000 or path.stat().st_size > 4_000_000
-    inside, seen = [], []
-    as_array = decoding._as_array
+def test_a_picture_of_one_large_tile_is_read(tmp_path):
+    data = zlib.compress(bytes([200]) * 2992 * 2992)
+    tags = {256: 2992, 257: 2992, 258: 8, 259: 8, 262: 1, 277: 1, 322: 2992, 323: 2992}
+    path = tmp_path / "a.tiff"
+    path.write_bytes(tiff(tags | {324: None, 325: len(data)}, data))
+    assert (decode(path, 1, 4)[0] == 200).all()
 
-    def watched(*arguments):
-        inside.append(1)
-        seen.append(len(inside))
-        time.sleep(0.3)
-        inside.pop()
-        return as_array(*arguments)
 
-    monkeypatch.setattr(decoding, "_as_array", watched)
+@pytest.mark.parametrize(("side", "mode"), [(2_100, "L"), (2_100, "1"), (64, "L")])
+def test_of_large_pictures_one_at_a_time_is_in_memory(tmp_path, monkeypatch, side, mode):
+    """Large as files, or only once they are unpacked."""
+    path = tmp_path / ("a.bmp" if mode == "L" else "a.png")
+    Image.new(mode, (side, side)).save(path)
+    assert (path.stat().st_size > 4_000_000) == (side > 64 and mode == "L")
+    both, alone = threading.Barrier(2), []
+    resized = decoding.resized
+
+    def meet(*arguments):
+        try:
+            both.wait(30 if side == 64 else 3)
+        except threading.BrokenBarrierError:
+            alone.append(1)
+        return resized(*arguments)
+
+    monkeypatch.setattr(decoding, "resized", meet)
     threads = [threading.Thread(target=decode, args=(path, 1, 8)) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert max(seen) == at_once
+    assert len(alone) == (0 if side == 64 else 2)
 
 
 @pytest.mark.parametrize(("bits", "color_type"), [(4, 0), (16, 0), (16, 2)])

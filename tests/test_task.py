@@ -67,6 +67,10 @@ def test_without_a_compiler_what_is_asked_for_is_refused_and_the_default_is_eage
         UserError, match=r"trainer.compile=true: torch.compile finds no (gcc|g\+\+)"
     ):
         build_task(compose(["trainer.compile=true"])).compile_for(where)
+    monkeypatch.setenv("CC" if device == "cuda" else "CXX", "nowhere/compiler --fast")
+    with pytest.raises(UserError, match=r"finds no nowhere/compiler \("):
+        build_task(compose(["trainer.compile=true"])).compile_for(where)
+    monkeypatch.delenv("CC" if device == "cuda" else "CXX")
     task = build_task(cfg).eval()
     task.compile_for(where)
     assert ("warning: torch.compile finds no gcc" in capsys.readouterr().err) == (device == "cuda")

@@ -17,6 +17,7 @@ from reslab.errors import UserError
 from reslab.optim import Optimization
 
 Batch = tuple[Tensor, Tensor]
+CXX = "clang++" if sys.platform == "darwin" else "g++"  # where torch.compile looks for it
 
 
 class LossAndAccuracy(Metric):
@@ -132,9 +133,13 @@ class ImageClassifier(LightningModule):
         on_gpu = device.type == "cuda"
         if not (on_gpu if self.compile_training is None else self.compile_training):
             return
-        variable, compilers = ("CC", ("gcc", "clang")) if on_gpu else ("CXX", ("g++", "clang++"))
-        if not any(map(shutil.which, (os.environ.get(variable) or "", *compilers))):
-            lacks = f"torch.compile finds no {' or '.join(compilers)} (or what ${variable} names)"
+        variable, compilers = ("CC", ["gcc", "clang"]) if on_gpu else ("CXX", [CXX])
+        if named := os.environ.get(variable, "").split():
+            compilers = named[:1]
+        if not any(map(shutil.which, compilers)):
+            lacks = (
+                f"torch.compile finds no {' or '.join(compilers)} (${variable} can name another)"
+            )
             if self.compile_training:
                 raise UserError(f"trainer.compile=true: {lacks}; install one, or leave it false")
             print(f"warning: {lacks}: steps are not compiled, and slower", file=sys.stderr)

@@ -1,5 +1,6 @@
 """The variants side by side: processes alternated over rounds, medians and ranges."""
 
+import itertools
 import json
 import statistics
 import subprocess
@@ -18,15 +19,14 @@ from reslab.runs.environment import git_commit
 OPTIONS = {"seconds": 10.0, "rounds": 3, "batch_size": None, "num_images": None, "files": False}
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
 AXES = ("batch_size", "num_images")
-WHAT = (*AXES, "files")  # the options that say what is measured, not how long
+VARIANTS = ("script", "loop", "reslab")
 
 
 @dataclass(frozen=True)
 class Request:
     """What to measure: `overrides` of a run, over the values of one axis if there is one.
 
-    `files` is whether to predict PNG files, not images in memory; `given` is what was asked for of
-    these three, as it was written.
+    `files` is whether to predict PNG files, not images in memory.
     """
 
     overrides: tuple[str, ...]
@@ -37,7 +37,14 @@ class Request:
     files: bool
     axis: str | None
     values: tuple[int, ...]
-    given: tuple[str, ...]
+
+    def given(self, value: int | None = None) -> list[str]:
+        """The options that say what is measured; of the axis one value, or all of them."""
+        chosen = {name: getattr(self, name) for name in AXES}
+        if self.axis:
+            chosen[self.axis] = value or ",".join(map(str, self.values))
+        texts = [f"bench.{name}={asked}" for name, asked in chosen.items() if asked is not None]
+        return texts + ["bench.files=true"] * self.files
 
 
 def parse_request(overrides: Sequence[str]) -> Request:
@@ -48,7 +55,6 @@ def parse_request(overrides: Sequence[str]) -> Request:
     """
     options: dict[str, Any] = dict(OPTIONS)
     asked: list[str] = []
-    given: list[str] = []
     axis, axis_values = None, ()
     for key, text, values in parse_overrides(overrides):
         group, _, name = key.partition(".")
@@ -57,8 +63,6 @@ def parse_request(overrides: Sequence[str]) -> Request:
             continue
         if name not in OPTIONS:
             raise UserError(f"there is no option {key}{suggest(name, OPTIONS)}")
-        if name in WHAT:
-            given.append(text)
         if name == "files":
             if values not in ([True], [False]):
                 raise UserError(f"{text}: must be true or false")
@@ -76,7 +80,7 @@ def parse_request(overrides: Sequence[str]) -> Request:
     if precision not in PRECISIONS:
         known = ", ".join(PRECISIONS)
         raise UserError(f"trainer.precision={precision} is not measured, only {known}")
-    return Request(tuple(asked), **options, axis=axis, values=axis_values, given=tuple(given))
+    return Request(tuple(asked), **options, axis=axis, values=axis_values)
 
 
 def compare(task: str, request: Request) -> Iterator[dict[str, Any]]:
@@ -96,8 +100,7 @@ def compare(task: str, request: Request) -> Iterator[dict[str, Any]]:
         raise UserError("bench.files is for predict: training reads its data set")
     values = request.values or (None,)
     configured = compose(request.overrides).dataset.batch_size
-    variants = ("script", "loop", "reslab")
-    with tqdm(total=len(values) * len(variants) * request.rounds, unit="run", leave=False) as bar:
+    with tqdm(total=len(values) * len(VARIANTS) * request.rounds, unit="run", leave=False) as bar:
         for value in values:
             asked = {name: getattr(request, name) for name in AXES}
             if request.axis:
@@ -110,13 +113,9 @@ def compare(task: str, request: Request) -> Iterator[dict[str, Any]]:
                 "files": request.files,
                 "folders": own_folders(),
             }
-            measured: dict[str, list[dict[str, Any]]] = {variant: [] for variant in variants}
+            measured: dict[str, list[dict[str, Any]]] = {variant: [] for variant in VARIANTS}
             for number in range(request.rounds):
-                first = number % len(variants)
-                order = variants[first:] + variants[:first]
-                if number % 2:  # so that none always follows the same one
-                    order = order[::-1]
-                for variant in order:
+                for variant in order_of(number):
                     bar.set_description(f"{variant}, batch {batch_size}")
                     measured[variant].append(_run(task, variant, content))
                     bar.update()
@@ -131,9 +130,13 @@ def compare(task: str, request: Request) -> Iterator[dict[str, Any]]:
                 "date": date.today().isoformat(),
                 **summarize(measured),
             }
-            axis = f"bench.{request.axis}"
-            given = [f"{axis}={value}" if one.startswith(axis) else one for one in request.given]
-            yield point | {"overrides": list(request.overrides), "given": given}
+            yield point | {"overrides": list(request.overrides), "given": request.given(value)}
+
+
+def order_of(round_number: int) -> tuple[str, ...]:
+    """The variants' order in a round, so that none always comes first or after the same one."""
+    orders = list(itertools.permutations(VARIANTS))
+    return orders[2 * round_number % len(orders) + round_number // 3 % 2]
 
 
 def _run(task: str, variant: str, content: dict[str, Any]) -> dict[str, Any]:
@@ -167,16 +170,15 @@ def summarize(measured: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
             "ms_per_step_range": [times[0], times[-1]],
             "peak_memory_bytes": max(one["peak_memory_bytes"] for one in rounds),
             "steps": sum(one["steps"] for one in rounds),
-            "seconds_to_first_step": statistics.median(
-                one["seconds_to_first_step"] for one in rounds
-            ),
         }
     speed = {name: variant["images_per_second"] for name, variant in variants.items()}
     time = {name: variant["ms_per_step"] for name, variant in variants.items()}
     data = [one["data_ms_per_step"] for one in measured["loop"] if "data_ms_per_step" in one]
+    starts = [one["seconds_to_first_step"] for one in measured["reslab"]]
     share = {"data_share_of_step": statistics.median(data) / time["reslab"]} if data else {}
     return {
         **measured["reslab"][0]["environment"],
+        "seconds_to_first_step": statistics.median(starts),
         **share,
         "variants": variants,
         "ratios": {

@@ -52,13 +52,11 @@ def print_points(points: list[dict[str, Any]]) -> None:
                 )
             )
     first = points[0]
-    title = " ".join([first["task"], *first["overrides"]])
+    title = _what(first if len(points) == 1 else first | {"given": []})
     print_table(f"{title}, on {first['hardware']}", HEADINGS, rows)
-    starts = ", ".join(
-        f"{NAMES[name]} {variant['seconds_to_first_step']:.1f} s"
-        for name, variant in first["variants"].items()
-    )
-    print(f"from the start of the process to the first step: {starts}")
+    if first["task"] == "train":
+        starts = ", ".join(f"{point['seconds_to_first_step']:.1f} s" for point in points)
+        print(f"from the start of reslab's process to the end of its first step: {starts}")
     if shares := [p["data_share_of_step"] for p in points if "data_share_of_step" in p]:
         print(f"reslab's data path alone: {', '.join(f'{s:.1%}' for s in shares)} of a step")
 
@@ -75,7 +73,8 @@ def markdown(points: list[dict[str, Any]]) -> str:
     notes = [
         "- Images per second: the median of the rounds and, in brackets, least and most; over: the "
         "ratio to the script and to the loop. The loop predicts with the network as it was "
-        "trained; reslab folds its BatchNorm."
+        "trained; reslab folds its BatchNorm. What an epoch ends with (validation, checkpoint, "
+        "record) is no part of a step."
     ]
     if any(point.get("files") for point in points):
         notes.append("- Of files, reslab also writes results and thumbnails; the others do not.")
@@ -85,11 +84,12 @@ def markdown(points: list[dict[str, Any]]) -> str:
         if "data_share_of_step" in point
     ]:
         notes.append(f"- Of a step, the data path alone takes {', '.join(shares)}.")
-    on_gpu = {point["task"] for point in points if "cores" not in point["hardware"]}
-    for task, text in (
-        ("train", "training of ResNet-18 at batches of 64 to 1,024"),
-        ("predict", "its inference"),
-    ):
+    on_gpu = {
+        point["task"]
+        for point in points
+        if "cores" not in point["hardware"] and "model=resnet18" in point["overrides"]
+    }
+    for task, text in (("train", "training of ResNet-18"), ("predict", "its inference")):
         if task not in on_gpu:
             notes.append(f"- On a GPU, {text}: not yet measured; `make bench-gpu` measures it.")
     return "\n".join([markdown_table(headings, rows), "", *notes, ""])

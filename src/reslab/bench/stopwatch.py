@@ -47,6 +47,7 @@ class Stopwatch:
         """Counts a step of so many images; True once the measurement is over."""
         self.steps += 1
         if not self._first:
+            self._now()  # waits for the device
             self._first = time.time() - psutil.Process().create_time()
         if self.steps > 0:
             self._images += num_images

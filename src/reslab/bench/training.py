@@ -98,7 +98,7 @@ class StopAfter(Callback):
 
 
 def reslab(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
-    """A run with every default on: progress bar, TensorBoard, record, checkpoints."""
+    """A run with every default on: progress bar, TensorBoard, gradients, metrics."""
     cfg.patience = None  # the watch alone says when it is enough
     with tempfile.TemporaryDirectory() as folder, StopRequest() as stop:
         directory = RunDirectory(Path(folder) / "run")

@@ -36,7 +36,7 @@ def measure(task: str, variant: str, request: dict[str, Any]) -> dict[str, Any]:
     data = prepare(cfg, request["num_images"], "train" if task == "train" else "test")
     reset_peak_memory(device)
     watch = Stopwatch(request["seconds"], device)
-    # The other task's imports would count as this one's start.
+    # The other task's imports would count as this one's start, up to its first step.
     module = import_module(f"reslab.bench.{'training' if task == 'train' else 'prediction'}")
     getattr(module, f"{variant}_of_files" if request["files"] else variant)(cfg, data, watch)
     precision = "bf16-mixed" if uses_bf16(cfg, device) else "32-true"

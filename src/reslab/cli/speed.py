@@ -29,7 +29,7 @@ def bench(
     from reslab.bench.report import file_name, insert_benchmarks, print_points, write_points
 
     request = parse_request(overrides)
-    name = file_name(task, [*request.overrides, *request.given])
+    name = file_name(task, [*request.overrides, *request.given()])
     points = []
     for point in compare(task, request):  # written at once: the next may be too much for the memory
         points.append(point)

@@ -1,9 +1,9 @@
 """What a picture file must not be: too large, damaged, or made to keep a decoder busy."""
 
+import re
 import struct
 import zlib
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from PIL import Image
 
@@ -12,12 +12,17 @@ MAX_PIXELS = 50_000_000
 MAX_PIXELS_TEXT = f"{MAX_PIXELS // 1_000_000} million"
 MAX_BYTES = 8 * MAX_PIXELS  # four channels of 16 bits, not compressed
 LARGE_PIXELS, LARGE_BYTES = 4_000_000, 4_000_000
+MAX_SIDE = 65_535  # pixels, the most that a JPEG can have
+MAX_TILE = 4096 * 4096  # pixels of a TIFF's tile, if it is larger than two of its picture
 MAX_SCANS = 100  # of a JPEG: each may cover all of it; cameras and editors make about ten
 MAX_PARTS = 10_000  # of a PNG, beside one for every 4 KiB
 TILE_WIDTH, TILE_HEIGHT = 322, 323  # tags of a TIFF
 
 PNG_BEGINS = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 PNG_HEAD = struct.Struct(">16xIIBBBBB")
+SLICE = 2**16  # bytes unpacked at a time
+JPEG_SEGMENT = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")  # what is no part of a scan's data
+JPEG_END, JPEG_SCAN = 0xD9, 0xDA
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG by its color type
 # Passes of an interlaced PNG: first column and row, steps to the next ones.
 ADAM7 = (
@@ -30,15 +35,22 @@ class BadPictureError(Exception):
     """Why a file is not decoded, for its row in the results."""
 
 
-@dataclass(frozen=True)
-class Png:
-    """A PNG that was looked through: `bits` a channel, and its parts with their names."""
+class Head(NamedTuple):
+    """What a PNG's header says: `bits` a channel, and how the pixels are packed."""
 
     width: int
     height: int
     bits: int
     color_type: int
-    interlaced: bool
+    compression: int
+    filtering: int
+    interlaced: int
+
+
+class Png(NamedTuple):
+    """A PNG that was looked through: its parts have names."""
+
+    head: Head
     parts: list[tuple[bytes, memoryview]]
 
     def has(self, kind: bytes) -> bool:
@@ -56,28 +68,28 @@ def open_header(file: BinaryIO) -> Image.Image:
     _check_size(picture.width, picture.height)
     tags = getattr(picture, "tag_v2", {})
     width, height = tags.get(TILE_WIDTH, 0), tags.get(TILE_HEIGHT, 0)
-    if width * height > LARGE_PIXELS:
-        raise BadPictureError(
-            f"tiles of {width} x {height} pixels are more than {LARGE_PIXELS // 1_000_000} million"
-        )
+    if width * height > max(MAX_TILE, 2 * picture.width * picture.height):
+        raise BadPictureError(f"tiles of {width} x {height} pixels are too large")
     return picture
 
 
 def _check_size(width: int, height: int) -> None:
+    if max(width, height) > MAX_SIDE:
+        raise BadPictureError(f"a side of {max(width, height)} pixels is more than {MAX_SIDE:,}")
     if width * height > MAX_PIXELS:
         raise BadPictureError(f"{width} x {height} pixels are more than {MAX_PIXELS_TEXT}")
 
 
-def check_png_head(content: bytes) -> tuple[int, ...]:
-    """Width, height, bits, color type, and how the rest is packed, of a PNG's first bytes.
+def check_png_head(content: bytes) -> Head:
+    """Reads a PNG's header from its first bytes.
 
     Raises:
         BadPictureError: It has too many pixels, or ends too early.
     """
     if len(content) < PNG_HEAD.size:
         raise BadPictureError("damaged: the file ends too early")
-    head = PNG_HEAD.unpack_from(content)
-    _check_size(*head[:2])
+    head = Head(*PNG_HEAD.unpack_from(content))
+    _check_size(head.width, head.height)
     return head
 
 
@@ -87,9 +99,8 @@ def read_png(content: bytes) -> Png:
     Raises:
         BadPictureError: It is damaged.
     """
-    width, height, bits, color_type, *_, interlaced = check_png_head(content)
-    png = Png(width, height, bits, color_type, bool(interlaced), _parts(content))
-    expected = _unpacked_size(png)
+    png = Png(check_png_head(content), _parts(content))
+    expected = _unpacked_size(png.head)
     try:
         if _count_unpacked(png, expected) < expected:
             raise BadPictureError("damaged: its rows end too early")
@@ -118,12 +129,12 @@ def _parts(content: bytes) -> list[tuple[bytes, memoryview]]:
     return parts
 
 
-def _unpacked_size(png: Png) -> int:
+def _unpacked_size(head: Head) -> int:
     """Bytes of all rows, each after the number of its filter; 0 for what no PNG has."""
-    bits = png.bits * CHANNELS.get(png.color_type, 0)
+    bits = head.bits * CHANNELS.get(head.color_type, 0)
     total = 0
-    for left, top, right, down in ADAM7 if png.interlaced else [(0, 0, 1, 1)]:
-        columns, rows = -((left - png.width) // right), -((top - png.height) // down)
+    for left, top, right, down in ADAM7 if head.interlaced else [(0, 0, 1, 1)]:
+        columns, rows = -((left - head.width) // right), -((top - head.height) // down)
         if bits and columns > 0 and rows > 0:
             total += rows * (1 + -(-columns * bits // 8))
     return total
@@ -133,10 +144,11 @@ def _count_unpacked(png: Png, most: int) -> int:
     """Bytes that the pixels unpack to, none of them kept, up to about so many."""
     unpacker, count = zlib.decompressobj(), 0
     for kind, part in png.parts:
-        packed = bytes(part) if kind == b"IDAT" else b""
-        while packed and count < most:
-            count += len(unpacker.decompress(packed, 2**20))
-            packed = unpacker.unconsumed_tail
+        for start in range(0, len(part) if kind == b"IDAT" else 0, SLICE):
+            packed = bytes(part[start : start + SLICE])
+            while packed and count < most and not unpacker.eof:
+                count += len(unpacker.decompress(packed, 2**20))
+                packed = unpacker.unconsumed_tail
     return count
 
 
@@ -146,5 +158,9 @@ def check_scans(jpeg: bytes) -> None:
     Raises:
         BadPictureError: It has too many scans.
     """
-    if jpeg.count(b"\xff\xda") > MAX_SCANS:
-        raise BadPictureError(f"it has more than {MAX_SCANS} scans")
+    scans, at = 0, 2
+    while (found := JPEG_SEGMENT.search(jpeg, at)) and jpeg[found.start() + 1] != JPEG_END:
+        at = found.end() + int.from_bytes(jpeg[found.end() : found.end() + 2])
+        scans += jpeg[found.start() + 1] == JPEG_SCAN
+        if scans > MAX_SCANS:
+            raise BadPictureError(f"it has more than {MAX_SCANS} scans")

@@ -73,7 +73,7 @@ def decode(path: Path, channels: int, size: int) -> tuple[Tensor, list[str]]:
         with open(path, "rb") as file:
             size_in_bytes = os.fstat(file.fileno()).st_size
             with _ONE_LARGE if size_in_bytes > LARGE_BYTES else nullcontext():
-                image, notes = _decode(file, size_in_bytes, channels)
+                return _decode(file, size_in_bytes, channels, size)
     except BadPictureError:
         raise
     except Image.DecompressionBombError as error:
@@ -85,10 +85,11 @@ def decode(path: Path, channels: int, size: int) -> tuple[Tensor, list[str]]:
             raise BadPictureError(f"cannot be read: {error.strerror}") from error
         text = " ".join(str(error).split()) or type(error).__name__
         raise BadPictureError(f"damaged: {text}") from error
-    return resized(image, size), notes
 
 
-def _decode(file: BinaryIO, size_in_bytes: int, channels: int) -> tuple[Tensor, list[str]]:
+def _decode(
+    file: BinaryIO, size_in_bytes: int, channels: int, size: int
+) -> tuple[Tensor, list[str]]:
     if size_in_bytes == 0:
         raise BadPictureError("the file is empty")
     if size_in_bytes > MAX_BYTES:
@@ -105,7 +106,7 @@ def _decode(file: BinaryIO, size_in_bytes: int, channels: int) -> tuple[Tensor, 
     png = read_png(content) if is_png else None
     plain = _plain_png(png, channels) if png else None
     if plain is not None:
-        return _as_image(plain), []
+        return _as_image(plain, size), []
     picture = open_header(io.BytesIO(content))
     if picture.format == "PNG" and png is None:
         raise BadPictureError("damaged: it does not begin with its header")
@@ -113,12 +114,12 @@ def _decode(file: BinaryIO, size_in_bytes: int, channels: int) -> tuple[Tensor, 
         check_scans(content)
     with _ONE_LARGE if picture.width * picture.height > LARGE_PIXELS else nullcontext():
         array, notes = _as_array(picture, png, channels)
-    return _as_image(array), notes
+        return _as_image(array, size), notes
 
 
-def _as_image(array: np.ndarray) -> Tensor:
+def _as_image(array: np.ndarray, size: int) -> Tensor:
     image = torch.from_numpy(array)
-    return image[None] if image.ndim == 2 else image.permute(2, 0, 1)
+    return resized(image[None] if image.ndim == 2 else image.permute(2, 0, 1), size)
 
 
 def _plain_png(png: Png, channels: int) -> np.ndarray | None:
@@ -128,15 +129,16 @@ def _plain_png(png: Png, channels: int) -> np.ndarray | None:
     says that it is something else, or damaged, which is then said where all others are decoded.
     """
     mode, color_type = ("L", 0) if channels == 1 else ("RGB", 2)
-    if (png.bits, png.color_type, png.interlaced) != (8, color_type, False):
+    head = png.head
+    if (head.bits, head.color_type, head.interlaced) != (8, color_type, 0):
         return None
-    if not 0 < png.width * png.height <= LARGE_PIXELS:
+    if not 0 < head.width * head.height <= LARGE_PIXELS:
         return None
     if {kind for kind, _ in png.parts} != {b"IHDR", b"IDAT", b"IEND"}:
         return None
     pixels = b"".join(part for kind, part in png.parts if kind == b"IDAT")
     try:
-        return np.array(Image.frombytes(mode, (png.width, png.height), pixels, "zip", mode))
+        return np.array(Image.frombytes(mode, (head.width, head.height), pixels, "zip", mode))
     except ValueError:
         return None
 
@@ -144,8 +146,8 @@ def _plain_png(png: Png, channels: int) -> np.ndarray | None:
 def _as_array(picture: Image.Image, png: Png | None, channels: int) -> tuple[np.ndarray, list[str]]:
     """`[H, W]` or `[H, W, 3]` of uint8."""
     tags = getattr(picture, "tag_v2", {})
-    bits = png.bits if png else max(tags.get(BITS, (8,)))
-    if png and png.bits != 8 and png.color_type in (0, 2) and png.has(b"tRNS"):
+    bits = png.head.bits if png else max(tags.get(BITS, (8,)))
+    if png and bits != 8 and png.head.color_type in (0, 2) and png.has(b"tRNS"):
         raise BadPictureError(
             f"one transparent colour at {bits} bits a channel is not read; save it with 8"
         )
@@ -163,7 +165,7 @@ def _as_array(picture: Image.Image, png: Png | None, channels: int) -> tuple[np.
         notes.append("turned as EXIF says")
     if turned.mode in ("La", "RGBa"):  # colors multiplied by their opacity
         turned = turned.convert(turned.mode.upper())
-    mode, grey = turned.mode, _is_grey(turned) or bool(png and png.color_type in (0, 4))
+    mode, grey = turned.mode, _is_grey(turned) or bool(png and png.head.color_type in (0, 4))
     if mode.startswith("I;16"):
         most = 2**bits - 1
         levels = np.asarray(turned).astype(np.uint32)
