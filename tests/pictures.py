@@ -6,6 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG by its color type, as it is specified
+
 
 def saved(folder: Path, array, name="a.png", mode=None, **options) -> Path:
     """The file that Pillow makes of an array."""

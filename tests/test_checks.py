@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pictures import part, png, saved, tiff
+from pictures import CHANNELS, part, png, saved, tiff
 from reslab.inference import decode as decoding
 from reslab.inference.checks import BadPictureError
 from reslab.inference.decode import decode
@@ -153,7 +153,7 @@ def test_a_stream_of_too_few_rows_is_damage_though_it_ends_well(tmp_path, extra,
     """Pillow gives black for what is not there."""
     if color_type == 3:
         extra += part(b"PLTE", bytes(range(6)))
-    row = bytes(1 + -(-4 * bits * {0: 1, 2: 3, 3: 1, 6: 4}[color_type] // 8))
+    row = bytes(1 + -(-4 * bits * CHANNELS[color_type] // 8))
     options = {"color_type": color_type, "extra": extra}
     whole, short = (zlib.compress(row * rows) for rows in (4, 3))
     refuses(tmp_path, png(4, 4, bits, short, **options), "rows end too early")
@@ -259,7 +259,7 @@ def test_of_large_pictures_one_at_a_time_is_in_memory(tmp_path, monkeypatch, sid
 
 @pytest.mark.parametrize(("bits", "color_type"), [(4, 0), (16, 0), (16, 2)])
 def test_one_transparent_color_is_read_at_eight_bits_alone(tmp_path, bits, color_type):
-    key = struct.pack(">H", 1) * (3 if color_type == 2 else 1)
-    rows = bytes(4 * (1 + 4 * bits * (3 if color_type == 2 else 1) // 8))
+    key = struct.pack(">H", 1) * CHANNELS[color_type]
+    rows = bytes(4 * (1 + 4 * bits * CHANNELS[color_type] // 8))
     content = png(4, 4, bits, zlib.compress(rows), color_type=color_type, extra=part(b"tRNS", key))
     refuses(tmp_path, content, f"at {bits} bits a channel is not read")

@@ -156,6 +156,11 @@ class ImageClassifier(LightningModule):
             torch.compiler.cudagraph_mark_step_begin()
         return self._compiled(images, labels)
 
+    def limit_gradients(self) -> None:
+        """Scales all gradients together to the largest norm allowed, if there is one."""
+        if self.gradient_clip_val is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip_val)
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update."""
         images, labels = batch
@@ -163,8 +168,7 @@ class ImageClassifier(LightningModule):
         optimizer.zero_grad()  # first: a CUDA graph is not to begin beside the last one's gradients
         loss, logits = self.loss_and_logits(images, labels)
         self.manual_backward(loss)
-        if self.gradient_clip_val is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip_val)
+        self.limit_gradients()
         optimizer.step()
         if self.optimization.interval == "step":
             self._step_schedule()

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from lightning.pytorch import Callback
 from omegaconf import DictConfig
-from torch import Tensor, nn
+from torch import Tensor
 
 from reslab.bench.script import training_batches
 from reslab.bench.stopwatch import Stopwatch
@@ -37,8 +37,7 @@ def script(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
         loss = F.cross_entropy(network(images), labels, label_smoothing=smoothing)
         optimizer.zero_grad()
         loss.backward()
-        if task.gradient_clip_val:
-            nn.utils.clip_grad_norm_(network.parameters(), task.gradient_clip_val)
+        task.limit_gradients()
         optimizer.step()
         loss_sum += loss.item()
         if watch.step(len(images)):
@@ -61,8 +60,7 @@ def loop(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
         with bf16:
             loss, _ = task.loss_and_logits(images, labels)
         loss.backward()
-        if task.gradient_clip_val:
-            nn.utils.clip_grad_norm_(network.parameters(), task.gradient_clip_val)
+        task.limit_gradients()
         optimizer.step()
         if watch.step(len(images)):
             return

@@ -80,7 +80,7 @@ def _check_size(width: int, height: int) -> None:
         raise BadPictureError(f"{width} x {height} pixels are more than {MAX_PIXELS_TEXT}")
 
 
-def check_png_head(content: bytes) -> Head:
+def read_png_head(content: bytes) -> Head:
     """Reads a PNG's header from its first bytes.
 
     Raises:
@@ -93,14 +93,14 @@ def check_png_head(content: bytes) -> Head:
     return head
 
 
-def read_png(content: bytes) -> Png:
+def read_png(head: Head, content: bytes) -> Png:
     """Looks through a PNG as Pillow does not: at all checksums, and whether no row is missing.
 
     Raises:
         BadPictureError: It is damaged.
     """
-    png = Png(check_png_head(content), _parts(content))
-    expected = _unpacked_size(png.head)
+    png = Png(head, _parts(content))
+    expected = _unpacked_size(head)
     try:
         if _count_unpacked(png, expected) < expected:
             raise BadPictureError("damaged: its rows end too early")

@@ -25,10 +25,10 @@ from reslab.inference.checks import (
     PNG_HEAD,
     BadPictureError,
     Png,
-    check_png_head,
     check_scans,
     open_header,
     read_png,
+    read_png_head,
 )
 
 BITS, PHOTOMETRIC = 258, 262  # tags of a TIFF
@@ -94,16 +94,14 @@ def _decode(
         raise BadPictureError("the file is empty")
     if size_in_bytes > MAX_BYTES:
         raise BadPictureError(f"the file has more than {MAX_BYTES // 1_000_000} MB")
-    head = file.read(PNG_HEAD.size)
-    is_png = head.startswith(PNG_BEGINS)
-    if is_png:
-        check_png_head(head)
-    elif size_in_bytes > LARGE_BYTES:  # which is not read for nothing
+    first = file.read(PNG_HEAD.size)
+    head = read_png_head(first) if first.startswith(PNG_BEGINS) else None
+    if head is None and size_in_bytes > LARGE_BYTES:  # which is not read for nothing
         file.seek(0)
         open_header(file)
     file.seek(0)
     content = file.read(size_in_bytes)
-    png = read_png(content) if is_png else None
+    png = read_png(head, content) if head else None
     plain = _plain_png(png, channels) if png else None
     if plain is not None:
         return _as_image(plain, size), []
