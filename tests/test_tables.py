@@ -20,7 +20,7 @@ from conftest import REPOSITORY
 from processes import run
 from reslab.config import compose, list_options
 from reslab.errors import UserError
-from reslab.runs.identity import run_name
+from reslab.runs.identity import identity, run_name
 from reslab.runs.store import RunDirectory
 from reslab.tables.collect import difference
 from reslab.tables.spec import load_table
@@ -217,6 +217,9 @@ def test_tables_are_named_or_suggested():
     table = load_table("liu_goh", ["dataset=digits", "seed=3,4"])
     assert [cell.seed for cell in table.cells] == [3, 4] * 4
     assert len({cell.directory.name for cell in table.cells}) == 8
+    for cell in table.cells:
+        cfg = compose(cell.overrides)  # as Hydra does when it launches the cell
+        assert (cell.identity, cell.directory.name) == (identity(cfg), run_name(cfg))
     with pytest.raises(UserError, match="did you mean liu_goh"):
         load_table("liu_go")
     with pytest.raises(UserError, match="sweeps over seeds alone"):

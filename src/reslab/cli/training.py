@@ -60,7 +60,7 @@ def summary(overrides: tuple[str, ...], draw: Path | None) -> None:
 def runs(runs_dir: Path, by_seed: bool) -> None:
     """What is under outputs/runs, with state and result."""
     from reslab.runs.store import list_runs
-    from reslab.terminal import print_runs, print_runs_by_seed
+    from reslab.runs.terminal import print_runs, print_runs_by_seed
 
     (print_runs_by_seed if by_seed else print_runs)(list_runs(runs_dir), runs_dir)
 
@@ -73,7 +73,7 @@ def diff(first: str, second: str, runs_dir: Path) -> None:
     """What sets two finished runs apart: configuration, code, environment, curves, images."""
     from reslab.runs.diff import diff
     from reslab.runs.store import find_run
-    from reslab.terminal import print_difference
+    from reslab.runs.terminal import print_difference
 
     runs = find_run(first, runs_dir), find_run(second, runs_dir)
     print_difference(runs[0].name, runs[1].name, diff(*runs))

@@ -75,8 +75,9 @@ class ImageData(LightningDataModule):
         return self.channels, self.size, self.size
 
     def prepare_data(self) -> None:
-        """Fetches and verifies the files."""
-        self.source.prepare(self.data_dir)
+        """Fetches and verifies the files, before they are decoded; later there is no need."""
+        if not self._ready:
+            self.source.prepare(self.data_dir)
 
     def setup(self, stage: str | None = None) -> None:
         """Decodes, resizes and splits, once."""

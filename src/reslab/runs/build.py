@@ -15,10 +15,9 @@ from reslab.data import ImageData
 from reslab.errors import UserError
 from reslab.nn.summary import Layer, list_layers
 from reslab.optim import better_is
-from reslab.runs.checkpoint import VerifiedCheckpointIO
 from reslab.runs.environment import supports_bf16
 from reslab.runs.identity import hashed_config, identity
-from reslab.runs.saving import SaveCheckpoints
+from reslab.runs.saving import SaveCheckpoints, VerifiedCheckpointIO
 from reslab.runs.store import RunDirectory
 from reslab.task import ImageClassifier
 

@@ -1,4 +1,7 @@
-"""Checkpoint files: whole or absent, verified when read, tensors and plain values only."""
+"""Checkpoint files: whole or absent, verified when read, tensors and plain values only.
+
+torch is imported where a file is read or written, so that runs are listed without waiting for it.
+"""
 
 import hashlib
 import io
@@ -7,10 +10,6 @@ import pickle
 import shutil
 from pathlib import Path
 from typing import Any
-
-import torch
-from lightning.fabric.plugins import CheckpointIO
-from lightning.fabric.utilities.types import _PATH
 
 from reslab.errors import UserError
 from reslab.files import write_atomically
@@ -27,6 +26,8 @@ class TruncatedCheckpointError(UserError):
 
 def save(checkpoint: dict[str, Any], path: Path) -> None:
     """Writes a checkpoint; raises UserError as `write_atomically` does."""
+    import torch
+
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
     payload = buffer.getbuffer()
@@ -40,6 +41,8 @@ def load(path: Path) -> dict[str, Any]:
         TruncatedCheckpointError: The file is empty or cut off.
         UserError: The content is not what was written, or holds more than plain values.
     """
+    import torch
+
     content = path.read_bytes()
     payload, trailer = memoryview(content)[:-TRAILER_SIZE], content[-TRAILER_SIZE:]
     if not trailer.startswith(TRAILER):
@@ -99,23 +102,3 @@ class LatestCheckpoint:
         if found:
             raise UserError(f"{'; '.join(problems)}: nothing to resume; rerun=true starts over")
         return None
-
-
-class VerifiedCheckpointIO(CheckpointIO):
-    """Gives Lightning's checkpoints the properties of this module."""
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any = None
-    ) -> None:
-        """Writes the file atomically, with its digest."""
-        save(checkpoint, Path(path))
-
-    def load_checkpoint(
-        self, path: _PATH, map_location: Any = None, weights_only: bool | None = None
-    ) -> dict[str, Any]:
-        """Reads and verifies the file."""
-        return load(Path(path))
-
-    def remove_checkpoint(self, path: _PATH) -> None:
-        """Deletes the file."""
-        Path(path).unlink(missing_ok=True)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning.fabric.plugins import CheckpointIO
+from lightning.fabric.utilities.types import _PATH
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
@@ -144,3 +146,23 @@ def restore_random_states(states: dict[str, Any]) -> None:
     torch.set_rng_state(states["torch"])
     if states["cuda"] and len(states["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(states["cuda"])
+
+
+class VerifiedCheckpointIO(CheckpointIO):
+    """Gives Lightning's checkpoints the properties of `runs.checkpoint`."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any = None
+    ) -> None:
+        """Writes the file atomically, with its digest."""
+        files.save(checkpoint, Path(path))
+
+    def load_checkpoint(
+        self, path: _PATH, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Reads and verifies the file."""
+        return files.load(Path(path))
+
+    def remove_checkpoint(self, path: _PATH) -> None:
+        """Deletes the file."""
+        Path(path).unlink(missing_ok=True)

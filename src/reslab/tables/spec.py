@@ -220,16 +220,17 @@ def _join(datasets: Iterable[str]) -> str:
 
 def _cells(row: Row, seeds: Sequence[int], asked: tuple[str, ...]) -> list[Cell]:
     cells: list[Cell] = []
+    cfg = compose([f"recipe={row.recipe}", *asked])  # once: the seed is all that sets cells apart
     for seed in seeds:
-        overrides = (f"recipe={row.recipe}", f"seed={seed}", *asked)
-        cfg = compose(overrides)
+        cfg.seed = seed
         check(cfg)
-        directory = RunDirectory(Path(cfg.runs_dir) / run_name(cfg))
         if cells:
             work = cells[0].work
         else:
             layers = try_network(cfg, instantiate(cfg, "model"))
             work = sum(layer.macs for layer in layers) * (cfg.max_steps or cfg.trainer.max_epochs)
+        overrides = (f"recipe={row.recipe}", f"seed={seed}", *asked)
+        directory = RunDirectory(Path(cfg.runs_dir) / run_name(cfg))
         about = cfg.dataset.name, work, cfg.rerun, identity(cfg), hashed_config(cfg)
         cells.append(Cell(row, seed, overrides, directory, *about))
     return cells
