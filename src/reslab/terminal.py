@@ -1,8 +1,12 @@
 """What the commands about networks and data print."""
 
+from typing import TYPE_CHECKING
+
 from reslab.console import print_table
-from reslab.data import ImageData
 from reslab.nn.summary import Layer
+
+if TYPE_CHECKING:
+    from reslab.data import ImageData  # Lightning's, for which a summary need not wait
 
 
 def print_layers(
@@ -29,7 +33,7 @@ def print_layers(
     print(f"activations: {activations / 2**20:.2f} MiB in fp32 (KiB above; nothing if in place)")
 
 
-def print_data(data: ImageData) -> None:
+def print_data(data: "ImageData") -> None:
     """What a data set holds."""
     sizes = ", ".join(
         f"{len(getattr(data, f'{split}_labels')):,} {word}"

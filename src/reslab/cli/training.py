@@ -36,8 +36,7 @@ def summary(overrides: tuple[str, ...], draw: Path | None) -> None:
     """Layers, shapes, parameters, multiply-accumulates and memory of a configuration's network."""
     from reslab.config import compose, instantiate
     from reslab.nn.summary import count_parameters
-    from reslab.runs.build import try_network
-    from reslab.runs.request import check
+    from reslab.runs.request import check, try_network
     from reslab.terminal import print_layers
 
     cfg = compose(overrides)

@@ -158,5 +158,5 @@ def save_figure(figure: Figure, path: Path, dpi: int = 150) -> Path:
         buffer = io.BytesIO()
         figure.savefig(buffer, dpi=dpi, format=suffix[1:].lower())
         write_atomically(path.with_suffix(suffix), buffer.getbuffer())
-        figure.set_layout_engine("none")  # laid out: the next format is to look the same
+        figure.set_layout_engine(None)  # it is laid out: the next format is to look the same
     return path

@@ -13,10 +13,10 @@ from reslab.callbacks import Gradients, History, Progress, StepLimit, StopReques
 from reslab.config import instantiate
 from reslab.data import ImageData
 from reslab.errors import UserError
-from reslab.nn.summary import Layer, list_layers
 from reslab.optim import better_is
 from reslab.runs.environment import supports_bf16
 from reslab.runs.identity import hashed_config, identity
+from reslab.runs.request import try_network
 from reslab.runs.saving import SaveCheckpoints, VerifiedCheckpointIO
 from reslab.runs.store import RunDirectory
 from reslab.task import ImageClassifier
@@ -125,30 +125,6 @@ def build_task(cfg: DictConfig) -> ImageClassifier:
         cfg.trainer.get("gradient_clip_val"),
         cfg.trainer.get("compile"),
     )
-
-
-def try_network(cfg: DictConfig, network: torch.nn.Module) -> list[Layer]:
-    """The network's layers for one of the data set's images.
-
-    Raises:
-        UserError: It does not take such images, or does not tell as many classes apart.
-    """
-    shape = cfg.dataset.channels, cfg.dataset.size, cfg.dataset.size
-    text = "x".join(map(str, shape))
-    try:
-        layers = list_layers(network, shape)
-    except Exception as error:
-        line = str(error).partition("\n")[0]
-        raise UserError(
-            f"model does not take images of {text}: {line}; try dataset.size"
-        ) from error
-    output = layers[-1].output if layers else ()
-    if output != (cfg.dataset.num_classes,):
-        raise UserError(
-            f"model gives {output} for an image, not one logit for each of the "
-            f"{cfg.dataset.num_classes} classes"
-        )
-    return layers
 
 
 def prepare_data(data: ImageData) -> None:

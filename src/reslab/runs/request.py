@@ -4,9 +4,11 @@ import math
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from reslab.config import suggest
 from reslab.errors import UserError
+from reslab.nn.summary import Layer, list_layers
 
 MONITORS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 GROUPS = ("dataset", "model", "optimizer", "trainer")
@@ -83,6 +85,30 @@ def check(cfg: DictConfig) -> None:
             )
     if cfg.trainer.get("limit_val_batches") == 0:
         raise UserError("trainer.limit_val_batches must not be 0: the best epoch is chosen by it")
+
+
+def try_network(cfg: DictConfig, network: nn.Module) -> list[Layer]:
+    """The network's layers for one of the data set's images.
+
+    Raises:
+        UserError: It does not take such images, or does not tell as many classes apart.
+    """
+    shape = cfg.dataset.channels, cfg.dataset.size, cfg.dataset.size
+    text = "x".join(map(str, shape))
+    try:
+        layers = list_layers(network, shape)
+    except Exception as error:
+        line = str(error).partition("\n")[0]
+        raise UserError(
+            f"model does not take images of {text}: {line}; try dataset.size"
+        ) from error
+    output = layers[-1].output if layers else ()
+    if output != (cfg.dataset.num_classes,):
+        raise UserError(
+            f"model gives {output} for an image, not one logit for each of the "
+            f"{cfg.dataset.num_classes} classes"
+        )
+    return layers
 
 
 def _check_number(cfg: DictConfig, key: str, low: float, high: float, kinds: Any) -> None:

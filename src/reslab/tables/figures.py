@@ -17,7 +17,7 @@ from reslab.evaluation.figures import (
 )
 from reslab.evaluation.metrics import summarize
 from reslab.evaluation.palette import BLUE, COLORS
-from reslab.runs.build import try_network
+from reslab.runs.request import try_network
 from reslab.tables.collect import Result
 from reslab.tables.columns import Line
 from reslab.tables.diagram import draw_network

@@ -11,9 +11,8 @@ from omegaconf import OmegaConf
 
 from reslab.config import compose, find_option, instantiate, list_options, parse_overrides, suggest
 from reslab.errors import UserError
-from reslab.runs.build import try_network
 from reslab.runs.identity import WITHOUT_EFFECT, hashed_config, identity, run_name
-from reslab.runs.request import check
+from reslab.runs.request import check, try_network
 from reslab.runs.store import RunDirectory
 
 TEXTS = ("parameters", "macs", "memory")  # as the paper writes them

@@ -11,9 +11,9 @@ from reslab.config import instantiate
 from reslab.console import print_table
 from reslab.errors import UserError
 from reslab.nn.summary import count_parameters
-from reslab.runs.build import try_network
 from reslab.runs.execute import score
 from reslab.runs.identity import differing_keys, hashed_config
+from reslab.runs.request import try_network
 from reslab.tables.collect import Result
 from reslab.tables.reference import DIGESTS, digests, from_reference
 from reslab.tables.spec import Table

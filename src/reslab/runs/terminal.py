@@ -1,0 +1,123 @@
+"""What the commands about runs print: at once, so without torch."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from reslab.console import print_table
+from reslab.errors import UserError
+from reslab.runs.diff import Difference
+from reslab.runs.identity import differing_keys, hashed_config, select
+from reslab.runs.store import RunDirectory
+
+
+def print_runs(runs: list[RunDirectory], folder: Path) -> None:
+    """A line a run: state, epochs, best validation and test accuracy, time."""
+    if not runs:
+        print(f"no runs under {folder}")
+        return
+    headings = ("Run", "State", "Epochs", "Val, %", "Test, %", "Min")
+    print_table(None, headings, [(run.name, run.state(), *_results(run)) for run in runs])
+
+
+def print_runs_by_seed(runs: list[RunDirectory], folder: Path) -> None:
+    """A line for runs that differ in the seed alone: mean and sample standard deviation.
+
+    Groups of one name are told apart by the keys in which their configurations differ.
+    """
+    groups: dict[str, tuple[dict[str, Any], list[RunDirectory]]] = {}
+    for run in runs:
+        try:
+            config = hashed_config(run.config())
+            for seeded in (config, config["dataset"]):
+                seeded.pop("seed", None)
+        except Exception as error:  # whatever stands in a foreign or spoilt file
+            print(
+                f"warning: {run.config_file} is no run's: {type(error).__name__}", file=sys.stderr
+            )
+            continue
+        groups.setdefault(json.dumps(config, sort_keys=True), (config, []))[1].append(run)
+    if not groups:
+        print(f"no runs under {folder}")
+        return
+    namesakes: dict[str, list[dict[str, Any]]] = {}
+    for config, members in groups.values():
+        namesakes.setdefault(_name(members), []).append(config)
+    rows = []
+    for config, members in groups.values():
+        name = _name(members)
+        differs = {key for other in namesakes[name] for key in differing_keys(config, other)}
+        label = [name, *(f"{key}={select(config, key)}" for key in sorted(differs))]
+        records = [record for record in map(_record, members) if record]
+        tests = pd.Series([100 * record["test/accuracy"] for record in records], dtype=float)
+        vals = pd.Series([100 * record["val/accuracy"] for record in records], dtype=float)
+        n = f"{len(records)}/{len(members)}" if len(records) < len(members) else f"{len(records)}"
+        if len({record["code_digest"] for record in records}) > 1:
+            label.append("(several versions of the code)")
+        if not all(record["exact"] for record in records):
+            label.append("(some not exact)")
+        rows.append((" ".join(label), n, _mean(vals), _mean(tests)))
+    print_table(None, ("Runs", "n", "Val, %", "Test, %"), rows)
+
+
+def _name(members: list[RunDirectory]) -> str:
+    """What the runs are called, without seed and hash."""
+    return members[0].name.rpartition("-s")[0]
+
+
+def _mean(values: pd.Series) -> str:
+    if values.empty:
+        return ""
+    return f"{values.mean():.2f}" + (f" ± {values.std():.2f}" if len(values) > 1 else "")
+
+
+def _record(run: RunDirectory) -> dict[str, Any] | None:
+    try:
+        return run.record()
+    except UserError:  # spoilt: there is nothing to show
+        return None
+
+
+def _results(run: RunDirectory) -> tuple[str, str, str, str]:
+    try:
+        history, record = pd.read_csv(run.metrics_file), run.record()
+    except (OSError, ValueError, UserError):  # not there yet, or spoilt: there is nothing to show
+        return "", "", "", ""
+    val = record["val/accuracy"] if record else history["val/accuracy"].max()
+    test = f"{100 * record['test/accuracy']:.2f}" if record else ""
+    return f"{len(history)}", f"{100 * val:.2f}", test, f"{history['seconds'].sum() / 60:.1f}"
+
+
+def print_difference(first: str, second: str, difference: Difference) -> None:
+    """What sets two runs apart, or that nothing does."""
+    parts = {
+        "configuration": difference.config,
+        "environment": difference.environment,
+        "results": difference.results,
+    }
+    rows = [
+        (f"{part}: {key}", _short(one), _short(other))
+        for part, found in parts.items()
+        for key, (one, other) in found.items()
+    ]
+    if rows:
+        print_table(None, ("", first, second), rows)
+    for key, (epoch, gap) in difference.curves.items():
+        print(f"{key}: differs from epoch {epoch} on, by {gap:.4g} at the most")
+    if difference.images is None:
+        print("the test sets differ")
+        return
+    for word, images in (("lost", difference.lost), ("gained", difference.gained)):
+        some = ", ".join(map(str, images[:10])) + (", ..." if len(images) > 10 else "")
+        named = f": {some}" if images else ""
+        print(f"{len(images)} of {difference.images} test images {word}{named}")
+    if not rows and not difference.curves and not difference.lost + difference.gained:
+        print("nothing sets them apart")
+
+
+def _short(value: Any) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
