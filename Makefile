@@ -35,10 +35,10 @@ reference: install
 # an environment of its own: what it lacks besides goes into another one on top of it. Needs CIFAR-10
 # in data. Each line can be run alone.
 GPU_VENV ?= .venv-gpu
-GPU := dataset=cifar10 model=resnet18 augment=crop_flip optimizer=sgd_cosine trainer=gpu \
-	trainer.compile=true
+GPU := dataset=cifar10 model=resnet18 augment=crop_flip optimizer=sgd_cosine trainer=gpu
 BENCH := --output outputs/reference/bench --readme README.md
 bench-gpu:
+	@$(PYTHON) -c 'import torch' 2>/dev/null || { echo "PYTHON=$(PYTHON) has no PyTorch; name one that has"; exit 1; }
 	$(PYTHON) -m venv --system-site-packages $(GPU_VENV)
 	$(PYTHON) -c 'import site; print(*site.getsitepackages(), sep="\n")' \
 		> $$($(GPU_VENV)/bin/python -c 'import site; print(site.getsitepackages()[0])')/installed.pth
@@ -46,8 +46,8 @@ bench-gpu:
 		> $(GPU_VENV)/torch.txt
 	$(GPU_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 		--constraint $(GPU_VENV)/torch.txt --editable .
-	$(GPU_VENV)/bin/reslab bench train $(GPU) bench.batch_size=64,128,512,1024 $(BENCH)
-	rm -rf $(RUNS)/bench-gpu
+	$(GPU_VENV)/bin/reslab bench train $(GPU) trainer.compile=true bench.batch_size=64,128,512,1024 $(BENCH)
+	rm -rf $(RUNS)/bench-gpu outputs/reference/bench/liu_goh.md
 	-begun=$$(date +%s); $(GPU_VENV)/bin/reslab reproduce liu_goh seed=0 runs_dir=$(RUNS)/bench-gpu && \
 		echo "- All of Liu & Goh's table, one seed: $$(($$(date +%s) - begun)) s on" \
 		"$$(nvidia-smi --query-gpu=name --format=csv,noheader | head -1)," \

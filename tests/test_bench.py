@@ -5,13 +5,14 @@ import json
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 import torch
 
 from processes import run
 from reslab.bench import prediction, training
-from reslab.bench.compare import order_of, parse_request, summarize
+from reslab.bench.compare import compare, order_of, parse_request, summarize
 from reslab.bench.report import file_name, markdown
 from reslab.bench.setup import prepare
 from reslab.bench.stopwatch import WARMUP_STEPS, Stopwatch
@@ -71,12 +72,15 @@ def test_files_are_not_for_training(tmp_path):
     ("override", "named"),
     [
         ("bench.files=3", "bench.files"),
-        ("bench.second=3", "bench.seconds|seconds"),
+        ("bench.second=3", "did you mean bench.seconds"),
         ("bench.rounds=0", "bench.rounds"),
         ("bench.rounds=1,2", "batch_size and num_images"),
         ("bench.batch_size=1,2 bench.num_images=3,4", "batch_size and num_images"),
         ("optimzer.lr=1", "optimizer"),
         ("trainer.precision=64-true", "is not measured, only auto"),
+        ("trainer.devices=2", "trainer.devices=2 is not measured, only 1"),
+        ("trainer.accelerator=mps", "is not measured, only auto"),
+        ("optimizer.lr=1e30", "optimizer.lr must be"),
     ],
 )
 def test_a_wrong_request_is_refused_before_anything_is_measured(override, named):
@@ -109,14 +113,15 @@ def test_medians_ranges_and_ratios_by_hand():
     assert summary["variants"]["reslab"]["ms_per_step_range"] == [10, 20]
     assert summary["ratios"]["reslab/script"] == pytest.approx(30 / 12)
     assert summary["ratios"]["reslab/loop"] == pytest.approx(10 / 12)
-    assert summary["overhead_us_per_step"] == pytest.approx(2000)
+    assert summary["overhead_us_per_step"] == pytest.approx(2000)  # round by round
+    assert summary["overhead_us_per_step_range"] == pytest.approx([-1000, 11_000])
     assert "data_share_of_step" not in summary
 
 
 def test_the_data_path_s_share_is_of_reslab_s_step():
     one = ONE | {"ms_per_step": 10, "images_per_second": 6_000}
     loop = [one | {"data_ms_per_step": ms} for ms in (0.3, 0.1, 0.2)]
-    reslab = [one | {"ms_per_step": 20}]
+    reslab = [one | {"ms_per_step": 20}] * 3
     summary = summarize({"script": [one], "loop": loop, "reslab": reslab})
     assert summary["data_share_of_step"] == pytest.approx(0.2 / 20)
 
@@ -229,6 +234,33 @@ def test_the_memory_of_worker_processes_counts():
     assert 200e6 < with_worker < 250e6
 
 
+def test_values_of_an_axis_are_measured_once_and_in_order():
+    assert parse_request(["bench.batch_size=16,8,16"]).values == (8, 16)
+
+
+@pytest.mark.parametrize(
+    ("code", "named"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL: is there enough"),
+        ("import sys; sys.exit('some fault')", "failed: some fault"),
+    ],
+)
+def test_a_variant_that_ends_early_says_why(code, named, monkeypatch):
+    ends = partial(subprocess.run, [sys.executable, "-c", code])
+    monkeypatch.setattr("reslab.bench.compare.subprocess.run", lambda _, **options: ends(**options))
+    with pytest.raises(UserError, match=named):
+        next(compare("train", parse_request(["dataset=digits"])))
+
+
+def test_places_that_cannot_be_written_are_found_before_anything_is_measured(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("nothing of benchmarks")
+    refused = run(tmp_path, "bench", "train", *QUICK, "--readme", "README.md")
+    assert "README.md has no <!-- bench -->" in refused.error_line()
+    refused = run(tmp_path, "bench", "train", *QUICK, "--output", "README.md")
+    assert "README.md" in refused.error_line()
+
+
 def test_fewer_images_than_a_batch_are_refused():
     with pytest.raises(UserError, match="less than one batch of 64"):
         prepare(compose(["dataset=digits", "dataset.batch_size=64"]), 63, "train")
@@ -247,6 +279,7 @@ def test_only_the_half_in_use_is_repeated():
 def test_files_are_called_by_all_that_was_asked():
     asked = ("recipe=liu_goh/mini_resnet", "trainer.quiet=true", "model.widths=[8,16]")
     assert file_name("train", asked) == "train-liu_goh-mini_resnet-quiet-true-widths-8-16"
+    assert file_name("train", ["join=none"]) != file_name("train", ["augment=none"])
     given = ("dataset=digits", "bench.files=true", "bench.batch_size=8,16")
     assert file_name("predict", given) == "predict-digits-files-true-batch_size-8-16"
 
@@ -256,14 +289,18 @@ def test_the_readme_says_where_and_how_a_row_was_measured():
     point = {"task": "train", "overrides": ["model=a"], "batch_size": 8}
     point |= {"variants": dict.fromkeys(("script", "loop", "reslab"), one)}
     point |= {"ratios": {"reslab/script": 1.0, "reslab/loop": 1.0}, "hardware": "one, 2 cores"}
+    point |= {"overhead_us_per_step": 123.4}
     new = {"given": ["bench.batch_size=8"], "date": "2026-01-02", "versions": {"torch": "2.14"}}
     new |= {"precision": "bf16-mixed", "hardware": "a card", "data_share_of_step": 0.04}
-    new |= {"overrides": ["model=resnet18"]}
+    new |= {"overrides": ["model=resnet18"], "overhead_us_per_step_range": [-9.0, 456.0]}
     rows = markdown([point, point | new]).splitlines()
     assert rows[2].startswith("| `train model=a` | 8 | 10 (9 to 11) |")
     assert rows[2].endswith("| one, 2 cores, precision not recorded |")
     assert rows[3].startswith("| `train model=resnet18 bench.batch_size=8` |")
-    assert rows[3].endswith("| a card, bf16-mixed, torch 2.14, 2026-01-02 |")
+    assert rows[3].endswith("| +123 (-9 to +456) | a card, bf16-mixed, torch 2.14, 2026-01-02 |")
+    older = [row for row in rows if row.startswith("- Rows without a date were measured by an")]
+    assert len(older) == 1
+    assert not any("without a date" in row for row in markdown([point | new]).splitlines())
     what = "train model=resnet18 bench.batch_size=8"
     assert f"- Of a step, the data path alone takes 4.0% (`{what}`)." in rows
     missing = [row for row in rows if "not yet measured" in row]

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is 
 
 
 class FailOnWait(Callback):
-    """From an epoch's fourth step on, whatever makes the host wait for the device raises."""
+    """From an epoch's fourth step on, what torch knows to make the host wait raises."""
 
     def __init__(self):
         self.steps = 0

@@ -57,6 +57,20 @@ def test_the_engine_s_logits_are_the_network_s(bf16, bound):
     assert engine(images.repeat_interleave(2, 2).repeat_interleave(2, 3)).shape == (37, 10)
 
 
+@pytest.mark.parametrize("model", ["mini_resnet", "resnet20", "baseline_cnn"])
+def test_weights_cast_once_compute_what_autocast_does(model):
+    network, normalization = trained(model), Normalization((0.3,), (0.2,))
+    cpu = torch.device("cpu")
+    engine = Engine(network, normalization, 16, cpu, bf16=True)
+    images = torch.randint(0, 256, (5, 1, 16, 16), dtype=torch.uint8)
+    folded = fold_batch_norms(network).to(memory_format=torch.channels_last)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        expected = folded(normalization(images.float() / 255)).float()
+    assert torch.equal(engine(images), expected)
+    convolutions = [m for m in engine.network.modules() if isinstance(m, nn.Conv2d)]
+    assert {p.dtype for m in convolutions for p in m.parameters()} == {torch.bfloat16}
+
+
 def gradients(cfg, images, labels, fast, bf16):
     """Of each parameter: by eager fp32 in NCHW, or by the fast path."""
     task = build_task(cfg)

@@ -79,3 +79,10 @@ def test_without_a_compiler_what_is_asked_for_is_refused_and_the_default_is_eage
     loss, logits = task.loss_and_logits(images, labels)
     assert torch.equal(logits, task(images))
     assert loss.item() == pytest.approx(task.training_loss(logits, labels).item())
+
+
+def test_without_python_s_header_what_is_asked_for_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
+    with pytest.raises(UserError, match=r"finds no Python\.h"):
+        build_task(compose(["trainer.compile=true"])).compile_for(torch.device("cpu"))

@@ -35,9 +35,19 @@ def insert(readme: Path, place: str, content: str) -> None:
     Raises:
         UserError: The README has no such place.
     """
-    marker = f"<!-- {place} -->"
-    found = re.compile(f"{re.escape(marker)}.*?<!-- end -->", re.DOTALL)
+    start, end = find_place(readme, place)
     text = readme.read_text()
-    if not found.search(text):
+    readme.write_text(f"{text[:start]}<!-- {place} -->\n{content}<!-- end -->{text[end:]}")
+
+
+def find_place(readme: Path, place: str) -> tuple[int, int]:
+    """Where what `insert` replaces begins and ends.
+
+    Raises:
+        UserError: The README has no such place.
+    """
+    marker = f"<!-- {place} -->"
+    found = re.search(f"{re.escape(marker)}.*?<!-- end -->", readme.read_text(), re.DOTALL)
+    if not found:
         raise UserError(f"{readme} has no {marker} ... <!-- end -->")
-    readme.write_text(found.sub(lambda _: f"{marker}\n{content}<!-- end -->", text))
+    return found.span()

@@ -3,7 +3,9 @@
 import os
 import shutil
 import sys
+import sysconfig
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -136,10 +138,14 @@ class ImageClassifier(LightningModule):
         variable, compilers = ("CC", ["gcc", "clang"]) if on_gpu else ("CXX", [CXX])
         if named := os.environ.get(variable, "").split():
             compilers = named[:1]
+        lacks = None
         if not any(map(shutil.which, compilers)):
             lacks = (
                 f"torch.compile finds no {' or '.join(compilers)} (${variable} can name another)"
             )
+        elif not Path(sysconfig.get_path("include"), "Python.h").is_file():
+            lacks = "torch.compile finds no Python.h (of Python's development package)"
+        if lacks:
             if self.compile_training:
                 raise UserError(f"trainer.compile=true: {lacks}; install one, or leave it false")
             print(f"warning: {lacks}: steps are not compiled, and slower", file=sys.stderr)

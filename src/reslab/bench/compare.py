@@ -2,9 +2,12 @@
 
 import itertools
 import json
+import os
+import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -15,9 +18,15 @@ from tqdm import tqdm
 from reslab.config import compose, own_folders, parse_overrides, suggest
 from reslab.errors import UserError
 from reslab.runs.environment import git_commit
+from reslab.runs.request import check
 
 OPTIONS = {"seconds": 10.0, "rounds": 3, "batch_size": None, "num_images": None, "files": False}
-PRECISIONS = ("auto", "32-true", "bf16-mixed")
+# What all variants can do alike.
+MEASURED = {
+    "precision": ("auto", "32-true", "bf16-mixed"),
+    "accelerator": ("auto", "cpu", "gpu", "cuda"),
+    "devices": (1, "1"),
+}
 AXES = ("batch_size", "num_images")
 VARIANTS = ("script", "loop", "reslab")
 
@@ -62,7 +71,8 @@ def parse_request(overrides: Sequence[str]) -> Request:
             asked.append(text)
             continue
         if name not in OPTIONS:
-            raise UserError(f"there is no option {key}{suggest(name, OPTIONS)}")
+            full_names = [f"bench.{option}" for option in OPTIONS]
+            raise UserError(f"there is no option {key}{suggest(key, full_names)}")
         if name == "files":
             if values not in ([True], [False]):
                 raise UserError(f"{text}: must be true or false")
@@ -74,12 +84,14 @@ def parse_request(overrides: Sequence[str]) -> Request:
         if len(values) > 1:
             if axis is not None or name not in AXES:
                 raise UserError(f"{text}: one of {' and '.join(AXES)} can have several values")
-            axis, axis_values = name, tuple(values)
+            axis, axis_values = name, tuple(sorted(set(values)))
         options[name] = values[0]
-    precision = compose(asked).trainer.precision  # an error in them is the user's, here and now
-    if precision not in PRECISIONS:
-        known = ", ".join(PRECISIONS)
-        raise UserError(f"trainer.precision={precision} is not measured, only {known}")
+    cfg = compose(asked)  # an error in them is the user's, here and now
+    check(cfg)
+    for key, measured in MEASURED.items():
+        if cfg.trainer[key] not in measured:
+            known = ", ".join(map(str, measured))
+            raise UserError(f"trainer.{key}={cfg.trainer[key]} is not measured, only {known}")
     return Request(tuple(asked), **options, axis=axis, values=axis_values)
 
 
@@ -142,7 +154,13 @@ def order_of(round_number: int) -> tuple[str, ...]:
 
 def _run(task: str, variant: str, content: dict[str, Any]) -> dict[str, Any]:
     command = [sys.executable, "-m", "reslab.bench.variants", task, variant, json.dumps(content)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory() as folder:  # pictures go here, and when all is over, away
+        own = os.environ | ({"TMPDIR": folder} if content["files"] else {})
+        done = subprocess.run(command, capture_output=True, text=True, env=own)
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        hint = ": is there enough memory?" if name == "SIGKILL" else ""
+        raise UserError(f"bench {task}, variant {variant} was ended by {name}{hint}")
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["it said nothing"]
         raise UserError(f"bench {task}, variant {variant} failed: {lines[-1]}")
@@ -154,6 +172,8 @@ def _run(task: str, variant: str, content: dict[str, Any]) -> dict[str, Any]:
 
 def summarize(measured: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """Medians over rounds with their range, ratios, and reslab's cost over the bare loop.
+
+    The cost is the median of the rounds' own: a round's variants run one right after the other.
 
     Of training also which share of reslab's step its data path takes where nothing else runs.
 
@@ -174,6 +194,8 @@ def summarize(measured: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
         }
     speed = {name: variant["images_per_second"] for name, variant in variants.items()}
     time = {name: variant["ms_per_step"] for name, variant in variants.items()}
+    pairs = zip(measured["reslab"], measured["loop"], strict=True)
+    over = [1000 * (ours["ms_per_step"] - bare["ms_per_step"]) for ours, bare in pairs]
     data = [one["data_ms_per_step"] for one in measured["loop"] if "data_ms_per_step" in one]
     starts = [one["seconds_to_first_step"] for one in measured["reslab"]]
     share = {"data_share_of_step": statistics.median(data) / time["reslab"]} if data else {}
@@ -186,5 +208,6 @@ def summarize(measured: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
             "reslab/script": speed["reslab"] / speed["script"],
             "reslab/loop": speed["reslab"] / speed["loop"],
         },
-        "overhead_us_per_step": 1000 * (time["reslab"] - time["loop"]),
+        "overhead_us_per_step": statistics.median(over),
+        "overhead_us_per_step_range": [min(over), max(over)],
     }

@@ -1,6 +1,7 @@
 """A comparison as a table, as JSON and as a curve."""
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from reslab.console import print_table
+from reslab.errors import UserError
 from reslab.evaluation.figures import plain, save_figure
 from reslab.evaluation.palette import BLUE, ORANGE
 from reslab.files import write_atomically
-from reslab.markdown import insert, markdown_table
+from reslab.markdown import find_place, insert, markdown_table
 
 HEADINGS = (
     "Variant",
@@ -26,6 +28,7 @@ HEADINGS = (
     "x script",
 )
 NAMES = {"script": "usual script", "loop": "bare loop", "reslab": "reslab"}
+SPOKEN_FOR = ("recipe", "dataset", "model", "augment", "optimizer")
 COLORS = {"script": "#666666", "loop": BLUE, "reslab": ORANGE}
 
 
@@ -37,6 +40,8 @@ def print_points(points: list[dict[str, Any]]) -> None:
         for name, variant in base.items():
             low, high = variant["images_per_second_range"]
             over = 1000 * (variant["ms_per_step"] - base["loop"]["ms_per_step"])
+            if name == "reslab":
+                over = point["overhead_us_per_step"]
             ratio = variant["images_per_second"] / base["script"]["images_per_second"]
             rows.append(
                 (
@@ -54,6 +59,8 @@ def print_points(points: list[dict[str, Any]]) -> None:
     first = points[0]
     title = _what(first if len(points) == 1 else first | {"given": []})
     print_table(f"{title}, on {first['hardware']}", HEADINGS, rows)
+    over = "; ".join(_overhead(point) for point in points)
+    print(f"reslab over the loop, us a step, round by round: {over}")
     if first["task"] == "train":
         starts = ", ".join(f"{point['seconds_to_first_step']:.1f} s" for point in points)
         print(f"from the start of reslab's process to the end of its first step: {starts}")
@@ -63,21 +70,33 @@ def print_points(points: list[dict[str, Any]]) -> None:
 
 def markdown(points: list[dict[str, Any]]) -> str:
     """The comparisons as GitHub shows them: medians (and ranges), ratios within a comparison."""
-    headings = ["What", "Batch", "Script", "Loop", "reslab", "over script", "over loop", "On"]
+    headings = ["What", "Batch", "Script", "Loop", "reslab", "over script", "over loop"]
+    headings += ["us a step over loop", "On"]
     rows = []
     for point in points:
         speeds = [_speed(variant) for variant in point["variants"].values()]
         ratios = [f"{point['ratios'][key]:.2f}" for key in ("reslab/script", "reslab/loop")]
         what = f"`{_what(point)}`"
-        rows.append([what, str(point["batch_size"]), *speeds, *ratios, _machine(point)])
+        cells = [what, str(point["batch_size"]), *speeds, *ratios]
+        rows.append([*cells, _overhead(point), _machine(point)])
     notes = [
         "- Images per second: the median of the rounds and, in brackets, least and most; over: the "
         "ratio to the script and to the loop. The loop predicts with the network as it was "
         "trained; reslab folds its BatchNorm. What an epoch ends with (validation, checkpoint, "
         "record) is no part of a step."
     ]
+    if not all("date" in point for point in points):
+        notes.append(
+            "- Rows without a date were measured by an older version, in which the loop read the "
+            "configuration at every step, the script's workers began anew with every pass, an "
+            "epoch's end was part of reslab's steps, and the cost over the loop is the difference "
+            "of the medians."
+        )
     if any(point.get("files") for point in points):
-        notes.append("- Of files, reslab also writes results and thumbnails; the others do not.")
+        notes.append(
+            "- Of files, reslab decodes in threads and also writes results and thumbnails; the "
+            "loop decodes between steps."
+        )
     if shares := [
         f"{point['data_share_of_step']:.1%} (`{_what(point)}`)"
         for point in points
@@ -105,6 +124,14 @@ def _speed(variant: dict[str, Any]) -> str:
     return f"{variant['images_per_second']:,.0f} ({low:,.0f} to {high:,.0f})"
 
 
+def _overhead(point: dict[str, Any]) -> str:
+    median = f"{point['overhead_us_per_step']:+,.0f}"
+    if "overhead_us_per_step_range" not in point:
+        return median
+    low, high = point["overhead_us_per_step_range"]
+    return f"{median} ({low:+,.0f} to {high:+,.0f})"
+
+
 def _machine(point: dict[str, Any]) -> str:
     """The hardware; of precision, version and day what a record has."""
     precision = point.get("precision", "precision not recorded")
@@ -114,12 +141,28 @@ def _machine(point: dict[str, Any]) -> str:
 
 
 def file_name(task: str, asked: Sequence[str]) -> str:
-    """What a comparison's files are called: what was chosen, single options with their names."""
+    """What a comparison's files are called: what was chosen, single options with their names.
+
+    The groups that say most go without theirs; `none` and some names are in several groups.
+    """
     parts = [task]
     for override in asked:
         key, _, value = override.partition("=")
-        parts.append(f"{key.rpartition('.')[2]}-{value}" if "." in key else value)
+        parts.append(value if key in SPOKEN_FOR else f"{key.rpartition('.')[2]}-{value}")
     return "-".join(re.sub(r"[^\w.]+", "-", part).strip("-") for part in parts)
+
+
+def check_places(output: Path, readme: Path | None) -> None:
+    """Finds out before anything is measured whether the figures can be written.
+
+    Raises:
+        UserError: The folder cannot be written, or the README has no place for them.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    if not os.access(output, os.W_OK):
+        raise UserError(f"--output {output}: cannot write there")
+    if readme:
+        find_place(readme, "bench")
 
 
 def insert_benchmarks(readme: Path, folder: Path) -> None:

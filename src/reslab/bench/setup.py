@@ -26,7 +26,13 @@ def prepare(cfg: DictConfig, num_images: int | None, half: str) -> ImageData:
 
 
 def device_of(cfg: DictConfig) -> torch.device:
-    """The one that Lightning would choose, of those that are measured."""
+    """A GPU where there is one, else the CPU; other kinds are not measured.
+
+    Raises:
+        UserError: A GPU is asked for that is not there.
+    """
     gpu = cfg.trainer.accelerator in ("gpu", "cuda")
+    if gpu and not torch.cuda.is_available():
+        raise UserError(f"trainer.accelerator={cfg.trainer.accelerator}: torch finds no GPU")
     gpu = gpu or (cfg.trainer.accelerator == "auto" and torch.cuda.is_available())
     return torch.device("cuda" if gpu else "cpu")

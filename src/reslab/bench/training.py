@@ -18,7 +18,7 @@ from reslab.bench.script import training_batches
 from reslab.bench.stopwatch import Stopwatch
 from reslab.callbacks import StepLimit, StopRequest
 from reslab.data import ImageData
-from reslab.runs.build import build, build_task, configure_kernels, uses_bf16
+from reslab.runs.build import build, build_task, configure_kernels, drop_idle_hooks, uses_bf16
 from reslab.runs.store import RunDirectory
 
 
@@ -105,7 +105,9 @@ def reslab(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
         run.trainer.limit_val_batches, run.trainer.fit_loop.max_epochs = 1, 10**6
         callbacks: list[Callback] = getattr(run.trainer, "callbacks")  # noqa: B009
         own = [one for one in callbacks if not isinstance(one, StepLimit)]
-        callbacks[:] = [StopAfter(watch), *own]
+        stop_after = StopAfter(watch)
+        drop_idle_hooks(run.task, [stop_after])
+        callbacks[:] = [stop_after, *own]
         run.trainer.fit(run.task, datamodule=data)
 
 

@@ -33,6 +33,7 @@ def measure(task: str, variant: str, request: dict[str, Any]) -> dict[str, Any]:
         add_folder(Path(folder))
     cfg = compose(request["overrides"])
     device = device_of(cfg)
+    cfg.trainer.accelerator = device.type  # Lightning might take another kind
     data = prepare(cfg, request["num_images"], "train" if task == "train" else "test")
     reset_peak_memory(device)
     watch = Stopwatch(request["seconds"], device)

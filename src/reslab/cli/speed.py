@@ -26,18 +26,26 @@ def bench(
     of the last two with several values is an axis. bench.files=true predicts PNG files.
     """
     from reslab.bench.compare import compare, parse_request
-    from reslab.bench.report import file_name, insert_benchmarks, print_points, write_points
+    from reslab.bench.report import (
+        check_places,
+        file_name,
+        insert_benchmarks,
+        print_points,
+        write_points,
+    )
 
     request = parse_request(overrides)
     name = file_name(task, [*request.overrides, *request.given()])
+    check_places(output, readme)
     points = []
     for point in compare(task, request):  # written at once: the next may be too much for the memory
         points.append(point)
         written = write_points(points, request.axis, output, name)
+    if as_json:
+        click.echo(json.dumps(points if request.axis else points[0]))
+    else:
+        print_points(points)
+        for path in written:
+            click.echo(path)
     if readme:
         insert_benchmarks(readme, output)
-    if as_json:
-        return click.echo(json.dumps(points if request.axis else points[0]))
-    print_points(points)
-    for path in written:
-        click.echo(path)

@@ -35,6 +35,10 @@ class Engine:
         self.network, self.normalization = folded.to(device), normalization.to(device)
         self.size, self.device, self.batch_size = size, device, batch_size
         self.bf16 = bf16
+        if bf16:  # once and for all: autocast would do it again for every batch
+            for module in self.network.modules():
+                if isinstance(module, nn.Conv2d):
+                    module.to(torch.bfloat16)
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
