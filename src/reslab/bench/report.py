@@ -60,7 +60,7 @@ def print_points(points: list[dict[str, Any]]) -> None:
     title = _what(first if len(points) == 1 else first | {"given": []})
     print_table(f"{title}, on {first['hardware']}", HEADINGS, rows)
     over = "; ".join(_overhead(point) for point in points)
-    print(f"reslab over the loop, us a step, round by round: {over}")
+    print(f"round by round, a step of reslab's exceeds the loop's by {over} us")
     if first["task"] == "train":
         starts = ", ".join(f"{point['seconds_to_first_step']:.1f} s" for point in points)
         print(f"from the start of reslab's process to the end of its first step: {starts}")
