@@ -187,6 +187,9 @@ def test_a_failed_cell_is_listed_and_the_others_finish(copy):
     assert "SHA-256" in finished.err
     assert "Baseline CNN, seed 0: failed" in finished.out
     assert (missing / "metrics.json").exists()
+    rendered = run(copy.folder, "table", *copy.arguments[1:])
+    assert "failed" in rendered.out
+    assert rendered.code != 0
 
 
 def test_a_killed_table_skips_finished_cells_and_resumes_the_broken_one(copy):

@@ -35,19 +35,18 @@ def insert(readme: Path, place: str, content: str) -> None:
     Raises:
         UserError: The README has no such place.
     """
-    start, end = find_place(readme, place)
-    text = readme.read_text()
-    readme.write_text(f"{text[:start]}<!-- {place} -->\n{content}<!-- end -->{text[end:]}")
+    before, after = around(readme, place)
+    readme.write_text(f"{before}<!-- {place} -->\n{content}<!-- end -->{after}")
 
 
-def find_place(readme: Path, place: str) -> tuple[int, int]:
-    """Where what `insert` replaces begins and ends.
+def around(readme: Path, place: str) -> tuple[str, str]:
+    """What stands before and after what `insert` replaces.
 
     Raises:
         UserError: The README has no such place.
     """
-    marker = f"<!-- {place} -->"
-    found = re.search(f"{re.escape(marker)}.*?<!-- end -->", readme.read_text(), re.DOTALL)
+    marker, text = f"<!-- {place} -->", readme.read_text()
+    found = re.search(f"{re.escape(marker)}.*?<!-- end -->", text, re.DOTALL)
     if not found:
         raise UserError(f"{readme} has no {marker} ... <!-- end -->")
-    return found.span()
+    return text[: found.start()], text[found.end() :]

@@ -135,17 +135,7 @@ class ImageClassifier(LightningModule):
         on_gpu = device.type == "cuda"
         if not (on_gpu if self.compile_training is None else self.compile_training):
             return
-        variable, compilers = ("CC", ["gcc", "clang"]) if on_gpu else ("CXX", [CXX])
-        if named := os.environ.get(variable, "").split():
-            compilers = named[:1]
-        lacks = None
-        if not any(map(shutil.which, compilers)):
-            lacks = (
-                f"torch.compile finds no {' or '.join(compilers)} (${variable} can name another)"
-            )
-        elif not Path(sysconfig.get_path("include"), "Python.h").is_file():
-            lacks = "torch.compile finds no Python.h (of Python's development package)"
-        if lacks:
+        if lacks := _lacks_for_compiling(on_gpu):
             if self.compile_training:
                 raise UserError(f"trainer.compile=true: {lacks}; install one, or leave it false")
             print(f"warning: {lacks}: steps are not compiled, and slower", file=sys.stderr)
@@ -226,3 +216,15 @@ class ImageClassifier(LightningModule):
 
 # Lightning asks for the signature at every step; found here, it is not derived anew each time.
 ImageClassifier.training_step.__dict__["__signature__"] = signature(ImageClassifier.training_step)
+
+
+def _lacks_for_compiling(on_gpu: bool) -> str | None:
+    """What the code that torch generates cannot be compiled without, if this machine lacks it."""
+    variable, compilers = ("CC", ["gcc", "clang"]) if on_gpu else ("CXX", [CXX])
+    if named := os.environ.get(variable, "").split():
+        compilers = named[:1]
+    if not any(map(shutil.which, compilers)):
+        return f"torch.compile finds no {' or '.join(compilers)} (${variable} can name another)"
+    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        return "torch.compile finds no Python.h (of Python's development package)"
+    return None

@@ -14,7 +14,7 @@ from reslab.errors import UserError
 from reslab.evaluation.figures import plain, save_figure
 from reslab.evaluation.palette import BLUE, ORANGE
 from reslab.files import write_atomically
-from reslab.markdown import find_place, insert, markdown_table
+from reslab.markdown import around, insert, markdown_table
 
 HEADINGS = (
     "Variant",
@@ -28,8 +28,9 @@ HEADINGS = (
     "x script",
 )
 NAMES = {"script": "usual script", "loop": "bare loop", "reslab": "reslab"}
-SPOKEN_FOR = ("recipe", "dataset", "model", "augment", "optimizer")
 COLORS = {"script": "#666666", "loop": BLUE, "reslab": ORANGE}
+# Groups whose options say by themselves what they are; `none` and some names are in several others.
+TOLD_BY_OPTION = ("recipe", "dataset", "model", "augment", "optimizer")
 
 
 def print_points(points: list[dict[str, Any]]) -> None:
@@ -41,7 +42,7 @@ def print_points(points: list[dict[str, Any]]) -> None:
             low, high = variant["images_per_second_range"]
             over = 1000 * (variant["ms_per_step"] - base["loop"]["ms_per_step"])
             if name == "reslab":
-                over = point["overhead_us_per_step"]
+                over = point["overhead_us_per_step"]  # of the same rounds
             ratio = variant["images_per_second"] / base["script"]["images_per_second"]
             rows.append(
                 (
@@ -59,8 +60,8 @@ def print_points(points: list[dict[str, Any]]) -> None:
     first = points[0]
     title = _what(first if len(points) == 1 else first | {"given": []})
     print_table(f"{title}, on {first['hardware']}", HEADINGS, rows)
-    over = "; ".join(_overhead(point) for point in points)
-    print(f"round by round, a step of reslab's exceeds the loop's by {over} us")
+    overheads = "; ".join(map(_overhead, points))
+    print(f"round by round, a step of reslab's exceeds the loop's by {overheads} us")
     if first["task"] == "train":
         starts = ", ".join(f"{point['seconds_to_first_step']:.1f} s" for point in points)
         print(f"from the start of reslab's process to the end of its first step: {starts}")
@@ -141,14 +142,11 @@ def _machine(point: dict[str, Any]) -> str:
 
 
 def file_name(task: str, asked: Sequence[str]) -> str:
-    """What a comparison's files are called: what was chosen, single options with their names.
-
-    The groups that say most go without theirs; `none` and some names are in several groups.
-    """
+    """What a comparison's files are called: what was chosen, single options with their names."""
     parts = [task]
     for override in asked:
         key, _, value = override.partition("=")
-        parts.append(value if key in SPOKEN_FOR else f"{key.rpartition('.')[2]}-{value}")
+        parts.append(value if key in TOLD_BY_OPTION else f"{key.rpartition('.')[2]}-{value}")
     return "-".join(re.sub(r"[^\w.]+", "-", part).strip("-") for part in parts)
 
 
@@ -162,7 +160,7 @@ def check_places(output: Path, readme: Path | None) -> None:
     if not os.access(output, os.W_OK):
         raise UserError(f"--output {output}: cannot write there")
     if readme:
-        find_place(readme, "bench")
+        around(readme, "bench")
 
 
 def insert_benchmarks(readme: Path, folder: Path) -> None:

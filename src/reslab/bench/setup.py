@@ -31,8 +31,7 @@ def device_of(cfg: DictConfig) -> torch.device:
     Raises:
         UserError: A GPU is asked for that is not there.
     """
-    gpu = cfg.trainer.accelerator in ("gpu", "cuda")
-    if gpu and not torch.cuda.is_available():
-        raise UserError(f"trainer.accelerator={cfg.trainer.accelerator}: torch finds no GPU")
-    gpu = gpu or (cfg.trainer.accelerator == "auto" and torch.cuda.is_available())
-    return torch.device("cuda" if gpu else "cpu")
+    asked, available = cfg.trainer.accelerator, torch.cuda.is_available()
+    if asked in ("gpu", "cuda") and not available:
+        raise UserError(f"trainer.accelerator={asked}: torch finds no GPU")
+    return torch.device("cuda" if available and asked != "cpu" else "cpu")
