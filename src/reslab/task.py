@@ -1,11 +1,7 @@
 """The one LightningModule: what a step of training, validation and prediction does."""
 
-import os
-import shutil
 import sys
-import sysconfig
 from inspect import signature
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,10 +12,10 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from reslab.errors import UserError
+from reslab.kernels import compiled
 from reslab.optim import Optimization
 
 Batch = tuple[Tensor, Tensor]
-CXX = "clang++" if sys.platform == "darwin" else "g++"  # where torch.compile looks for it
 
 
 class LossAndAccuracy(Metric):
@@ -94,7 +90,6 @@ class ImageClassifier(LightningModule):
         self.monitor, self.gradient_clip_val = monitor, gradient_clip_val
         self.compile_training = compile
         self._compiled: Any = self._compute
-        self._uses_cuda_graphs = False
         self.train_metrics = LossAndAccuracy()
         self.val_metrics = LossAndAccuracy()
         self.last_loss = torch.tensor(float("nan"))
@@ -135,21 +130,16 @@ class ImageClassifier(LightningModule):
         on_gpu = device.type == "cuda"
         if not (on_gpu if self.compile_training is None else self.compile_training):
             return
-        if lacks := _lacks_for_compiling(on_gpu):
+        try:
+            self._compiled = compiled(self._compute, device)
+        except UserError as lack:
             if self.compile_training:
-                raise UserError(f"trainer.compile=true: {lacks}; install one, or leave it false")
-            print(f"warning: {lacks}: steps are not compiled, and slower", file=sys.stderr)
-            return
-        # Small batches wait for the launch of kernels: a CUDA graph launches them all at once.
-        self._uses_cuda_graphs = on_gpu
-        mode = "reduce-overhead" if on_gpu else "default"
-        torch.compiler.reset()  # else the ninth run of a process is not compiled any more
-        self._compiled = torch.compile(self._compute, mode=mode, dynamic=False)
+                text = f"trainer.compile=true: {lack}; install one, or leave it false"
+                raise UserError(text) from lack
+            print(f"warning: {lack}: steps are not compiled, and slower", file=sys.stderr)
 
     def loss_and_logits(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Training loss and detached logits `[B, K]` of normalized images `[B, C, H, W]`."""
-        if self._uses_cuda_graphs:
-            torch.compiler.cudagraph_mark_step_begin()
         return self._compiled(images, labels)
 
     def limit_gradients(self) -> None:
@@ -216,15 +206,3 @@ class ImageClassifier(LightningModule):
 
 # Lightning asks for the signature at every step; found here, it is not derived anew each time.
 ImageClassifier.training_step.__dict__["__signature__"] = signature(ImageClassifier.training_step)
-
-
-def _lacks_for_compiling(on_gpu: bool) -> str | None:
-    """What the code that torch generates cannot be compiled without, if this machine lacks it."""
-    variable, compilers = ("CC", ["gcc", "clang"]) if on_gpu else ("CXX", [CXX])
-    if named := os.environ.get(variable, "").split():
-        compilers = named[:1]
-    if not any(map(shutil.which, compilers)):
-        return f"torch.compile finds no {' or '.join(compilers)} (${variable} can name another)"
-    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
-        return "torch.compile finds no Python.h (of Python's development package)"
-    return None

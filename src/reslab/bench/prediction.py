@@ -3,6 +3,7 @@
 import itertools
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from reslab.inference.find import find_pictures
 from reslab.inference.model import Model
 from reslab.inference.predict import Predicted, predict_files
 from reslab.inference.report import Options, report
+from reslab.kernels import configure_kernels
 from reslab.runs.build import build_task, uses_bf16
 from reslab.runs.load import Description
 
@@ -39,17 +41,25 @@ def script_of_files(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
 
 
 def loop_of_files(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
-    """Our network, decoder, precision and layout; files are read between steps."""
-    channels, size = cfg.dataset.channels, cfg.dataset.size
+    """Our network, decoder, precision and layout; the next batch is read in threads meanwhile."""
 
-    def batches(folder: Path) -> Iterator[Tensor]:
+    def read(path: Path) -> Tensor:
+        return decode(path, cfg.dataset.channels, cfg.dataset.size)[0]
+
+    def batches(folder: Path, pool: ThreadPoolExecutor) -> Iterator[Tensor]:
         paths = itertools.cycle(sorted(folder.rglob("*.png")))
-        while batch := list(itertools.islice(paths, cfg.dataset.batch_size)):
-            yield torch.stack([decode(path, channels, size)[0] for path in batch])
+        following = [pool.submit(read, next(paths)) for _ in range(cfg.dataset.batch_size)]
+        while True:
+            batch = following
+            following = [pool.submit(read, next(paths)) for _ in batch]
+            yield torch.stack([future.result() for future in batch])
 
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ThreadPoolExecutor(torch.get_num_threads()) as pool,
+    ):
         write_pictures(data, Path(folder))
-        _predict_barely(cfg, data, batches(Path(folder)), watch)
+        _predict_barely(cfg, data, batches(Path(folder), pool), watch)
 
 
 def reslab_of_files(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
@@ -100,6 +110,7 @@ def _predict_barely(
 ) -> None:
     network = build_task(cfg).network.to(watch.device).eval()
     normalize = data.normalization.to(watch.device)
+    configure_kernels(exact=bool(cfg.trainer.deterministic))
     bf16 = torch.autocast(watch.device.type, torch.bfloat16, enabled=uses_bf16(cfg, watch.device))
     with torch.inference_mode(), bf16:
         for images in batches:
@@ -119,6 +130,7 @@ def reslab(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
 
 
 def _engine(cfg: DictConfig, data: ImageData, device: torch.device) -> Engine:
+    configure_kernels(exact=bool(cfg.trainer.deterministic))
     return Engine(
         build_task(cfg).network,
         data.normalization,
@@ -126,6 +138,7 @@ def _engine(cfg: DictConfig, data: ImageData, device: torch.device) -> Engine:
         device,
         bf16=uses_bf16(cfg, device),
         batch_size=cfg.dataset.batch_size,
+        compile=bool(cfg.trainer.compile),
     )
 
 

@@ -18,7 +18,8 @@ from reslab.bench.script import training_batches
 from reslab.bench.stopwatch import Stopwatch
 from reslab.callbacks import StepLimit, StopRequest
 from reslab.data import ImageData
-from reslab.runs.build import build, build_task, configure_kernels, drop_idle_hooks, uses_bf16
+from reslab.kernels import configure_kernels
+from reslab.runs.build import build, build_task, drop_idle_hooks, uses_bf16
 from reslab.runs.store import RunDirectory
 
 
@@ -49,7 +50,7 @@ def loop(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as Lightning does
     deterministic = cfg.trainer.deterministic
     torch.use_deterministic_algorithms(bool(deterministic), warn_only=deterministic == "warn")
-    configure_kernels(cfg)
+    configure_kernels(exact=bool(deterministic))
     task = build_task(cfg)
     network = task.network.to(watch.device).train()
     optimizer, _ = task.optimization.build(network, cfg.monitor)

@@ -37,6 +37,11 @@ THRESHOLD = click.option(
     show_default=True,
     help="Confidence below which the answer is `uncertain`.",
 )
+COMPILE = click.option(
+    "--compile",
+    is_flag=True,
+    help="Compile the network first, which takes a minute and pays for hundreds of thousands.",
+)
 TTA = click.option("--tta", is_flag=True, help="Average over each picture and its mirror image.")
 
 
@@ -60,6 +65,7 @@ TTA = click.option("--tta", is_flag=True, help="Average over each picture and it
 @TTA
 @BATCH_SIZE
 @DEVICE
+@COMPILE
 @RUNS_DIR
 def predict(
     run: str, paths: tuple[Path, ...], output: Path | None, labels: str | None, **options: Any
@@ -76,7 +82,13 @@ def predict(
     from reslab.inference.report import Options, check_output, report
     from reslab.inference.terminal import print_outcome
 
-    model = open_model(run, options["runs_dir"], options["device"], options["batch_size"])
+    model = open_model(
+        run,
+        options["runs_dir"],
+        options["device"],
+        options["batch_size"],
+        compile=options["compile"],
+    )
     model.check_tta(options["tta"])
     folder = output or Path("outputs/predictions") / model.description.name
     check_output(folder)

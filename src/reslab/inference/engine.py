@@ -1,16 +1,21 @@
 """The fast way from uint8 images to logits."""
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from reslab.data.loader import Normalization, resized
+from reslab.kernels import compiled
 from reslab.nn.fold import fold_batch_norms
 
 BATCH_SIZE = 256
 
 
 class Engine:
-    """A network for inference: folded, channels last, in bf16 where the hardware has it.
+    """A network for inference: folded, channels last, in bf16 if asked, compiled if asked.
+
+    A GPU, and a compiled network, compute batches of one shape, for which kernels are chosen once:
+    what is missing of a last batch is filled up.
 
     Args:
         network: Normalized images to logits.
@@ -19,6 +24,10 @@ class Engine:
         device: Where to compute.
         bf16: Whether to compute in bf16; the logits are fp32 all the same.
         batch_size: Images computed at once.
+        compile: Whether to compile the network, at the first call.
+
+    Raises:
+        UserError: Compiling is asked for, and there is no compiler for what torch generates.
     """
 
     def __init__(
@@ -30,6 +39,7 @@ class Engine:
         *,
         bf16: bool,
         batch_size: int = BATCH_SIZE,
+        compile: bool = False,
     ) -> None:
         folded = fold_batch_norms(network).to(memory_format=torch.channels_last)
         self.network, self.normalization = folded.to(device), normalization.to(device)
@@ -39,6 +49,9 @@ class Engine:
             for module in self.network.modules():
                 if isinstance(module, nn.Conv2d):
                     module.to(torch.bfloat16)
+        self._on_gpu = device.type == "cuda"
+        self._compute = compiled(self._logits, device) if compile else self._logits
+        self._fills_up = compile or self._on_gpu
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
@@ -46,6 +59,15 @@ class Engine:
         return torch.cat([self._batch(batch) for batch in images.split(self.batch_size)]).cpu()
 
     def _batch(self, images: Tensor) -> Tensor:
+        number = len(images)
+        if self._on_gpu and not images.is_cuda:
+            images = images.pin_memory()  # else the host waits for all batches before
         images = resized(images.to(self.device, non_blocking=True), self.size)
+        if self._fills_up:
+            images = F.pad(images, (0, 0, 0, 0, 0, 0, 0, self.batch_size - number))
+        logits = self._compute(images)
+        return logits[:number].clone() if self._fills_up else logits
+
+    def _logits(self, images: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             return self.network(self.normalization(images.float() / 255)).float()

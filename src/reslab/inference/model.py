@@ -10,7 +10,7 @@ from torch import Tensor
 from reslab.errors import UserError
 from reslab.inference.engine import Engine
 from reslab.inference.exported import open_export
-from reslab.runs.environment import supports_bf16
+from reslab.kernels import configure_kernels, supports_bf16
 from reslab.runs.load import Description, TrainedClassifier, load
 
 
@@ -42,7 +42,9 @@ class Model:
         return probabilities
 
 
-def open_model(run: str, runs_dir: Path, device: str, batch_size: int) -> Model:
+def open_model(
+    run: str, runs_dir: Path, device: str, batch_size: int, *, compile: bool = False
+) -> Model:
     """Opens a run by its directory, name or a part of that, or an exported file.
 
     Args:
@@ -50,18 +52,29 @@ def open_model(run: str, runs_dir: Path, device: str, batch_size: int) -> Model:
         runs_dir: Where runs lie.
         device: `auto`, `cpu`, `cuda`.
         batch_size: Images computed at once.
+        compile: Whether to compile the network.
 
     Raises:
-        UserError: There is no such run or device, or the file is not an export of reslab's.
+        UserError: There is no such run or device, the file is not an export of reslab's, or the
+            network cannot be compiled.
     """
     if Path(run).is_file():
+        if compile:
+            raise UserError(f"--compile is for runs: {run} is an exported file")
         return Model(*open_export(Path(run), choose_device(device)))
-    return open_run(load(run, runs_dir), device, batch_size)
+    return open_run(load(run, runs_dir), device, batch_size, compile=compile)
 
 
-def open_run(classifier: TrainedClassifier, device: str, batch_size: int) -> Model:
-    """A run's network on a device, folded and in bf16 where the hardware has it."""
+def open_run(
+    classifier: TrainedClassifier, device: str, batch_size: int, *, compile: bool = False
+) -> Model:
+    """A run's network on a device, folded and in bf16 where the hardware has it.
+
+    Raises:
+        UserError: There is no such device, or the network cannot be compiled.
+    """
     where, description = choose_device(device), classifier.description
+    configure_kernels(exact=False)
     engine = Engine(
         classifier.network,
         description.normalization,
@@ -69,6 +82,7 @@ def open_run(classifier: TrainedClassifier, device: str, batch_size: int) -> Mod
         where,
         bf16=supports_bf16(where),
         batch_size=batch_size,
+        compile=compile,
     )
     return Model(description, engine)
 

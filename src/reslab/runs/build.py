@@ -13,8 +13,8 @@ from reslab.callbacks import Gradients, History, Progress, StepLimit, StopReques
 from reslab.config import instantiate
 from reslab.data import ImageData
 from reslab.errors import UserError
+from reslab.kernels import configure_kernels, supports_bf16
 from reslab.optim import better_is
-from reslab.runs.environment import supports_bf16
 from reslab.runs.identity import hashed_config, identity
 from reslab.runs.request import try_network
 from reslab.runs.saving import SaveCheckpoints, VerifiedCheckpointIO
@@ -142,16 +142,6 @@ def prepare_data(data: ImageData) -> None:
         raise UserError(f"dataset or augment: {line}") from error
 
 
-def configure_kernels(cfg: DictConfig) -> None:
-    """What PyTorch's kernels may trade for speed.
-
-    Exact means fp32 on a GPU too; matrix products are the head's alone, and always exact.
-    """
-    torch.backends.cudnn.allow_tf32 = not cfg.trainer.deterministic
-    torch.backends.cudnn.benchmark = not cfg.trainer.deterministic
-    torch.backends.cuda.matmul.allow_tf32 = False
-
-
 def uses_bf16(cfg: DictConfig, device: torch.device) -> bool:
     """Whether a device computes in bf16; `precision: auto` is bf16 where the hardware has it."""
     if cfg.trainer.precision == "auto":
@@ -163,7 +153,7 @@ def build_trainer(cfg: DictConfig, callbacks: list[Callback], folder: Path) -> T
     """Lightning's trainer; what `precision: auto` means is settled here, on this machine."""
     keys = [key for key in cfg.trainer if key not in NOT_LIGHTNING_S]
     cfg = OmegaConf.create({"trainer": OmegaConf.masked_copy(cfg.trainer, keys)})
-    configure_kernels(cfg)
+    configure_kernels(exact=bool(cfg.trainer.deterministic))
     arguments = {
         "callbacks": callbacks,
         "plugins": [VerifiedCheckpointIO()],

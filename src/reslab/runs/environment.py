@@ -71,15 +71,6 @@ def git_commit() -> str | None:
         return None
 
 
-def supports_bf16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bf16 natively, not by emulation."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return False
-
-
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
