@@ -7,6 +7,7 @@ import sys
 import time
 from functools import partial
 
+import psutil
 import pytest
 import torch
 
@@ -16,6 +17,7 @@ from reslab.bench.compare import compare, order_of, parse_request, summarize
 from reslab.bench.report import file_name, markdown
 from reslab.bench.setup import prepare
 from reslab.bench.stopwatch import WARMUP_STEPS, Stopwatch
+from reslab.callbacks.history import others_cpu_seconds
 from reslab.config import compose
 from reslab.errors import UserError
 from training import SMALL
@@ -38,6 +40,8 @@ def test_the_json_has_what_was_measured_of_the_user_s_own_configuration(tmp_path
         assert variant["images_per_second"] == pytest.approx(64_000 / variant["ms_per_step"], 1e-3)
         assert variant["peak_memory_bytes"] > 50e6
         assert variant["steps"] >= 5
+        assert -0.5 < variant["others_cpu"] < 64
+    assert content["device"] == "cpu"
     assert content["ratios"]["reslab/script"] == pytest.approx(speed["reslab"] / speed["script"])
     assert content["ratios"]["reslab/loop"] == pytest.approx(speed["reslab"] / speed["loop"])
     assert 0.5 < content["seconds_to_first_step"] < 300
@@ -88,7 +92,7 @@ def test_a_wrong_request_is_refused_before_anything_is_measured(override, named)
         parse_request(override.split())
 
 
-ONE = {"peak_memory_bytes": 1, "steps": 5, "seconds_to_first_step": 2.0}
+ONE = {"peak_memory_bytes": 1, "steps": 5, "seconds_to_first_step": 2.0, "others_cpu": 0.01}
 ONE |= {"environment": {"hardware": "x"}}
 
 
@@ -143,6 +147,35 @@ def test_the_stopwatch_counts_images_after_the_warm_up(monkeypatch):
     assert measured.steps == 7
     assert measured.ms_per_step == pytest.approx(1000)
     assert measured.images_per_second == pytest.approx(52 / 7)
+
+
+def test_the_warm_up_lasts_a_second_or_what_is_measured_if_that_is_shorter(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    for seconds, steps in ((10.0, 1 + 100 + 1000), (0.2, 1 + 20 + 20)):  # of 10 ms each
+        watch, taken = Stopwatch(seconds, torch.device("cpu")), 1
+        while not watch.step(1):
+            now[0] += 0.01
+            taken += 1
+        assert taken == pytest.approx(steps, abs=2)
+        assert watch.measurement().images_per_second == pytest.approx(100)
+
+
+BUSY = "import time\nwhile time.process_time() < 1: pass\nprint('did', flush=True); input()"
+
+
+def test_what_children_compute_is_not_others(monkeypatch):
+    """The clock of the machine stands still, so that what is taken off it shows."""
+    still = psutil.cpu_times()
+    monkeypatch.setattr(psutil, "cpu_times", lambda: still)
+    before = others_cpu_seconds()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", BUSY], **pipes) as child:
+        child.stdout.readline()
+        while_alive = others_cpu_seconds()
+        child.communicate(b"\n")
+    assert while_alive - before < -0.9
+    assert others_cpu_seconds() - before < -0.9
 
 
 class TenSteps(Stopwatch):
@@ -291,13 +324,16 @@ def test_the_readme_says_where_and_how_a_row_was_measured():
     point |= {"ratios": {"reslab/script": 1.0, "reslab/loop": 1.0}, "hardware": "one, 2 cores"}
     point |= {"overhead_us_per_step": 123.4}
     new = {"given": ["bench.batch_size=8"], "date": "2026-01-02", "versions": {"torch": "2.14"}}
-    new |= {"precision": "bf16-mixed", "hardware": "a card", "data_share_of_step": 0.04}
+    new |= {"precision": "32-true", "hardware": "a card", "data_share_of_step": 0.04}
+    new |= {"device": "cuda", "host": "another, 16 cores", "tf32": True}
     new |= {"overrides": ["model=resnet18"], "overhead_us_per_step_range": [-9.0, 456.0]}
     rows = markdown([point, point | new]).splitlines()
     assert rows[2].startswith("| `train model=a` | 8 | 10 (9 to 11) |")
     assert rows[2].endswith("| one, 2 cores, precision not recorded |")
     assert rows[3].startswith("| `train model=resnet18 bench.batch_size=8` |")
-    assert rows[3].endswith("| +123 (-9 to +456) | a card, bf16-mixed, torch 2.14, 2026-01-02 |")
+    assert rows[3].endswith(
+        "| +123 (-9 to +456) | a card, in another, 16 cores, 32-true (TF32), torch 2.14, 2026-01-02 |"
+    )
     older = [row for row in rows if row.startswith("- Rows without a date were measured by an")]
     assert len(older) == 1
     assert not any("without a date" in row for row in markdown([point | new]).splitlines())

@@ -191,6 +191,7 @@ def summarize(measured: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
             "ms_per_step_range": [times[0], times[-1]],
             "peak_memory_bytes": max(one["peak_memory_bytes"] for one in rounds),
             "steps": sum(one["steps"] for one in rounds),
+            "others_cpu": max(one["others_cpu"] for one in rounds),
         }
     speed = {name: variant["images_per_second"] for name, variant in variants.items()}
     time = {name: variant["ms_per_step"] for name, variant in variants.items()}

@@ -65,6 +65,7 @@ def print_points(points: list[dict[str, Any]]) -> None:
     if first["task"] == "train":
         starts = ", ".join(f"{point['seconds_to_first_step']:.1f} s" for point in points)
         print(f"from the start of reslab's process to the end of its first step: {starts}")
+    print(f"what is not measured kept up to {_others_cpu(points):.2f} cores busy meanwhile")
     if shares := [p["data_share_of_step"] for p in points if "data_share_of_step" in p]:
         print(f"reslab's data path alone: {', '.join(f'{s:.1%}' for s in shares)} of a step")
 
@@ -95,8 +96,8 @@ def markdown(points: list[dict[str, Any]]) -> str:
         )
     if any(point.get("files") for point in points):
         notes.append(
-            "- Of files, reslab decodes in threads and also writes results and thumbnails; the "
-            "loop decodes between steps."
+            "- Of files, reslab and the loop decode in threads; reslab also writes results and "
+            "thumbnails."
         )
     if shares := [
         f"{point['data_share_of_step']:.1%} (`{_what(point)}`)"
@@ -107,7 +108,7 @@ def markdown(points: list[dict[str, Any]]) -> str:
     on_gpu = {
         point["task"]
         for point in points
-        if "cores" not in point["hardware"] and "model=resnet18" in point["overrides"]
+        if point.get("device") == "cuda" and "model=resnet18" in point["overrides"]
     }
     for task, text in (("train", "training of ResNet-18"), ("predict", "its inference")):
         if task not in on_gpu:
@@ -133,12 +134,20 @@ def _overhead(point: dict[str, Any]) -> str:
     return f"{median} ({low:+,.0f} to {high:+,.0f})"
 
 
+def _others_cpu(points: list[dict[str, Any]]) -> float:
+    variants = [variant for point in points for variant in point["variants"].values()]
+    return max(variant["others_cpu"] for variant in variants)
+
+
 def _machine(point: dict[str, Any]) -> str:
     """The hardware; of precision, version and day what a record has."""
     precision = point.get("precision", "precision not recorded")
+    if point.get("tf32") and precision == "32-true":
+        precision += " (TF32)"
+    host = [f"in {point['host']}"] if "host" in point else []
     torch = [f"torch {point['versions']['torch']}"] if "versions" in point else []
     day = [point["date"]] if "date" in point else []
-    return ", ".join([point["hardware"], precision, *torch, *day])
+    return ", ".join([point["hardware"], *host, precision, *torch, *day])
 
 
 def file_name(task: str, asked: Sequence[str]) -> str:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import psutil
 import torch
 
+from reslab.callbacks.history import others_cpu_seconds
 from reslab.runs.environment import peak_memory_bytes
 
 WARMUP_STEPS = 5
+WARMUP_SECONDS = 1.0
 LEAST_STEPS = 5
 
 
@@ -18,6 +20,7 @@ class Measurement:
 
     On a CPU that is this process' peak, and what its worker processes hold at the end without what
     they share. The first step's time is that from the start of the process to the step's end.
+    Others' CPU is how many cores programs that are not measured kept busy meanwhile.
     """
 
     images_per_second: float
@@ -25,10 +28,14 @@ class Measurement:
     steps: int
     peak_memory_bytes: int
     seconds_to_first_step: float
+    others_cpu: float
 
 
 class Stopwatch:
     """Told of every step, says when enough were seen.
+
+    The first five steps and the first second, or what is measured if that is shorter, are to warm
+    up.
 
     Args:
         seconds: How long to measure; at least five steps, whatever they take.
@@ -37,31 +44,37 @@ class Stopwatch:
 
     def __init__(self, seconds: float, device: torch.device) -> None:
         self.seconds, self.device = seconds, device
-        self.steps = -WARMUP_STEPS
-        self._images = 0
-        self._begun = self._ended = self._paused = 0.0
+        self.steps = 0
+        self._warmup_steps = self._images = 0
+        self._warm_from = self._begun = self._ended = self._paused = 0.0
         self._workers = 0  # bytes
-        self._first = 0.0
+        self._first = self._others = 0.0
 
     def step(self, num_images: int) -> bool:
         """Counts a step of so many images; True once the measurement is over."""
-        self.steps += 1
-        if not self._first:
-            self._now()  # waits for the device
-            self._first = time.time() - psutil.Process().create_time()
-        if self.steps > 0:
-            self._images += num_images
-        if self.steps == 0:
-            self._begun = self._now()
-        if self.steps < LEAST_STEPS:
+        if not self._begun:
+            self._warm_up()
             return False
-        if time.perf_counter() - self._begun < self.seconds:
+        self.steps += 1
+        self._images += num_images
+        if self.steps < LEAST_STEPS or time.perf_counter() - self._begun < self.seconds:
             return False
         self._ended = self._now()
+        self._others = others_cpu_seconds() - self._others
         if self.device.type == "cpu":
             workers = psutil.Process().children(recursive=True)
             self._workers = sum(worker.memory_full_info().uss for worker in workers)
         return True
+
+    def _warm_up(self) -> None:
+        self._warmup_steps += 1
+        if self._warmup_steps == 1:
+            self._warm_from = self._now()
+            self._first = time.time() - psutil.Process().create_time()
+        seconds = time.perf_counter() - self._warm_from
+        if self._warmup_steps >= WARMUP_STEPS and seconds >= min(WARMUP_SECONDS, self.seconds):
+            self._others = others_cpu_seconds()
+            self._begun = self._now()
 
     def pause(self) -> None:
         """What follows is no part of a step, up to `resume`."""
@@ -69,7 +82,7 @@ class Stopwatch:
 
     def resume(self) -> None:
         """Goes on after a pause, if there was one."""
-        if self._paused and self.steps >= 0:
+        if self._paused and self._begun:
             self._begun += self._now() - self._paused
         self._paused = 0.0
 
@@ -80,7 +93,7 @@ class Stopwatch:
             ValueError: The steps ended too early.
         """
         if not self._ended:
-            raise ValueError(f"only {self.steps + WARMUP_STEPS} steps were run")
+            raise ValueError(f"only {self._warmup_steps + self.steps} steps were run")
         seconds = self._ended - self._begun
         memory = peak_memory_bytes(self.device) + self._workers
         return Measurement(
@@ -89,6 +102,7 @@ class Stopwatch:
             self.steps,
             memory,
             self._first,
+            self._others / seconds,
         )
 
     def _now(self) -> float:

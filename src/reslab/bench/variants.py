@@ -10,12 +10,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from reslab.bench.setup import device_of, prepare
 from reslab.bench.stopwatch import Stopwatch
 from reslab.config import add_folder, compose
 from reslab.errors import UserError
 from reslab.runs.build import uses_bf16
-from reslab.runs.environment import describe_environment, reset_peak_memory
+from reslab.runs.environment import describe_environment, describe_hardware, reset_peak_memory
 
 
 def measure(task: str, variant: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -42,7 +44,10 @@ def measure(task: str, variant: str, request: dict[str, Any]) -> dict[str, Any]:
     getattr(module, f"{variant}_of_files" if request["files"] else variant)(cfg, data, watch)
     precision = "bf16-mixed" if uses_bf16(cfg, device) else "32-true"
     measured = asdict(watch.measurement())
-    measured["environment"] = describe_environment(device, precision)
+    measured["environment"] = describe_environment(device, precision) | {"device": device.type}
+    if device.type == "cuda":
+        tf32 = {"tf32": torch.backends.cudnn.allow_tf32}
+        measured["environment"] |= tf32 | {"host": describe_hardware(torch.device("cpu"))}
     if (task, variant) == ("train", "loop"):
         measured["data_ms_per_step"] = module.data_ms_per_step(data, device)
     return measured

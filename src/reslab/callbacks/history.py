@@ -1,5 +1,6 @@
 """The run's history: a row an epoch, part of every checkpoint."""
 
+import contextlib
 import csv
 import io
 import time
@@ -27,11 +28,14 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def others_cpu_seconds() -> float:
-    """CPU seconds that all but this process have taken since the machine was started."""
+    """CPU seconds that all but this process and its children took since the machine was started."""
     times = psutil.cpu_times()
     busy = sum(times) - times.idle - getattr(times, "iowait", 0.0)
-    own = psutil.Process().cpu_times()
-    return busy - own.user - own.system
+    this = psutil.Process()
+    for process in (this, *this.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a child has ended since
+            busy -= sum(process.cpu_times()[:4])  # that of children that have ended included
+    return busy
 
 
 class History(Callback):
