@@ -53,6 +53,7 @@ bench-gpu:
 		"$$(nvidia-smi --query-gpu=name --format=csv,noheader | head -1)," \
 		"$$(cat $(GPU_VENV)/torch.txt), $$(date +%F)." > outputs/reference/bench/liu_goh.md
 	$(GPU_VENV)/bin/reslab bench predict $(GPU) bench.batch_size=64,512,2048 $(BENCH)
+	$(GPU_VENV)/bin/reslab bench predict $(GPU) trainer.compile=true bench.batch_size=64,512,2048 $(BENCH)
 
 install: $(INSTALLED)
 

@@ -40,7 +40,7 @@ THRESHOLD = click.option(
 COMPILE = click.option(
     "--compile",
     is_flag=True,
-    help="Compile the network first, which takes a minute and pays for hundreds of thousands.",
+    help="Compile the network first, for a GPU: it takes a minute, and wins little on a CPU.",
 )
 TTA = click.option("--tta", is_flag=True, help="Average over each picture and its mirror image.")
 
