@@ -1,12 +1,14 @@
 """What only a GPU can show."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from lightning.pytorch import Callback
 
 from reslab.callbacks import StopRequest, progress
 from reslab.config import compose
-from reslab.runs.build import build, prepare_data
+from reslab.runs.build import Run, build, prepare_data
 from reslab.runs.store import RunDirectory
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
@@ -46,15 +48,43 @@ class WaitAgain(Callback):
 @pytest.mark.parametrize("compiled", ["true", "false"])
 def test_no_step_waits_for_the_device(asked, compiled, tmp_path, monkeypatch):
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_READS", 0)  # the loss is read at every step
-    chosen = [f"trainer.compile={compiled}", "model=mini_resnet", "dataset.batch_size=64"]
     gpu = [] if asked.startswith("trainer=") else ["trainer=gpu"]
-    cfg = compose([*asked.split(), *chosen, *gpu, "trainer.max_epochs=2"])
-    directory = RunDirectory(tmp_path / "run")
+    watch = FailOnWait()
+    fit(tmp_path / "run", [*asked.split(), *gpu, f"trainer.compile={compiled}"], watch)
+    assert watch.steps == 2 * (1257 // 64 - 3)
+
+
+def fit(folder: Path, asked: list[str], watch: Callback | None = None) -> Run:
+    """A run that has trained for two epochs."""
+    chosen = ["model=mini_resnet", "dataset.batch_size=64", "trainer.max_epochs=2"]
+    directory = RunDirectory(folder)
     directory.checkpoints.mkdir(parents=True)
     with StopRequest() as stop:
-        run = build(cfg, directory, stop)
+        run = build(compose([*asked, *chosen]), directory, stop)
         prepare_data(run.data)
-        watch = FailOnWait()
-        run.trainer.callbacks = [watch, *run.trainer.callbacks, WaitAgain()]
+        if watch:
+            run.trainer.callbacks = [watch, *run.trainer.callbacks, WaitAgain()]
         run.trainer.fit(run.task, datamodule=run.data)
-    assert watch.steps == 2 * (1257 // 64 - 3)
+    return run
+
+
+EXACT = ["trainer=exact", "dataset=digits", "seed=3"]
+
+
+@pytest.mark.parametrize("compiled", ["true", "false"])
+def test_an_exact_run_is_bitwise_the_same_again(compiled, tmp_path):
+    asked = [*EXACT, f"trainer.compile={compiled}"]
+    first, again = (fit(tmp_path / name, asked) for name in ("first", "again"))
+    assert first.trainer.strategy.root_device.type == "cuda"
+    expected = first.task.state_dict()
+    assert all(torch.equal(expected[name], w) for name, w in again.task.state_dict().items())
+
+
+def test_steps_launched_as_cuda_graphs_train_as_eager_ones(tmp_path):
+    """Two epochs of 19 steps, so that graphs are replayed many times; fp32 without TF32."""
+    losses = []
+    for compiled in ("true", "false"):
+        asked = [*EXACT, "optimizer.lr=0.0001", f"trainer.compile={compiled}"]
+        metrics = fit(tmp_path / compiled, asked).task.epoch_metrics
+        losses.append((metrics["train/loss"], metrics["val/loss"]))
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)  # 0.01 on a CPU, compiled or not

@@ -27,7 +27,7 @@ from reslab.inference.predict import predict_files
 from reslab.inference.results import safe
 from reslab.runs import checkpoint as files
 from reslab.runs.load import data_of, load
-from training import SMALL, only_run
+from training import NO_COMPILER, SMALL, only_run
 
 SCHEMA = Path(reslab.__file__).parent / "inference/predictions.schema.json"
 
@@ -183,6 +183,20 @@ def test_tta_averages_over_mirror_images_and_is_refused_without_such_training(tr
     assert "was not trained on such" in refused.error_line()
 
 
+@pytest.mark.slow
+@NO_COMPILER
+def test_compiled_the_answers_are_the_same(trained, tmp_path):
+    answers = {}
+    for asked in ((), ("--compile",)):
+        where, cache = tmp_path / f"out{len(asked)}", tmp_path / f"generated{len(asked)}"
+        arguments = ("predict", "digits", "pictures/3", "--output", str(where), *asked)
+        done = run(trained, *arguments, TORCHINDUCTOR_CACHE_DIR=str(cache))
+        assert done.code == 0, done.err
+        assert bool(list(cache.rglob("*.py"))) == bool(asked)
+        answers[asked] = np.array([one["probabilities"] for one in results(where)["images"]])
+    assert np.abs(answers["--compile",] - answers[()]).max() < 0.02
+
+
 def test_a_folder_of_bad_files_is_finished_and_each_is_reported(trained, tmp_path):
     folder = tmp_path / "bad"
     folder.mkdir()
@@ -240,6 +254,7 @@ def test_file_names_are_safe_in_spreadsheets_and_come_back(trained, tmp_path):
         (("digits", "empty"), "empty has no pictures in it"),
         (("cifar", "pictures"), "no run is called cifar"),
         (("notes.txt", "pictures"), "notes.txt is neither"),
+        (("notes.txt", "pictures", "--compile"), "--compile is for runs, and notes.txt is a file"),
         (("digits", "pictures", "--device", "cuda:7"), "--device cuda:7"),
         (("digits", "pictures", "--labels", "labels.csv"), "1.png, eleven: not a file and a class"),
         (("digits", "pictures", "--labels", "missing.csv"), "missing.csv"),

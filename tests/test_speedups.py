@@ -1,7 +1,6 @@
 """That what is fast computes the same, in no more memory."""
 
 import json
-import shutil
 import subprocess
 import sys
 
@@ -16,13 +15,10 @@ from reslab.inference import Engine
 from reslab.kernels import configure_kernels
 from reslab.nn.fold import fold_batch_norms
 from reslab.runs.build import build_task, prepare_data
-from training import SMALL, only_run
+from training import NO_COMPILER, SMALL, only_run
 
 ON_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 DEVICES = ["cpu", pytest.param("cuda", marks=ON_GPU)]
-NO_COMPILER = pytest.mark.skipif(
-    shutil.which("g++") is None, reason="torch.compile needs a C++ compiler"
-)
 COMPILED = pytest.param(True, marks=NO_COMPILER)
 
 

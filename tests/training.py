@@ -1,12 +1,17 @@
 """A small training run in an exact setting, and how to compare what two processes made of it."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import torch
 
 from reslab.runs import checkpoint as files
 
+NO_COMPILER = pytest.mark.skipif(
+    shutil.which("g++") is None, reason="torch.compile needs a C++ compiler"
+)
 # A narrow network, so that a test is not about its time; dropout, augmentation, a plateau schedule and early stopping: all that has a state.
 SMALL = ("model=baseline_cnn", "model.widths=[8,16,32,64]")
 ARGUMENTS = (

@@ -60,7 +60,7 @@ def open_model(
     """
     if Path(run).is_file():
         if compile:
-            raise UserError(f"--compile is for runs: {run} is an exported file")
+            raise UserError(f"--compile is for runs, and {run} is a file")
         return Model(*open_export(Path(run), choose_device(device)))
     return open_run(load(run, runs_dir), device, batch_size, compile=compile)
 
