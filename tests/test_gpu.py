@@ -82,9 +82,16 @@ def test_an_exact_run_is_bitwise_the_same_again(compiled, tmp_path):
 
 def test_steps_launched_as_cuda_graphs_train_as_eager_ones(tmp_path):
     """Two epochs of 19 steps, so that graphs are replayed many times; fp32 without TF32."""
+    from torch._dynamo.utils import counters
+    from torch._inductor.cudagraph_trees import get_manager
+
     losses = []
-    for compiled in ("true", "false"):
+    for compiled in ("false", "true"):
+        torch.compiler.reset()
         asked = [*EXACT, "optimizer.lr=0.0001", f"trainer.compile={compiled}"]
+        skipped = counters["inductor"]["cudagraph_skips"]
         metrics = fit(tmp_path / compiled, asked).task.epoch_metrics
+        assert counters["inductor"]["cudagraph_skips"] == skipped
+        assert (get_manager(0, create_if_none_exists=False) is not None) == (compiled == "true")
         losses.append((metrics["train/loss"], metrics["val/loss"]))
     assert losses[0] == pytest.approx(losses[1], rel=0.05)  # 0.01 on a CPU, compiled or not

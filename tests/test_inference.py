@@ -27,7 +27,7 @@ from reslab.inference.predict import predict_files
 from reslab.inference.results import safe
 from reslab.runs import checkpoint as files
 from reslab.runs.load import data_of, load
-from training import NO_COMPILER, SMALL, only_run
+from training import NEEDS_COMPILER, SMALL, only_run
 
 SCHEMA = Path(reslab.__file__).parent / "inference/predictions.schema.json"
 
@@ -184,7 +184,7 @@ def test_tta_averages_over_mirror_images_and_is_refused_without_such_training(tr
 
 
 @pytest.mark.slow
-@NO_COMPILER
+@NEEDS_COMPILER
 def test_compiled_the_answers_are_the_same(trained, tmp_path):
     answers = {}
     for asked in ((), ("--compile",)):

@@ -9,7 +9,7 @@ import torch
 
 from reslab.runs import checkpoint as files
 
-NO_COMPILER = pytest.mark.skipif(
+NEEDS_COMPILER = pytest.mark.skipif(
     shutil.which("g++") is None, reason="torch.compile needs a C++ compiler"
 )
 # A narrow network, so that a test is not about its time; dropout, augmentation, a plateau schedule and early stopping: all that has a state.

@@ -39,6 +39,7 @@ def compiled(function: Callable[..., Any], device: torch.device) -> Callable[...
 
     On a GPU its kernels are launched all at once, as a CUDA graph, for small batches would wait for
     the launch of each; the graph writes its outputs anew at every call, so copy what is to be kept.
+    What was compiled before in this process is compiled again if it is called again.
 
     Raises:
         UserError: There is no compiler for what torch generates.

@@ -20,7 +20,7 @@ from reslab.inference.find import find_pictures
 from reslab.inference.model import Model
 from reslab.inference.predict import Predicted, predict_files
 from reslab.inference.report import Options, report
-from reslab.kernels import configure_kernels
+from reslab.kernels import compiled, configure_kernels
 from reslab.runs.build import build_task, uses_bf16
 from reslab.runs.load import Description
 
@@ -34,14 +34,14 @@ def write_pictures(data: ImageData, folder: Path) -> None:
 
 
 def script_of_files(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
-    """Eager fp32, NCHW, two worker processes that read the files."""
+    """Eager, PyTorch's default precision, NCHW, two worker processes that read the files."""
     with tempfile.TemporaryDirectory() as folder:
         write_pictures(data, Path(folder))
         _predict_eagerly(cfg, file_batches(data, folder, cfg.dataset.batch_size), watch)
 
 
 def loop_of_files(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
-    """Our network, decoder, precision and layout; the next batch is read in threads meanwhile."""
+    """As the loop in memory; our decoder reads the next batch in threads meanwhile."""
 
     def read(path: Path) -> Tensor:
         return decode(path, cfg.dataset.channels, cfg.dataset.size)[0]
@@ -83,7 +83,7 @@ def reslab_of_files(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
 
 
 def script(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
-    """Eager fp32, NCHW, two worker processes."""
+    """Eager, PyTorch's default precision, NCHW, two worker processes."""
     _predict_eagerly(cfg, test_batches(data, cfg.dataset.batch_size), watch)
 
 
@@ -100,9 +100,10 @@ def _predict_eagerly(
 
 
 def loop(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
-    """Our network, precision and layout in a loop of a few lines."""
-    batches = itertools.cycle(data.test_images.split(cfg.dataset.batch_size))
-    _predict_barely(cfg, data, batches, watch)
+    """Our network, precision, layout and compilation in a loop of a few lines."""
+    images, size = data.test_images, cfg.dataset.batch_size
+    whole = len(images) - len(images) % size or len(images)  # no batch of another shape
+    _predict_barely(cfg, data, itertools.cycle(images[:whole].split(size)), watch)
 
 
 def _predict_barely(
@@ -112,9 +113,14 @@ def _predict_barely(
     normalize = data.normalization.to(watch.device)
     configure_kernels(exact=bool(cfg.trainer.deterministic))
     bf16 = torch.autocast(watch.device.type, torch.bfloat16, enabled=uses_bf16(cfg, watch.device))
+
+    def compute(images: Tensor) -> Tensor:
+        return network(normalize(images.float() / 255)).float()
+
+    forward = compiled(compute, watch.device) if cfg.trainer.compile else compute
     with torch.inference_mode(), bf16:
         for images in batches:
-            network(normalize(images.to(watch.device).float() / 255)).float().cpu()
+            forward(images.to(watch.device)).cpu()
             if watch.step(len(images)):
                 return
 

@@ -34,8 +34,8 @@ class Measurement:
 class Stopwatch:
     """Told of every step, says when enough were seen.
 
-    The first five steps and the first second, or what is measured if that is shorter, are to warm
-    up.
+    The first five steps, and what follows within a second of the first one's end or within what is
+    measured if that is shorter, are to warm up.
 
     Args:
         seconds: How long to measure; at least five steps, whatever they take.
@@ -48,7 +48,7 @@ class Stopwatch:
         self._warmup_steps = self._images = 0
         self._warm_from = self._begun = self._ended = self._paused = 0.0
         self._workers = 0  # bytes
-        self._first = self._others = 0.0
+        self._first = self._others_before = self._others_from = self._others_cpu = 0.0
 
     def step(self, num_images: int) -> bool:
         """Counts a step of so many images; True once the measurement is over."""
@@ -60,7 +60,8 @@ class Stopwatch:
         if self.steps < LEAST_STEPS or time.perf_counter() - self._begun < self.seconds:
             return False
         self._ended = self._now()
-        self._others = others_cpu_seconds() - self._others
+        others = others_cpu_seconds() - self._others_before
+        self._others_cpu = others / (self._ended - self._others_from)  # pauses are part of both
         if self.device.type == "cpu":
             workers = psutil.Process().children(recursive=True)
             self._workers = sum(worker.memory_full_info().uss for worker in workers)
@@ -73,8 +74,8 @@ class Stopwatch:
             self._first = time.time() - psutil.Process().create_time()
         seconds = time.perf_counter() - self._warm_from
         if self._warmup_steps >= WARMUP_STEPS and seconds >= min(WARMUP_SECONDS, self.seconds):
-            self._others = others_cpu_seconds()
-            self._begun = self._now()
+            self._others_before = others_cpu_seconds()
+            self._begun = self._others_from = self._now()
 
     def pause(self) -> None:
         """What follows is no part of a step, up to `resume`."""
@@ -82,8 +83,12 @@ class Stopwatch:
 
     def resume(self) -> None:
         """Goes on after a pause, if there was one."""
-        if self._paused and self._begun:
-            self._begun += self._now() - self._paused
+        if self._paused:
+            took = self._now() - self._paused
+            if self._begun:
+                self._begun += took
+            else:
+                self._warm_from += took
         self._paused = 0.0
 
     def measurement(self) -> Measurement:
@@ -102,7 +107,7 @@ class Stopwatch:
             self.steps,
             memory,
             self._first,
-            self._others / seconds,
+            self._others_cpu,
         )
 
     def _now(self) -> float:

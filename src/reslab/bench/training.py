@@ -24,7 +24,7 @@ from reslab.runs.store import RunDirectory
 
 
 def script(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
-    """Eager fp32, NCHW, two worker processes, the loss read at every step."""
+    """Eager, PyTorch's default precision, NCHW, two workers, the loss read at every step."""
     task = build_task(cfg)
     network = task.network.to(memory_format=torch.contiguous_format).to(watch.device).train()
     optimization = task.optimization
@@ -97,7 +97,7 @@ class StopAfter(Callback):
 
 
 def reslab(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
-    """A run with every default on: progress bar, TensorBoard, gradients, metrics."""
+    """A run with every default on: progress bar (as it is in a file), TensorBoard, metrics."""
     cfg.patience = None  # the watch alone says when it is enough
     with tempfile.TemporaryDirectory() as folder, StopRequest() as stop:
         directory = RunDirectory(Path(folder) / "run")

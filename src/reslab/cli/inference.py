@@ -40,7 +40,7 @@ THRESHOLD = click.option(
 COMPILE = click.option(
     "--compile",
     is_flag=True,
-    help="Compile the network first, for a GPU: it takes a minute, and wins little on a CPU.",
+    help="Compile the network first, which takes a while; for many pictures, on a GPU above all.",
 )
 TTA = click.option("--tta", is_flag=True, help="Average over each picture and its mirror image.")
 

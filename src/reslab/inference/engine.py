@@ -49,9 +49,8 @@ class Engine:
             for module in self.network.modules():
                 if isinstance(module, nn.Conv2d):
                     module.to(torch.bfloat16)
-        self._on_gpu = device.type == "cuda"
         self._compute = compiled(self._logits, device) if compile else self._logits
-        self._fills_up = compile or self._on_gpu
+        self._fills_up = compile or device.type == "cuda"
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
@@ -60,13 +59,11 @@ class Engine:
 
     def _batch(self, images: Tensor) -> Tensor:
         number = len(images)
-        if self._on_gpu and not images.is_cuda:
-            images = images.pin_memory()  # else the host waits for all batches before
-        images = resized(images.to(self.device, non_blocking=True), self.size)
-        if self._fills_up:
+        images = resized(images.to(self.device), self.size)
+        if self._fills_up and number < self.batch_size:
             images = F.pad(images, (0, 0, 0, 0, 0, 0, 0, self.batch_size - number))
-        logits = self._compute(images)
-        return logits[:number].clone() if self._fills_up else logits
+        logits = self._compute(images)[:number]
+        return logits.clone() if self._fills_up else logits  # a CUDA graph writes there again
 
     def _logits(self, images: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):

@@ -61,7 +61,7 @@ def open_model(
     if Path(run).is_file():
         if compile:
             raise UserError(f"--compile is for runs, and {run} is a file")
-        return Model(*open_export(Path(run), choose_device(device)))
+        return Model(*open_export(Path(run), _prepared(device)))
     return open_run(load(run, runs_dir), device, batch_size, compile=compile)
 
 
@@ -73,8 +73,7 @@ def open_run(
     Raises:
         UserError: There is no such device, or the network cannot be compiled.
     """
-    where, description = choose_device(device), classifier.description
-    configure_kernels(exact=False)
+    where, description = _prepared(device), classifier.description
     engine = Engine(
         classifier.network,
         description.normalization,
@@ -87,12 +86,9 @@ def open_run(
     return Model(description, engine)
 
 
-def choose_device(device: str) -> torch.device:
-    """The device of that name; `auto` is a GPU where there is one.
-
-    Raises:
-        UserError: There is no such device.
-    """
+def _prepared(device: str) -> torch.device:
+    """The device of that name, this process' kernels chosen for speed; `auto` is a GPU if any."""
+    configure_kernels(exact=False)
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
