@@ -10,8 +10,9 @@ from reslab.callbacks import StopRequest, progress
 from reslab.config import compose
 from reslab.runs.build import Run, build, prepare_data
 from reslab.runs.store import RunDirectory
+from training import NEEDS_GPU
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+pytestmark = NEEDS_GPU
 
 
 class FailOnWait(Callback):

@@ -15,9 +15,7 @@ from reslab.inference import Engine
 from reslab.kernels import configure_kernels
 from reslab.nn.fold import fold_batch_norms
 from reslab.runs.build import build_task, prepare_data
-from training import NEEDS_COMPILER, SMALL, only_run
-
-ON_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+from training import NEEDS_COMPILER, NEEDS_GPU, SMALL, only_run
 
 
 def trained(name: str) -> nn.Module:
@@ -64,7 +62,7 @@ def test_the_engine_s_logits_are_the_network_s(bf16, bound):
     ("device", "compile"),
     [
         pytest.param("cpu", True, marks=NEEDS_COMPILER),
-        *(pytest.param("cuda", compile, marks=ON_GPU) for compile in (True, False)),
+        *(pytest.param("cuda", compile, marks=NEEDS_GPU) for compile in (True, False)),
     ],
 )
 def test_logits_do_not_depend_on_the_device_nor_on_compiling(device, compile):
@@ -139,7 +137,7 @@ BOTH = (False, True)
         *((model, bf16, "cpu", False) for model in FAMILIES for bf16 in BOTH),
         pytest.param("mini_resnet", False, "cpu", True, marks=[pytest.mark.slow, NEEDS_COMPILER]),
         *(
-            pytest.param(model, bf16, "cuda", compile, marks=[ON_GPU, NEEDS_COMPILER])
+            pytest.param(model, bf16, "cuda", compile, marks=[NEEDS_GPU, NEEDS_COMPILER])
             for model in FAMILIES
             for bf16 in BOTH
             for compile in BOTH

@@ -12,6 +12,7 @@ from reslab.runs import checkpoint as files
 NEEDS_COMPILER = pytest.mark.skipif(
     shutil.which("g++") is None, reason="torch.compile needs a C++ compiler"
 )
+NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 # A narrow network, so that a test is not about its time; dropout, augmentation, a plateau schedule and early stopping: all that has a state.
 SMALL = ("model=baseline_cnn", "model.widths=[8,16,32,64]")
 ARGUMENTS = (

@@ -65,7 +65,8 @@ def print_points(points: list[dict[str, Any]]) -> None:
     if first["task"] == "train":
         starts = ", ".join(f"{point['seconds_to_first_step']:.1f} s" for point in points)
         print(f"from the start of reslab's process to the end of its first step: {starts}")
-    print(f"what is not measured kept up to {_others_cpu(points):.2f} cores busy meanwhile")
+    others = max(one["others_cpu"] for point in points for one in point["variants"].values())
+    print(f"what is not measured kept up to {others:.2f} cores busy meanwhile")
     if shares := [p["data_share_of_step"] for p in points if "data_share_of_step" in p]:
         print(f"reslab's data path alone: {', '.join(f'{s:.1%}' for s in shares)} of a step")
 
@@ -132,11 +133,6 @@ def _overhead(point: dict[str, Any]) -> str:
         return median
     low, high = point["overhead_us_per_step_range"]
     return f"{median} ({low:+,.0f} to {high:+,.0f})"
-
-
-def _others_cpu(points: list[dict[str, Any]]) -> float:
-    variants = [variant for point in points for variant in point["variants"].values()]
-    return max(variant["others_cpu"] for variant in variants)
 
 
 def _machine(point: dict[str, Any]) -> str:

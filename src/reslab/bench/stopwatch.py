@@ -46,22 +46,24 @@ class Stopwatch:
         self.seconds, self.device = seconds, device
         self.steps = 0
         self._warmup_steps = self._images = 0
-        self._warm_from = self._begun = self._ended = self._paused = 0.0
+        self._warm = False
+        self._begun = self._ended = self._paused = 0.0  # begun: the warm-up, then what is measured
+        self._pauses = 0.0  # seconds, since that has begun
         self._workers = 0  # bytes
-        self._first = self._others_before = self._others_from = self._others_cpu = 0.0
+        self._first = self._others_before = self._others_cpu = 0.0
 
     def step(self, num_images: int) -> bool:
         """Counts a step of so many images; True once the measurement is over."""
-        if not self._begun:
+        if not self._warm:
             self._warm_up()
             return False
         self.steps += 1
         self._images += num_images
-        if self.steps < LEAST_STEPS or time.perf_counter() - self._begun < self.seconds:
+        if self.steps < LEAST_STEPS or self._elapsed() < self.seconds:
             return False
         self._ended = self._now()
         others = others_cpu_seconds() - self._others_before
-        self._others_cpu = others / (self._ended - self._others_from)  # pauses are part of both
+        self._others_cpu = others / (self._ended - self._begun)  # pauses are part of both
         if self.device.type == "cpu":
             workers = psutil.Process().children(recursive=True)
             self._workers = sum(worker.memory_full_info().uss for worker in workers)
@@ -70,12 +72,19 @@ class Stopwatch:
     def _warm_up(self) -> None:
         self._warmup_steps += 1
         if self._warmup_steps == 1:
-            self._warm_from = self._now()
+            self._begin()
             self._first = time.time() - psutil.Process().create_time()
-        seconds = time.perf_counter() - self._warm_from
-        if self._warmup_steps >= WARMUP_STEPS and seconds >= min(WARMUP_SECONDS, self.seconds):
+        least = min(WARMUP_SECONDS, self.seconds)
+        if self._warmup_steps >= WARMUP_STEPS and self._elapsed() >= least:
+            self._warm = True
             self._others_before = others_cpu_seconds()
-            self._begun = self._others_from = self._now()
+            self._begin()
+
+    def _begin(self) -> None:
+        self._begun, self._pauses = self._now(), 0.0
+
+    def _elapsed(self) -> float:
+        return time.perf_counter() - self._begun - self._pauses
 
     def pause(self) -> None:
         """What follows is no part of a step, up to `resume`."""
@@ -84,11 +93,7 @@ class Stopwatch:
     def resume(self) -> None:
         """Goes on after a pause, if there was one."""
         if self._paused:
-            took = self._now() - self._paused
-            if self._begun:
-                self._begun += took
-            else:
-                self._warm_from += took
+            self._pauses += self._now() - self._paused
         self._paused = 0.0
 
     def measurement(self) -> Measurement:
@@ -99,7 +104,7 @@ class Stopwatch:
         """
         if not self._ended:
             raise ValueError(f"only {self._warmup_steps + self.steps} steps were run")
-        seconds = self._ended - self._begun
+        seconds = self._ended - self._begun - self._pauses
         memory = peak_memory_bytes(self.device) + self._workers
         return Measurement(
             self._images / seconds,
