@@ -20,7 +20,7 @@ from reslab.bench.stopwatch import WARMUP_STEPS, Stopwatch
 from reslab.callbacks.history import others_cpu_seconds
 from reslab.config import compose
 from reslab.errors import UserError
-from reslab.inference import engine
+from reslab.predicting import engine
 from training import SMALL
 
 QUICK = ("dataset=digits", *SMALL, "bench.seconds=0.2", "bench.rounds=1")

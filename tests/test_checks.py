@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from pictures import CHANNELS, part, png, saved, tiff
-from reslab.inference import decode as decoding
-from reslab.inference.checks import BadPictureError
-from reslab.inference.decode import decode
+from reslab.pictures.checks import BadPictureError
+from reslab.pictures.decode import decode
+from reslab.predicting import decode as decoding
 
 RNG = np.random.default_rng(0)
 COLOR = RNG.integers(0, 256, (6, 4, 3), dtype=np.uint8)
@@ -48,8 +48,8 @@ def test_of_a_picture_that_pillow_warns_of_only_the_row_says_it(tmp_path):
     Image.new("1", (10_000, 10_000)).save(path)
     code = f"""
 from pathlib import Path
-from reslab.inference.checks import BadPictureError
-from reslab.inference.decode import decode
+from reslab.pictures.checks import BadPictureError
+from reslab.pictures.decode import decode
 try:
     decode(Path({str(path)!r}), 1, 32)
 except BadPictureError as error:

@@ -7,12 +7,12 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
+from reslab.analysis.summary import count_parameters
 from reslab.callbacks import StopRequest
 from reslab.config import CONF_DIR, add_folder, compose, instantiate, list_options
 from reslab.errors import UserError
 from reslab.nn import AddJoin, NoJoin, PadJoin
 from reslab.nn.blocks import BasicBlock
-from reslab.nn.summary import count_parameters
 from reslab.runs.build import build
 from reslab.runs.request import check
 from reslab.runs.store import RunDirectory

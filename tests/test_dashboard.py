@@ -13,10 +13,10 @@ from PIL import Image
 
 from browser import opened
 from reslab.evaluation.metrics import Predictions, by_threshold
-from reslab.inference import dashboard
-from reslab.inference.dashboard import Gallery, write_dashboard
-from reslab.inference.predict import Predicted
-from reslab.inference.results import answer
+from reslab.predicting import dashboard
+from reslab.predicting.predict import Predicted
+from reslab.reports.dashboard import Gallery, write_dashboard
+from reslab.reports.results import answer
 from reslab.runs.load import Description
 
 NAMES = ("cat", "dog", "<b>bird</b>")

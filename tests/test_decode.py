@@ -10,8 +10,8 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as transforms
 
 from pictures import png, saved, tiff
-from reslab.inference.checks import BadPictureError
-from reslab.inference.decode import decode
+from reslab.pictures.checks import BadPictureError
+from reslab.pictures.decode import decode
 
 RNG = np.random.default_rng(0)
 COLOR = RNG.integers(0, 256, (6, 4, 3), dtype=np.uint8)

@@ -17,7 +17,7 @@ from processes import run
 from reslab.callbacks import StopRequest
 from reslab.config import compose, instantiate
 from reslab.errors import UserError
-from reslab.kernels import supports_bf16
+from reslab.machine import supports_bf16
 from reslab.runs import checkpoint as files
 from reslab.runs.build import build
 from reslab.runs.store import RunDirectory, find_run, list_runs

@@ -20,9 +20,9 @@ from torch import nn
 
 from processes import run
 from reslab.errors import UserError
-from reslab.inference import export as exports
-from reslab.inference.export import BOUND, compare, export
-from reslab.inference.exported import KEY, SUFFIXES, open_export, to_metadata
+from reslab.export.read import KEY, SUFFIXES, open_export, to_metadata
+from reslab.export.write import BOUND, compare, export
+from reslab.predicting import export as exports
 from reslab.runs.load import data_of, load
 from training import SMALL
 

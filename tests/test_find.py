@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from reslab.errors import UserError
-from reslab.inference.find import find_pictures
+from reslab.pictures.find import find_pictures
 
 
 def test_a_thousand_folders_in_each_other_are_walked(tmp_path):

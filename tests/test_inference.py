@@ -20,11 +20,11 @@ import reslab
 from browser import opened
 from pictures import png
 from processes import run, start
-from reslab.inference.find import Found
-from reslab.inference.labels import read_labels
-from reslab.inference.model import open_model
-from reslab.inference.predict import predict_files
-from reslab.inference.results import safe
+from reslab.pictures.find import Found
+from reslab.pictures.labels import read_labels
+from reslab.predicting.model import open_model
+from reslab.predicting.predict import predict_files
+from reslab.reports.results import safe
 from reslab.runs import checkpoint as files
 from reslab.runs.load import data_of, load
 from training import NEEDS_COMPILER, SMALL, only_run

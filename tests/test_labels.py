@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from reslab.errors import UserError
-from reslab.inference.labels import nothing_labelled, read_labels
+from reslab.pictures.labels import nothing_labelled, read_labels
 
 NAMES = ("cat", "dog")
 

@@ -2,13 +2,13 @@ import pytest
 import torch
 import torchvision
 
+from reslab.analysis.diagram import draw_network
+from reslab.analysis.graph import trace
+from reslab.analysis.summary import count_parameters, list_layers
 from reslab.config import compose, instantiate, list_options
 from reslab.errors import UserError
 from reslab.nn import AddJoin, NoJoin, PadJoin
 from reslab.nn.blocks import BasicBlock, Head
-from reslab.nn.graph import trace
-from reslab.nn.summary import count_parameters, list_layers
-from reslab.tables.diagram import draw_network
 
 
 def network(*overrides, channels=3, num_classes=10):

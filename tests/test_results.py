@@ -15,11 +15,11 @@ from PIL import Image
 import reslab
 from reslab.evaluation import figures
 from reslab.evaluation.metrics import Predictions, summarize
-from reslab.inference.model import Model
-from reslab.inference.predict import Predicted, predict_arrays
-from reslab.inference.report import Options, Outcome, report
-from reslab.inference.terminal import print_outcome
+from reslab.predicting.model import Model
+from reslab.predicting.predict import Predicted, predict_arrays
+from reslab.reports.report import Options, Outcome, report
 from reslab.runs.load import Description
+from reslab.terminal.outcome import print_outcome
 
 SCHEMA = jsonschema.Draft202012Validator(
     json.loads((Path(reslab.__file__).parent / "inference/predictions.schema.json").read_text())

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from processes import run
+from reslab.analysis.fold import fold_batch_norms
 from reslab.config import compose, instantiate, list_options
 from reslab.data.loader import Normalization
-from reslab.inference import Engine
-from reslab.kernels import configure_kernels
-from reslab.nn.fold import fold_batch_norms
+from reslab.machine import configure_kernels
+from reslab.predicting import Engine
 from reslab.runs.build import build_task, prepare_data
 from training import NEEDS_COMPILER, NEEDS_GPU, SMALL, only_run
 

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from reslab.errors import UserError
-from reslab.kernels import compiled
+from reslab.machine import compiled
 from reslab.optim import Optimization
 
 Batch = tuple[Tensor, Tensor]

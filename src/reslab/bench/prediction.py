@@ -14,13 +14,13 @@ from torchvision.transforms.v2.functional import to_pil_image
 from reslab.bench.script import file_batches, test_batches
 from reslab.bench.stopwatch import Stopwatch
 from reslab.data import ImageData
-from reslab.inference import Engine
-from reslab.inference.decode import decode
-from reslab.inference.find import find_pictures
-from reslab.inference.model import Model
-from reslab.inference.predict import Predicted, predict_files
-from reslab.inference.report import Options, report
-from reslab.kernels import compiled, configure_kernels
+from reslab.machine import compiled, configure_kernels
+from reslab.pictures.decode import decode
+from reslab.pictures.find import find_pictures
+from reslab.predicting import Engine
+from reslab.predicting.model import Model
+from reslab.predicting.predict import Predicted, predict_files
+from reslab.reports.report import Options, report
 from reslab.runs.build import build_task, uses_bf16
 from reslab.runs.load import Description
 

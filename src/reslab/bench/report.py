@@ -9,12 +9,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from reslab.console import print_table
 from reslab.errors import UserError
 from reslab.evaluation.figures import plain, save_figure
 from reslab.evaluation.palette import BLUE, ORANGE
 from reslab.files import write_atomically
 from reslab.markdown import around, insert, markdown_table
+from reslab.terminal.console import print_table
 
 HEADINGS = (
     "Variant",

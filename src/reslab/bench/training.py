@@ -18,7 +18,7 @@ from reslab.bench.script import training_batches
 from reslab.bench.stopwatch import Stopwatch
 from reslab.callbacks import StepLimit, StopRequest
 from reslab.data import ImageData
-from reslab.kernels import configure_kernels
+from reslab.machine import configure_kernels
 from reslab.runs.build import build, build_task, drop_idle_hooks, uses_bf16
 from reslab.runs.store import RunDirectory
 

@@ -75,12 +75,12 @@ def predict(
     RUN is a run's directory, its name, a unique part of its name, or an exported file. Ends with 1
     if a file could not be predicted; its row in the results says why.
     """
-    from reslab.inference.find import find_pictures
-    from reslab.inference.labels import nothing_labelled, read_labels
-    from reslab.inference.model import open_model
-    from reslab.inference.predict import predict_files
-    from reslab.inference.report import Options, check_output, report
-    from reslab.inference.terminal import print_outcome
+    from reslab.pictures.find import find_pictures
+    from reslab.pictures.labels import nothing_labelled, read_labels
+    from reslab.predicting.model import open_model
+    from reslab.predicting.predict import predict_files
+    from reslab.reports.report import Options, check_output, report
+    from reslab.terminal.outcome import print_outcome
 
     model = open_model(
         run,
@@ -131,11 +131,11 @@ def predict(
 @RUNS_DIR
 def evaluate(runs: tuple[str, ...], output: Path, data_dir: str | None, **options: Any) -> None:
     """Metrics, pictures and dashboard of RUNS on their test sets."""
-    from reslab.inference.model import open_run
-    from reslab.inference.predict import predict_arrays
-    from reslab.inference.report import Options, check_output, report
-    from reslab.inference.terminal import print_outcome
+    from reslab.predicting.model import open_run
+    from reslab.predicting.predict import predict_arrays
+    from reslab.reports.report import Options, check_output, report
     from reslab.runs.load import data_of, load
+    from reslab.terminal.outcome import print_outcome
 
     for run in runs:
         classifier = load(run, options["runs_dir"])
@@ -176,8 +176,8 @@ def export(
 
     A model card is written beside it.
     """
-    from reslab.inference.card import write_card
-    from reslab.inference.export import BOUND, export, file_of
+    from reslab.export.card import write_card
+    from reslab.export.write import BOUND, export, file_of
     from reslab.runs.load import data_of, load
 
     classifier = load(run, runs_dir)

@@ -34,10 +34,10 @@ def train(arguments: tuple[str, ...]) -> None:
 @CONFIG_DIR
 def summary(overrides: tuple[str, ...], draw: Path | None) -> None:
     """Layers, shapes, parameters, multiply-accumulates and memory of a configuration's network."""
+    from reslab.analysis.summary import count_parameters
     from reslab.config import compose, instantiate
-    from reslab.nn.summary import count_parameters
     from reslab.runs.request import check, try_network
-    from reslab.terminal import print_layers
+    from reslab.terminal.networks import print_layers
 
     cfg = compose(overrides)
     check(cfg)
@@ -45,7 +45,7 @@ def summary(overrides: tuple[str, ...], draw: Path | None) -> None:
     network = instantiate(cfg, "model")
     layers = try_network(cfg, network)
     if draw:
-        from reslab.tables.diagram import draw_network
+        from reslab.analysis.diagram import draw_network
 
         draw_network(network, layers, draw)
     print_layers(layers, count_parameters(network), shape)
@@ -59,7 +59,7 @@ def summary(overrides: tuple[str, ...], draw: Path | None) -> None:
 def runs(runs_dir: Path, by_seed: bool) -> None:
     """What is under outputs/runs, with state and result."""
     from reslab.runs.store import list_runs
-    from reslab.runs.terminal import print_runs, print_runs_by_seed
+    from reslab.terminal.runs import print_runs, print_runs_by_seed
 
     (print_runs_by_seed if by_seed else print_runs)(list_runs(runs_dir), runs_dir)
 
@@ -72,7 +72,7 @@ def diff(first: str, second: str, runs_dir: Path) -> None:
     """What sets two finished runs apart: configuration, code, environment, curves, images."""
     from reslab.runs.diff import diff
     from reslab.runs.store import find_run
-    from reslab.runs.terminal import print_difference
+    from reslab.terminal.runs import print_difference
 
     runs = find_run(first, runs_dir), find_run(second, runs_dir)
     print_difference(runs[0].name, runs[1].name, diff(*runs))
@@ -87,7 +87,7 @@ def data(name: str, overrides: tuple[str, ...]) -> None:
     from reslab.config import compose, instantiate
     from reslab.runs.build import prepare_data
     from reslab.runs.request import check
-    from reslab.terminal import print_data
+    from reslab.terminal.networks import print_data
 
     cfg = compose([f"dataset={name}", *overrides])
     check(cfg)

@@ -13,7 +13,7 @@ from reslab.callbacks import Gradients, History, Progress, StepLimit, StopReques
 from reslab.config import instantiate
 from reslab.data import ImageData
 from reslab.errors import UserError
-from reslab.kernels import configure_kernels, supports_bf16
+from reslab.machine import configure_kernels, supports_bf16
 from reslab.optim import better_is
 from reslab.runs.identity import hashed_config, identity
 from reslab.runs.request import try_network

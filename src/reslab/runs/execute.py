@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from omegaconf import DictConfig, OmegaConf
 
+from reslab.analysis.summary import count_parameters
 from reslab.callbacks import StopRequest
 from reslab.callbacks.history import others_cpu_seconds
 from reslab.errors import UserError
-from reslab.nn.summary import count_parameters
 from reslab.runs import checkpoint as files
 from reslab.runs.build import Run, build, prepare_data
 from reslab.runs.environment import (

@@ -29,7 +29,6 @@ IGNORED = (
 WITHOUT_EFFECT = tuple(key for key in IGNORED if key not in ("augment", "join"))
 
 SOURCES_THAT_MATTER = ("nn", "data", "optim.py", "task.py", "callbacks/limit.py")
-SOURCES_THAT_LOOK_ON = ("nn/fold.py", "nn/graph.py", "nn/summary.py")
 
 
 def register_resolvers() -> None:
@@ -90,14 +89,12 @@ def run_name(cfg: DictConfig) -> str:
 def code_digest() -> str:
     """SHA-256 over the source files that can change a result, a user's trusted ones included."""
     package = Path(__file__).parents[1]
-    lookers_on = [package / name for name in SOURCES_THAT_LOOK_ON]
     paths = [package / name for name in SOURCES_THAT_MATTER]
     digest = hashlib.sha256()
     for path in [*paths, *own_sources()]:
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            if file not in lookers_on:
-                name = file.relative_to(package if path in paths else path.parent)
-                digest.update(f"{name}\0".encode() + file.read_bytes())
+            name = file.relative_to(package if path in paths else path.parent)
+            digest.update(f"{name}\0".encode() + file.read_bytes())
     return digest.hexdigest()
 
 

@@ -6,9 +6,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from reslab.analysis.summary import Layer, list_layers
 from reslab.config import suggest
 from reslab.errors import UserError
-from reslab.nn.summary import Layer, list_layers
 
 MONITORS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 GROUPS = ("dataset", "model", "optimizer", "trainer")

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from reslab.analysis.diagram import draw_network
 from reslab.config import instantiate
 from reslab.errors import UserError
 from reslab.evaluation.figures import (
@@ -20,7 +21,6 @@ from reslab.evaluation.palette import BLUE, COLORS
 from reslab.runs.request import try_network
 from reslab.tables.collect import Result
 from reslab.tables.columns import Line
-from reslab.tables.diagram import draw_network
 from reslab.tables.gradients import draw_gradient_map, draw_gradients, has_gradients
 from reslab.tables.spec import Table, slug
 from reslab.tables.styles import row_styles

@@ -2,9 +2,9 @@
 
 from statistics import fmean
 
-from reslab.console import print_table
 from reslab.tables.collect import Result
 from reslab.tables.spec import Table
+from reslab.terminal.console import print_table
 
 
 def estimate_seconds(results: list[Result]) -> list[float]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from reslab.console import print_table
 from reslab.files import write_atomically
 from reslab.markdown import markdown_table
 from reslab.tables.collect import Result, compare_pairs, remarks, summarize
@@ -18,6 +17,7 @@ from reslab.tables.figures import draw_all
 from reslab.tables.page import write_page
 from reslab.tables.spec import Table
 from reslab.tables.stats import Comparison
+from reslab.terminal.console import print_table
 
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from reslab.analysis.summary import count_parameters
 from reslab.config import instantiate
-from reslab.console import print_table
 from reslab.errors import UserError
-from reslab.nn.summary import count_parameters
 from reslab.runs.execute import score
 from reslab.runs.identity import differing_keys, hashed_config
 from reslab.runs.request import try_network
 from reslab.tables.collect import Result
 from reslab.tables.reference import DIGESTS, digests, from_reference
 from reslab.tables.spec import Table
+from reslab.terminal.console import print_table
 
 PASS, FAIL, MISSING = "PASS", "FAIL", "MISSING"
 ENVIRONMENT = ("hardware", "precision", "threads", "versions", "code_digest", "data_digest")

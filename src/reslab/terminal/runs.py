@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from reslab.console import print_table
 from reslab.errors import UserError
 from reslab.runs.diff import Difference
 from reslab.runs.identity import differing_keys, hashed_config, select
 from reslab.runs.store import RunDirectory
+from reslab.terminal.console import print_table
 
 
 def print_runs(runs: list[RunDirectory], folder: Path) -> None:

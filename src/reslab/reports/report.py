@@ -12,12 +12,12 @@ from tqdm import tqdm
 from reslab.errors import UserError
 from reslab.evaluation import figures
 from reslab.evaluation.metrics import Predictions, summarize
-from reslab.inference.dashboard import Gallery, write_dashboard
-from reslab.inference.find import SUFFIXES
-from reslab.inference.labelled import Labelled, write_metrics
-from reslab.inference.model import Description
-from reslab.inference.predict import Predicted
-from reslab.inference.results import UNCERTAIN, Answer, results_files
+from reslab.pictures.find import SUFFIXES
+from reslab.predicting.model import Description
+from reslab.predicting.predict import Predicted
+from reslab.reports.dashboard import Gallery, write_dashboard
+from reslab.reports.labelled import Labelled, write_metrics
+from reslab.reports.results import UNCERTAIN, Answer, results_files
 
 RESULTS = ("predictions.json", "predictions.csv", "submission.csv")
 OF_LABELLED = (

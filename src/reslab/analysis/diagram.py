@@ -7,12 +7,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch
 from torch import nn
 
+from reslab.analysis.graph import Step, trace
+from reslab.analysis.summary import Layer, count_parameters
 from reslab.errors import UserError
 from reslab.evaluation.figures import save_figure
 from reslab.evaluation.palette import BLUE, GREEN, ORANGE
 from reslab.nn.blocks import Head
-from reslab.nn.graph import Step, trace
-from reslab.nn.summary import Layer, count_parameters
 
 WIDTH, HEIGHT = 2.2, 0.42  # of a layer's box, in inches
 COLUMN, ROW = 3.7, 0.72  # from one to the next

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from reslab.evaluation.metrics import of_logits, summarize
+from reslab.export.read import SUFFIXES
 from reslab.files import write_atomically
-from reslab.inference.exported import SUFFIXES
 from reslab.markdown import markdown_table
 from reslab.runs.load import Description, TrainedClassifier
 
@@ -47,7 +47,7 @@ SAFETENSORS_PACKAGES = """\
 import torch
 from PIL import Image
 
-from reslab.inference.exported import open_export"""
+from reslab.export.read import open_export"""
 SAFETENSORS = """\
 # Weights alone, BatchNorms folded into the convolutions; the network is in the file's metadata.
 _, ask = open_export(Path("{file}"), torch.device("cpu"))

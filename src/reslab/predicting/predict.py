@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reslab.inference.checks import BadPictureError
-from reslab.inference.decode import decode
-from reslab.inference.find import Found
-from reslab.inference.labels import Labels
-from reslab.inference.model import Model
+from reslab.pictures.checks import BadPictureError
+from reslab.pictures.decode import decode
+from reslab.pictures.find import Found
+from reslab.pictures.labels import Labels
+from reslab.predicting.model import Model
 
 CHUNK = 16  # files that a thread decodes at a time
 

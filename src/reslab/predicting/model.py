@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from reslab.errors import UserError
-from reslab.inference.engine import Engine
-from reslab.inference.exported import open_export
-from reslab.kernels import configure_kernels, supports_bf16
+from reslab.export.read import open_export
+from reslab.machine import configure_kernels, supports_bf16
+from reslab.predicting.engine import Engine
 from reslab.runs.load import Description, TrainedClassifier, load
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 
 from reslab.evaluation.metrics import DIGITS, Predictions
 from reslab.files import write_atomically
-from reslab.inference.predict import Predicted
-from reslab.inference.results import safe
+from reslab.predicting.predict import Predicted
+from reslab.reports.results import safe
 
 MOST_MISTAKES = 50
 

@@ -15,7 +15,7 @@ from PIL.Image import Transpose
 from torch import Tensor
 
 from reslab.data.loader import resized
-from reslab.inference.checks import (
+from reslab.pictures.checks import (
     FORMATS,
     LARGE_BYTES,
     LARGE_PIXELS,

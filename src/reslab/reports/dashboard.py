@@ -34,10 +34,10 @@ from torch import Tensor
 from reslab.data.loader import resized
 from reslab.evaluation.metrics import Predictions
 from reslab.files import write_atomically
-from reslab.inference import plots
-from reslab.inference.plots import FONT
-from reslab.inference.predict import Predicted
-from reslab.inference.results import Answer
+from reslab.predicting.predict import Predicted
+from reslab.reports import plots
+from reslab.reports.plots import FONT
+from reslab.reports.results import Answer
 from reslab.runs.load import Description
 
 MOST_IMAGES = 10_000

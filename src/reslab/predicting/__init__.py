@@ -1,5 +1,5 @@
 """What a trained network says of pictures."""
 
-from reslab.inference.engine import Engine
+from reslab.predicting.engine import Engine
 
 __all__ = ["Engine"]

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from reslab.analysis.fold import fold_batch_norms
 from reslab.errors import UserError
-from reslab.inference.exported import KEY, SUFFIXES, missing_package, open_export, to_metadata
-from reslab.nn.fold import fold_batch_norms
+from reslab.export.read import KEY, SUFFIXES, missing_package, open_export, to_metadata
 from reslab.runs.load import Description, TrainedClassifier
 
 BOUND = 1e-3  # largest difference of a logit, relative to the largest logit

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from reslab.console import print_table
-from reslab.nn.summary import Layer
+from reslab.analysis.summary import Layer
+from reslab.terminal.console import print_table
 
 if TYPE_CHECKING:
     from reslab.data import ImageData  # Lightning's, for which a summary need not wait

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reslab.analysis.fold import fold_batch_norms
 from reslab.errors import UserError
-from reslab.nn.fold import fold_batch_norms
 from reslab.runs.load import Description, build_network
 
 KEY = "reslab"

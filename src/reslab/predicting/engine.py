@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from reslab.analysis.fold import fold_batch_norms
 from reslab.data.loader import Normalization, resized
-from reslab.kernels import compiled
-from reslab.nn.fold import fold_batch_norms
+from reslab.machine import compiled
 
 BATCH_SIZE = 256
 

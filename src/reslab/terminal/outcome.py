@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from reslab.console import print_table
-from reslab.inference.report import Outcome
+from reslab.reports.report import Outcome
+from reslab.terminal.console import print_table
 
 
 def print_outcome(outcome: Outcome) -> None:

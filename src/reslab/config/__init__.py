@@ -1,0 +1,34 @@
+"""Configurations: where they lie, how they are composed, what they may build."""
+
+from reslab.config.compose import check_choices, compose, parse_overrides
+from reslab.config.messages import explain, suggest
+from reslab.config.places import (
+    CONF_DIR,
+    VERSION_BASE,
+    add_folder,
+    find_option,
+    list_groups,
+    list_options,
+    own_folders,
+    search_path,
+)
+from reslab.config.targets import instantiate, own_sources, trusted_modules
+
+__all__ = [
+    "CONF_DIR",
+    "VERSION_BASE",
+    "add_folder",
+    "check_choices",
+    "compose",
+    "explain",
+    "find_option",
+    "instantiate",
+    "list_groups",
+    "list_options",
+    "own_folders",
+    "own_sources",
+    "parse_overrides",
+    "search_path",
+    "suggest",
+    "trusted_modules",
+]

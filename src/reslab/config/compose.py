@@ -1,0 +1,84 @@
+"""From Hydra overrides to a run's configuration."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from reslab.config.messages import explain
+from reslab.config.places import composed, find_option
+from reslab.errors import UserError
+
+
+def share(part: float, total: int | None) -> int:
+    """That part of a number of epochs or steps, at least one.
+
+    Raises:
+        ValueError: The number is not known.
+    """
+    if total is None or total < 1:
+        raise ValueError(
+            "the schedule goes by a number that is not given: "
+            "trainer.max_epochs if it counts epochs, max_steps if it counts steps"
+        )
+    return max(1, round(part * total))
+
+
+OmegaConf.register_new_resolver("share", share, replace=True)
+
+
+def compose(overrides: Sequence[str]) -> DictConfig:
+    """The run's configuration for a list of Hydra overrides.
+
+    Raises:
+        UserError: An override names nothing.
+    """
+    check_choices(overrides)
+    try:
+        return composed(overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error, overrides)) from error
+
+
+def parse_overrides(overrides: Sequence[str]) -> list[tuple[str, str, list[Any]]]:
+    """Key, text and values of each override; a sweep has several values.
+
+    Raises:
+        UserError: An override is not one.
+    """
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise UserError(explain(error, overrides)) from error
+    return [
+        (o.key_or_group, str(o.input_line), list(o.sweep_iterator()))
+        if o.is_sweep_override()
+        else (o.key_or_group, str(o.input_line), [o.value()])
+        for o in parsed
+    ]
+
+
+def check_choices(overrides: Sequence[str]) -> None:
+    """Refuses an ablation beside a choice by hand of the group that it changes.
+
+    Hydra lets the choice by hand win: the ablation would silently do nothing.
+
+    Raises:
+        UserError: Both are there.
+    """
+    parsed = {key: (text, values) for key, text, values in parse_overrides(overrides)}
+    for ablation in parsed.get("ablation", ("", []))[1]:
+        path = find_option("ablation", str(ablation))
+        if path is None:
+            continue
+        content: Any = OmegaConf.to_container(OmegaConf.load(path))
+        for entry in content.get("defaults", []):
+            for group in (str(key).removeprefix("override /") for key in entry):
+                if group in parsed:
+                    raise UserError(
+                        f"{parsed[group][0]} and ablation={ablation} both choose the {group}: "
+                        f"leave one of them out"
+                    )

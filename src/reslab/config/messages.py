@@ -1,0 +1,66 @@
+"""What is said when a configuration is wrong: one line, with the nearest valid names."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf import OmegaConf
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
+
+from reslab.config.places import composed, list_groups, list_options
+
+
+def explain(error: Exception, overrides: Sequence[str]) -> str:
+    """One line for what Hydra says of a configuration, with the nearest valid names."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).partition("/")
+        if not name:
+            return f"there is no configuration {group}"
+        return f"{group}={name}: there is no such file{suggest(name, list_options(group))}"
+    if isinstance(error, InterpolationResolutionError):
+        return f"{error.full_key}: {first_line(error).rpartition('interpolation: ')[2]}"
+    text = str(error)
+    if isinstance(error, ConfigCompositionException) and text.startswith("Could not override"):
+        key = text.split("'")[1]
+        return f"there is no option {key}{suggest(key, _known_keys(overrides), listed=False)}"
+    lines = [line for line in text.splitlines()[:2] if "https://" not in line]
+    if isinstance(error, OverrideParseException) and str(error.override) not in lines[0]:
+        lines.insert(0, str(error.override))
+    return ": ".join(lines)
+
+
+def suggest(name: str, options: Iterable[str], *, listed: bool = True) -> str:
+    """`; did you mean ...?`, or else, if `listed`, all the options."""
+    options = sorted(options)
+    if near := difflib.get_close_matches(name, options, n=3, cutoff=0.6):
+        return f"; did you mean {' or '.join(near)}?"
+    return f"; choose from {', '.join(options)}" if listed and options else ""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, as far as one line goes."""
+    return str(error).strip().partition("\n")[0]
+
+
+def _known_keys(overrides: Sequence[str]) -> list[str]:
+    """Dotted keys and groups that can be overridden beside the groups that are chosen."""
+    groups = list_groups()
+    chosen = [o for o in overrides if o.partition("=")[0] in groups and "," not in o]
+    try:
+        plain: Any = OmegaConf.to_container(composed(chosen))
+    except (HydraException, OmegaConfBaseException):
+        return groups
+    return sorted({*groups, *_dotted_keys(plain)})
+
+
+def _dotted_keys(node: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in node.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _dotted_keys(value, f"{prefix}{key}.")

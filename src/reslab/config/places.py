@@ -1,0 +1,68 @@
+"""Where configurations lie: reslab's own, and beside them a user's."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from reslab.errors import UserError
+
+# In a wheel the configurations are inside the package, in the repository beside it.
+PACKAGE = Path(__file__).parents[1]
+CONF_DIR = next(path for path in (PACKAGE / "conf", PACKAGE.parents[1] / "conf") if path.is_dir())
+
+VERSION_BASE = "1.3"
+
+# Folders of a user's own configurations, looked through after reslab's.
+_own_folders: list[Path] = []
+
+
+def add_folder(folder: Path) -> None:
+    """Makes the groups and options in a folder of the user's own known beside reslab's.
+
+    Raises:
+        UserError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise UserError(f"--config-dir {folder}: there is no such folder")
+    for file in sorted(folder.rglob("*.yaml")):
+        if (CONF_DIR / file.relative_to(folder)).is_file():
+            raise UserError(f"{file} has the name of a file of reslab's own: choose another")
+    _own_folders.append(folder.resolve())
+
+
+def own_folders() -> list[str]:
+    """The user's own folders, for a process that is to compose the same."""
+    return [str(folder) for folder in _own_folders]
+
+
+def search_path() -> list[str]:
+    """The override that makes Hydra look through the user's folders too."""
+    folders = [f'"file://{folder}"' for folder in _own_folders]
+    return [f"hydra.searchpath=[{','.join(folders)}]"] if folders else []
+
+
+def composed(overrides: Sequence[str]) -> DictConfig:
+    """What Hydra makes of the files and a list of overrides, its errors as they are."""
+    with hydra.initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE):
+        return hydra.compose("train", [*search_path(), *overrides])
+
+
+def list_options(group: str) -> list[str]:
+    """Names of the files of a configuration group, those of its folders as `folder/file`."""
+    folders = [root / group for root in (CONF_DIR, *_own_folders)]
+    return sorted(
+        {str(p.relative_to(f).with_suffix("")) for f in folders for p in f.rglob("*.yaml")}
+    )
+
+
+def find_option(group: str, name: str) -> Path | None:
+    """The file of an option, reslab's before a user's own."""
+    paths = (root / group / f"{name}.yaml" for root in (CONF_DIR, *_own_folders))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def list_groups() -> list[str]:
+    """Names of the configuration groups of a run."""
+    return sorted(p.name for p in CONF_DIR.iterdir() if p.is_dir() and p.name != "table")

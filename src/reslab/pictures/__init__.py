@@ -1,0 +1,1 @@
+"""A user's pictures: found, checked, decoded, and their true classes."""

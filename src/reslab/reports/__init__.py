@@ -1,0 +1,1 @@
+"""What is written about predictions: rows, metrics, pictures, a dashboard."""
