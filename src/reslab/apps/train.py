@@ -26,7 +26,7 @@ def run_cell(cfg: DictConfig) -> float:
     check_choices(overrides)
     directory = RunDirectory(Path(context.runtime.output_dir))
     record = execute(cfg, directory, overrides, context.runtime.choices.get("recipe"))
-    return record["test/accuracy"]
+    return record.test_accuracy
 
 
 @hydra.main(version_base=VERSION_BASE, config_path=str(CONF_DIR), config_name="train")

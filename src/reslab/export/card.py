@@ -116,8 +116,7 @@ def _use(about: Description, export: Path, pixels: bool) -> str:
 
 
 def _data(about: Description) -> str:
-    record = about.record or {}
-    digest = record.get("data_digest", "unknown")
+    digest = about.record.provenance.data_digest if about.record else "unknown"
     return (
         f"{about.dataset}, classes: {', '.join(about.class_names)}. The best epoch was chosen on a "
         f"validation split held out of the training set; the test set was read once, at the end. "
@@ -130,16 +129,16 @@ def _training(about: Description) -> str:
     if record is None:
         return "The run is not finished; this is its best epoch so far."
     rows = {
-        "Recipe": record["recipe"] or "none",
-        "Overrides": " ".join(record["overrides"]) or "none",
-        "Seed": record["seed"],
-        "Epochs": f"{record['epochs']}, of which {record['best_epoch']} was the best",
-        "Parameters": f"{record['parameters']:,}",
-        "Multiply-accumulates an image": f"{record['macs']:,}",
-        "Time": f"{record['seconds'] / 60:.1f} min on {record['hardware']}",
-        "Precision": record["precision"],
-        "Commit": record["git"] or "unknown",
-        "Versions": ", ".join(f"{k} {v}" for k, v in record["versions"].items()),
+        "Recipe": record.recipe or "none",
+        "Overrides": " ".join(record.overrides) or "none",
+        "Seed": record.seed,
+        "Epochs": f"{record.epochs}, of which {record.best_epoch} was the best",
+        "Parameters": f"{record.parameters:,}",
+        "Multiply-accumulates an image": f"{record.macs:,}",
+        "Time": f"{record.seconds / 60:.1f} min on {record.provenance.hardware}",
+        "Precision": record.provenance.precision,
+        "Commit": record.provenance.git or "unknown",
+        "Versions": ", ".join(f"{k} {v}" for k, v in record.provenance.versions.items()),
     }
     return _facts(rows)
 
@@ -153,7 +152,7 @@ def _results(classifier: TrainedClassifier) -> str:
         "Test accuracy": f"{metrics['accuracy']:.2%} of {metrics['images']:,} images",
         "Macro F1": f"{metrics['macro']['f1']:.4f}",
         "Expected calibration error": f"{metrics['ece']:.4f}",
-        "Validation accuracy": f"{record['val/accuracy']:.2%}",
+        "Validation accuracy": f"{record.val_accuracy:.2%}",
     }
     each = [
         (row["class"], *(f"{row[key]:.2%}" for key in ("precision", "recall", "f1")))

@@ -17,6 +17,7 @@ from torch import Tensor
 from reslab.analysis.fold import fold_batch_norms
 from reslab.errors import UserError
 from reslab.runs.load import Description, build_network
+from reslab.runs.record import Record
 
 KEY = "reslab"
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
@@ -56,7 +57,10 @@ def to_metadata(description: Description, pixels: bool) -> str:
         "input": f"images {shape}, {what}",
         "output": f"logits [N, {len(description.class_names)}], float32; softmax them",
     }
-    return json.dumps(asdict(description) | {"pixels": pixels, "preprocessing": preprocessing})
+    record = {"record": description.record and description.record.as_json()}
+    return json.dumps(
+        asdict(description) | record | {"pixels": pixels, "preprocessing": preprocessing}
+    )
 
 
 def open_export(path: Path, device: torch.device) -> tuple[Description, Logits]:
@@ -104,6 +108,8 @@ def _from_metadata(metadata: str | None, path: Path) -> tuple[Description, bool]
     known = {key: content[key] for key in Description.__dataclass_fields__}
     for key in ("class_names", "mean", "std"):
         known[key] = tuple(known[key])
+    if known["record"] is not None:
+        known["record"] = Record.from_json(known["record"])
     if Path(known["name"]).name != known["name"] or known["name"] in ("", ".."):
         raise UserError(f"{path} names its run {known['name']!r}, which is no file's name")
     return Description(**known), content["pixels"]

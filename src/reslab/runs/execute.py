@@ -26,14 +26,26 @@ from reslab.runs.environment import (
     peak_memory_bytes,
     reset_peak_memory,
 )
-from reslab.runs.identity import code_digest, differing_keys, hashed_config, identity
+from reslab.runs.identity import (
+    code_digest,
+    differing_keys,
+    hashed_config,
+    identity,
+    join_name,
+    label,
+    model_name,
+)
+from reslab.runs.record import Provenance, Record
 from reslab.runs.request import check
 from reslab.runs.store import RunDirectory, find_run
+
+# Of what `describe_environment` says, what the record keeps.
+ENVIRONMENT = (*("hardware", "device", "cores", "precision", "threads", "versions", "code_digest"),)
 
 
 def execute(
     cfg: DictConfig, directory: RunDirectory, overrides: list[str], recipe: str | None = None
-) -> dict[str, Any]:
+) -> Record:
     """Brings the run in `directory` to its end and returns its record.
 
     Args:
@@ -55,7 +67,7 @@ def execute(
             return record
         directory.failure_file.unlink(missing_ok=True)
         try:
-            return _execute(cfg, directory, stop, {"recipe": recipe, "overrides": overrides})
+            return _execute(cfg, directory, stop, {"recipe": recipe, "overrides": tuple(overrides)})
         except Exception as error:
             with contextlib.suppress(OSError):  # the disk may be what failed
                 directory.failure_file.write_text(f"{error}\n\n{traceback.format_exc()}")
@@ -64,7 +76,7 @@ def execute(
 
 def _execute(
     cfg: DictConfig, directory: RunDirectory, stop: StopRequest, asked: dict[str, Any]
-) -> dict[str, Any]:
+) -> Record:
     checkpoint_path, begun_as = (None, None) if cfg.rerun else _find_checkpoint(cfg, directory)
     run = build(cfg, directory, stop)
     if checkpoint_path is None and cfg.init_from is not None:
@@ -158,7 +170,7 @@ def _finish(
     asked: dict[str, Any],
     run: Run,
     environment: dict[str, Any],
-) -> dict[str, Any]:
+) -> Record:
     rows = run.history.rows
     best, last = rows[run.checkpoints.best_epoch - 1], rows[-1]
     labels = run.data.test_labels.numpy()
@@ -173,44 +185,47 @@ def _finish(
     test, last_test = score(logits, labels), score(last_logits, labels)
     images = last["step"] * run.data.batch_size
     epoch_seconds = float(np.median([row["seconds"] for row in rows]))
-    record = {
-        "identity": identity(cfg),
+    about = run.checkpoints.about
+    record = Record(
+        identity=about["identity"],
         **asked,
-        "seed": cfg.seed,
-        "parameters": count_parameters(run.task.network),
-        "macs": run.macs,
-        "epochs": len(rows),
-        "best_epoch": run.checkpoints.best_epoch,
-        "val/accuracy": best["val/accuracy"],
-        "val/loss": best["val/loss"],
-        "test/accuracy": test["accuracy"],
-        "test/loss": test["loss"],
-        "last/test/accuracy": last_test["accuracy"],
-        "train/accuracy": last["train/accuracy"],
-        "train/loss": last["train/loss"],
-        "seconds": run.history.seconds,
-        "epoch_seconds": epoch_seconds,
-        "images_per_second": images / sum(row["train_seconds"] for row in rows),
-        "peak_memory_bytes": peak,
-        "checkpoint_bytes": directory.best.stat().st_size,
-        "inference_images_per_second": len(labels) / seconds,
-        "others_cpu": sum(row["others_cpu_seconds"] for row in rows) / run.history.seconds,
-        "inference_others_cpu": others / seconds,
-        **{key: environment[key] for key in ("hardware", "precision", "threads", "versions")},
-        "git": run.checkpoints.about["git"],
-        "code_digest": environment["code_digest"],
-        "data_digest": run.checkpoints.about["data_digest"],
-        "exact": run.checkpoints.about["exact"],
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
+        seed=cfg.seed,
+        dataset=cfg.dataset.name,
+        model=model_name(cfg),
+        join=join_name(cfg),
+        parameters=count_parameters(run.task.network),
+        macs=run.macs,
+        epochs=len(rows),
+        best_epoch=run.checkpoints.best_epoch,
+        val_accuracy=best["val/accuracy"],
+        val_loss=best["val/loss"],
+        test_accuracy=test["accuracy"],
+        test_loss=test["loss"],
+        last_test_accuracy=last_test["accuracy"],
+        train_accuracy=last["train/accuracy"],
+        train_loss=last["train/loss"],
+        seconds=run.history.seconds,
+        epoch_seconds=epoch_seconds,
+        images_per_second=images / sum(row["train_seconds"] for row in rows),
+        peak_memory_bytes=peak,
+        checkpoint_bytes=directory.best.stat().st_size,
+        inference_images_per_second=len(labels) / seconds,
+        others_cpu=sum(row["others_cpu_seconds"] for row in rows) / run.history.seconds,
+        inference_others_cpu=others / seconds,
+        provenance=Provenance(
+            **{key: environment[key] for key in ENVIRONMENT},
+            **{key: about[key] for key in ("git", "data_digest", "exact")},
+        ),
+        finished=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    )
     if run.tensorboard:
         _write_hyperparameters(run, cfg, directory, record)
     _slim_last_checkpoint(directory)
     directory.write_record(record)
     directory.latest.settle()
     print(
-        f"test accuracy {record['test/accuracy']:.2%} (best epoch {record['best_epoch']} of "
-        f"{record['epochs']}), {record['seconds']:.0f} s\n{directory.path}"
+        f"test accuracy {record.test_accuracy:.2%} (best epoch {record.best_epoch} of "
+        f"{record.epochs}), {record.seconds:.0f} s\n{directory.path}"
     )
     return record
 
@@ -228,15 +243,15 @@ def score(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 def _write_hyperparameters(
-    run: Run, cfg: DictConfig, directory: RunDirectory, record: dict[str, Any]
+    run: Run, cfg: DictConfig, directory: RunDirectory, record: Record
 ) -> None:
     assert run.tensorboard is not None
     keys = ("optimizer.lr", "optimizer.weight_decay", "dataset.batch_size", "label_smoothing")
-    values = {"run": directory.name.rpartition("-s")[0]} | {
+    values = {"run": label(cfg)} | {
         key: OmegaConf.select(cfg, key) for key in (*keys, "trainer.max_epochs", "seed")
     }
     names = ("test/accuracy", "test/loss", "last/test/accuracy", "seconds")
-    run.tensorboard.write_hyperparameters(values, {name: record[name] for name in names})
+    run.tensorboard.write_hyperparameters(values, {name: record.as_json()[name] for name in names})
 
 
 def _slim_last_checkpoint(directory: RunDirectory) -> None:
@@ -247,9 +262,9 @@ def _slim_last_checkpoint(directory: RunDirectory) -> None:
     files.save(checkpoint, directory.latest.slim)
 
 
-def _report_finished(directory: RunDirectory, record: dict[str, Any]) -> None:
-    print(f"{directory.path}: finished, test accuracy {record['test/accuracy']:.2%}")
-    if record["code_digest"] != code_digest():
+def _report_finished(directory: RunDirectory, record: Record) -> None:
+    print(f"{directory.path}: finished, test accuracy {record.test_accuracy:.2%}")
+    if record.provenance.code_digest != code_digest():
         print(
             "warning: the code that can change a result has changed since; rerun=true trains anew",
             file=sys.stderr,

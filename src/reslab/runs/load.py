@@ -14,6 +14,7 @@ from reslab.data.loader import Normalization, resized
 from reslab.errors import UserError
 from reslab.runs import checkpoint as files
 from reslab.runs.build import prepare_data
+from reslab.runs.record import Record
 from reslab.runs.store import RunDirectory, find_run
 
 MIRRORING = "reslab.data.HorizontalFlip"
@@ -45,7 +46,7 @@ class Description:
     std: tuple[float, ...]
     mirrored: bool
     model: dict[str, Any]
-    record: dict[str, Any] | None
+    record: Record | None
 
     @property
     def normalization(self) -> Normalization:
@@ -73,7 +74,7 @@ class TrainedClassifier:
         return self.description.class_names
 
     @property
-    def record(self) -> dict[str, Any] | None:
+    def record(self) -> Record | None:
         """The run's record, None if it is not finished."""
         return self.description.record
 

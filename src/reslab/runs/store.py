@@ -1,14 +1,12 @@
 """The run directory as a contract: everything downstream reads a run through here."""
 
 import io
-import json
 import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -17,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from reslab.errors import UserError
 from reslab.files import remove_leftovers, write_atomically
 from reslab.runs.checkpoint import LatestCheckpoint
+from reslab.runs.record import Record, read_record, write_record
 
 
 class RunDirectory:
@@ -92,18 +91,13 @@ class RunDirectory:
         if not self.config_file.exists():
             write_atomically(self.config_file, OmegaConf.to_yaml(cfg, resolve=True).encode())
 
-    def record(self) -> dict[str, Any] | None:
+    def record(self) -> Record | None:
         """The finished run's record, None before."""
-        if not self.record_file.exists():
-            return None
-        try:
-            return json.loads(self.record_file.read_text())
-        except ValueError as error:
-            raise UserError(f"{self.record_file} is not JSON; rerun=true starts over") from error
+        return read_record(self.record_file)
 
-    def write_record(self, record: dict[str, Any]) -> None:
+    def write_record(self, record: Record) -> None:
         """Writes the record: from now on the run is finished."""
-        write_atomically(self.record_file, (json.dumps(record, indent=2) + "\n").encode())
+        write_record(record, self.record_file)
 
     def write_predictions(
         self, logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]

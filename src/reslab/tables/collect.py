@@ -10,6 +10,7 @@ import pandas as pd
 from reslab.errors import UserError
 from reslab.evaluation.metrics import ECE_BINS, Predictions, expected_calibration_error, of_logits
 from reslab.runs.identity import code_digest
+from reslab.runs.record import Record
 from reslab.tables.spec import PUBLISHED, Cell, Row, Table
 from reslab.tables.stats import Comparison, compare, correct, mean_interval
 
@@ -22,22 +23,24 @@ class Result:
 
     cell: Cell
     state: str
-    record: dict[str, Any] | None
+    record: Record | None
 
     @cached_property
     def predictions(self) -> Predictions:
         """What a finished run's best network says of the test set."""
         return of_logits(*self.cell.directory.predictions())
 
-    def ran_alone(self, work: str = "") -> bool:
-        """Whether the run trained, or did `inference_`, with the machine to itself.
+    @property
+    def trained_alone(self) -> bool:
+        """Whether the run trained with the machine to itself, as far as that is recorded."""
+        busy = self.record.others_cpu if self.record else None
+        return busy is not None and busy <= BESIDE_OTHERS
 
-        A record of a version that did not look at inference is starred as its training is.
-        """
-        if self.record is None:
-            return False
-        training = self.record.get("others_cpu", 1.0)
-        return self.record.get(f"{work}others_cpu", training) <= BESIDE_OTHERS
+    @property
+    def predicted_alone(self) -> bool:
+        """Whether it had it while it predicted; what does not say so is as when it trained."""
+        busy = self.record.inference_others_cpu if self.record else None
+        return self.trained_alone if busy is None else busy <= BESIDE_OTHERS
 
     @property
     def seconds(self) -> float:
@@ -68,7 +71,7 @@ def summarize(row: Row, results: list[Result]) -> dict[str, Any]:
     """
     mine = [result for result in results if result.cell.row == row]
     records = [result.record for result in mine if result.record]
-    frame = pd.DataFrame(records)
+    frame = pd.DataFrame([record.as_json() for record in records])
     line: dict[str, Any] = {
         "model": row.name,
         "recipe": row.recipe,
@@ -92,8 +95,8 @@ def summarize(row: Row, results: list[Result]) -> dict[str, Any]:
         "minutes": None,
         "epochs": None,
         "hardware": None,
-        "alone": all(result.ran_alone() for result in mine if result.record),
-        "inference_alone": all(result.ran_alone("inference_") for result in mine if result.record),
+        "alone": all(result.trained_alone for result in mine if result.record),
+        "inference_alone": all(result.predicted_alone for result in mine if result.record),
         **{f"published_{key}": row.published.get(key) for key in PUBLISHED},
         "unfinished": {str(r.cell.seed): r.state for r in mine if not r.record},
     }
@@ -194,12 +197,12 @@ def remarks(
     if table.changes:
         notes.append(f"Differs from the recipes in: {' '.join(table.changes)}.")
     records = [result.record for result in results if result.record]
-    if old := sum(record["code_digest"] != code_digest() for record in records):
+    if old := sum(record.provenance.code_digest != code_digest() for record in records):
         notes.append(f"{old} of {len(records)} runs were trained by another version of the code.")
-    if inexact := sum(not record["exact"] for record in records):
+    if inexact := sum(not record.provenance.exact for record in records):
         notes.append(f"{inexact} of {len(records)} runs were resumed in another environment.")
     finished = [result for result in results if result.record]
-    if other := [r for r in finished if r.record and r.record["identity"] != r.cell.identity]:
+    if other := [r for r in finished if r.record and r.record.identity != r.cell.identity]:
         names = ", ".join(f"{r.cell.row.name}, seed {r.cell.seed}" for r in other)
         notes.append(f"Of another configuration than the recipe's: {names}.")
     if table.dataset == table.published_dataset:

@@ -97,13 +97,15 @@ def _provenance(done: list[Result]) -> str:
     """The runs behind numbers: seed, result, commit, hardware, overrides."""
     texts = []
     for result in done:
-        record = result.record or {}
+        record = result.record
+        assert record is not None
+        origin = record.provenance
         texts.append(
-            f"{result.cell.directory.name} ({record['identity']}): seed {record['seed']}, "
-            f"{record['test/accuracy']:.2%}, {record['finished']}\n"
-            f"  commit {record['git'] or 'unknown'}\n"
-            f"  {record['hardware']}, {record['precision']}, {record['threads']} threads\n"
-            f"  {' '.join(record['overrides'])}"
+            f"{result.cell.directory.name} ({record.identity}): seed {record.seed}, "
+            f"{record.test_accuracy:.2%}, {record.finished}\n"
+            f"  commit {origin.git or 'unknown'}\n"
+            f"  {origin.hardware}, {origin.precision}, {origin.threads} threads\n"
+            f"  {' '.join(record.overrides)}"
         )
     return "\n".join(texts)
 

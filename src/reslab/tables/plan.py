@@ -13,7 +13,7 @@ def estimate_seconds(results: list[Result]) -> list[float]:
     A cell takes what its row's finished cells took; for a row without one, its work scales what
     the others took.
     """
-    finished = [(result.cell, result.record["seconds"]) for result in results if result.record]
+    finished = [(result.cell, result.record.seconds) for result in results if result.record]
     if not finished:
         return []
     rate = fmean(seconds / cell.work for cell, seconds in finished)
@@ -22,7 +22,7 @@ def estimate_seconds(results: list[Result]) -> list[float]:
         known = [seconds for cell, seconds in finished if cell.row.name == result.cell.row.name]
         estimate = fmean(known) if known else rate * result.cell.work
         seconds = max(0.0, estimate - result.seconds)
-        estimates.append(result.record["seconds"] if result.record else seconds)
+        estimates.append(result.record.seconds if result.record else seconds)
     return estimates
 
 

@@ -42,7 +42,7 @@ def keep_records(table: Table, results: list[Result], folder: Path) -> list[Path
         if result.record:
             source, target = result.cell.directory, place(result.cell, table, folder)
             there = target.record()
-            if there and there["identity"] != result.record["identity"]:
+            if there and there.identity != result.record.identity:
                 keys = differing_keys(result.cell.config, hashed_config(target.config()))
                 raise UserError(
                     f"{target.path} is the record of another configuration, which differs in "
@@ -55,10 +55,10 @@ def keep_records(table: Table, results: list[Result], folder: Path) -> list[Path
             for key, usual in PLACES.items():
                 OmegaConf.update(cfg, key, usual)
             target.config_file.write_text(OmegaConf.to_yaml(cfg))
-            asked = [
-                o for o in result.record["overrides"] if o.partition("=")[0] not in WITHOUT_EFFECT
-            ]
-            target.write_record(result.record | {"overrides": asked})
+            asked = tuple(
+                o for o in result.record.overrides if o.partition("=")[0] not in WITHOUT_EFFECT
+            )
+            target.write_record(replace(result.record, overrides=asked))
             (target.path / DIGESTS).write_text(digests(target.path))
             kept.append(target.path)
     return kept

@@ -158,7 +158,7 @@ def _as_json(
             "seed": result.cell.seed,
             "state": result.state,
             "run": str(result.cell.directory.path),
-            "record": result.record,
+            "record": result.record and result.record.as_json(),
         }
         for result in results
     ]

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from reslab.config import instantiate
 from reslab.errors import UserError
 from reslab.runs.execute import score
 from reslab.runs.identity import differing_keys, hashed_config
+from reslab.runs.record import Record
 from reslab.runs.request import try_network
 from reslab.tables.collect import Result
 from reslab.tables.reference import DIGESTS, digests, from_reference
@@ -105,10 +105,11 @@ def _contradictions(committed: Result) -> list[str]:
     """Where a record differs from its recipe, and from what can be worked out anew beside it."""
     record, directory = committed.record, committed.cell.directory
     assert record is not None
+    said = record.as_json()
     logits, labels, _ = directory.predictions()
     test = score(logits, labels)
     history = pd.read_csv(directory.metrics_file)
-    best, last = history.iloc[record["best_epoch"] - 1], history.iloc[-1]
+    best, last = history.iloc[record.best_epoch - 1], history.iloc[-1]
     cfg = directory.config()
     network = instantiate(cfg, "model")
     expected = {
@@ -125,11 +126,11 @@ def _contradictions(committed: Result) -> list[str]:
         "macs": sum(layer.macs for layer in try_network(cfg, network)),
     }
     found = [
-        f"{key} is {record[key]:.6g}, and {value:.6g} by the files beside it"
+        f"{key} is {said[key]:.6g}, and {value:.6g} by the files beside it"
         for key, value in expected.items()
-        if not np.isclose(record[key], value, rtol=1e-6, atol=0, equal_nan=True)
+        if not np.isclose(said[key], value, rtol=1e-6, atol=0, equal_nan=True)
     ]
-    if record["identity"] != committed.cell.identity:
+    if record.identity != committed.cell.identity:
         keys = differing_keys(committed.cell.config, hashed_config(cfg))
         found.append(f"it is of another configuration than asked for: {', '.join(keys)} differ")
     kept = (directory.path / DIGESTS).read_text().splitlines()
@@ -140,19 +141,21 @@ def _contradictions(committed: Result) -> list[str]:
     return found
 
 
-def _tolerance(fresh: dict[str, Any], committed: dict[str, Any], images: int) -> float:
+def _tolerance(fresh: Record, committed: Record, images: int) -> float:
     """0 where every bit should be the same; else chance over test images, and that of a seed."""
-    same = all(fresh[key] == committed[key] for key in ENVIRONMENT)
-    if same and fresh["exact"] and committed["exact"] and "cores" in fresh["hardware"]:
+    ours, theirs = fresh.provenance, committed.provenance
+    same = all(getattr(ours, key) == getattr(theirs, key) for key in ENVIRONMENT)
+    if same and ours.exact and theirs.exact and ours.device == "cpu":
         return 0.0
-    p = committed["test/accuracy"]
+    p = committed.test_accuracy
     return 3 * float(np.sqrt(2 * p * (1 - p) / images)) + SEEDS_DIFFER
 
 
-def _differences(fresh: dict[str, Any], committed: dict[str, Any], tolerance: float) -> list[str]:
+def _differences(fresh: Record, committed: Record, tolerance: float) -> list[str]:
+    ours, theirs = fresh.as_json(), committed.as_json()
     return [
-        f"{key} of the run at hand is {fresh[key]:.6g}, not {committed[key]:.6g}"
+        f"{key} of the run at hand is {ours[key]:.6g}, not {theirs[key]:.6g}"
         for keys, allowed in ((ACCURACIES, tolerance), (EXACT, 0.0))
         for key in keys
-        if abs(fresh[key] - committed[key]) > allowed
+        if abs(ours[key] - theirs[key]) > allowed
     ]
