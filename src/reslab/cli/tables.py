@@ -58,7 +58,12 @@ def reproduce(
 @cli.command(name="table")
 @click.argument("table")
 @click.argument("overrides", nargs=-1)
-@click.option("--readme", type=click.Path(path_type=Path), help="Also insert it into this file.")
+@click.option(
+    "--readme",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Also insert it into this Markdown file; may be repeated.",
+)
 @click.option("--keep", is_flag=True, help=f"First copy the finished records to {REFERENCE}.")
 @click.option("--reference", is_flag=True, help=f"From the records in {REFERENCE}, not from runs.")
 @QUICK
@@ -67,7 +72,7 @@ def reproduce(
 def render_table(
     table: str,
     overrides: tuple[str, ...],
-    readme: Path | None,
+    readme: tuple[Path, ...],
     keep: bool,
     reference: bool,
     quick: bool,
@@ -85,8 +90,8 @@ def render_table(
             click.echo(path)
     results = from_reference(spec, Path(REFERENCE)) if reference else collect(spec)
     _render(spec, results, output, complete=not reference)
-    if readme:
-        insert_table(readme, output / spec.name / spec.folder / "table.md")
+    for page in readme:
+        insert_table(page, output / spec.name / spec.folder / "table.md")
 
 
 @cli.command()
