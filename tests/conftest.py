@@ -31,3 +31,10 @@ def data_dir():
                 f"the real data are not there: {folder / name} (RESLAB_DATA names a folder)"
             )
     return str(folder)
+
+
+def open_to_others(path: Path) -> None:
+    """Lets other users into a folder that a test made, down from the root."""
+    for folder in (path, *path.parents):
+        if folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o005:
+            folder.chmod(folder.stat().st_mode | 0o055)

@@ -20,6 +20,7 @@ from reslab.tables.collect import Result, collect
 from reslab.tables.plan import time_left
 from reslab.tables.reference import from_reference, keep_records
 from reslab.tables.spec import Cell, Table
+from reslab.terminal.reporter import Terminal
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class AnnouncedCell:
         parts = [f"{cell.row.name}, seed {cell.seed}", time_left(results)]
         text = ", ".join(filter(None, parts))
         print(f"\n[{number + 1}/{len(self.launched)}] {text}", file=sys.stderr, flush=True)
-        accuracy = run_cell(cfg)
+        accuracy = run_cell(cfg, Terminal()).record.test_accuracy
         if self.keep:
             done = Result(cell, "finished", cell.directory.record())
             keep_records(self.table, [done], self.keep)
