@@ -21,8 +21,9 @@ from reslab.runs.saving import SaveCheckpoints, VerifiedCheckpointIO
 from reslab.runs.store import RunDirectory
 from reslab.task import ImageClassifier
 
-# Options of the trainer that are the task's and ours; the task clips, since it optimizes.
-NOT_LIGHTNING_S = ("gradient_clip_val", "compile", "quiet")
+# Options of the trainer that are the task's, since it optimizes, and ours.
+THE_TASK_S = ("gradient_clip_val", "gradient_clip_algorithm", "compile")
+NOT_LIGHTNING_S = (*THE_TASK_S, "quiet")
 
 
 STEP_HOOKS = (
@@ -122,8 +123,7 @@ def build_task(cfg: DictConfig) -> ImageClassifier:
         optimization,
         cfg.label_smoothing,
         cfg.monitor,
-        cfg.trainer.get("gradient_clip_val"),
-        cfg.trainer.get("compile"),
+        **{key: cfg.trainer.get(key) for key in THE_TASK_S},
     )
 
 

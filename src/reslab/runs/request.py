@@ -9,6 +9,7 @@ from torch import nn
 from reslab.analysis.summary import Layer, list_layers
 from reslab.config import suggest
 from reslab.errors import UserError
+from reslab.task import CLIP
 
 MONITORS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 GROUPS = ("dataset", "model", "optimizer", "trainer")
@@ -77,6 +78,10 @@ def check(cfg: DictConfig) -> None:
         raise UserError(f"rerun must be true or false, got {cfg.rerun}")
     if cfg.rerun and cfg.resume == "must":
         raise UserError("rerun=true starts over, resume=must refuses to: give one of them")
+    algorithm = cfg.trainer.get("gradient_clip_algorithm")
+    if algorithm not in (None, *CLIP):
+        hint = suggest(str(algorithm), CLIP)
+        raise UserError(f"trainer.gradient_clip_algorithm={algorithm}: there is none{hint}")
     for key in UNSUPPORTED:
         if cfg.trainer.get(key) is not None:
             hint = "; the run's own max_steps is" if key == "max_steps" else ""
