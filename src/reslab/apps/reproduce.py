@@ -39,11 +39,11 @@ class AnnouncedCell:
         parts = [f"{cell.row.name}, seed {cell.seed}", time_left(results)]
         text = ", ".join(filter(None, parts))
         print(f"\n[{number + 1}/{len(self.launched)}] {text}", file=sys.stderr, flush=True)
-        accuracy = run_cell(cfg)
+        value = run_cell(cfg)
         if self.keep:
             done = Result(cell, "finished", cell.directory.record())
             keep_records(self.table, [done], self.keep)
-        return accuracy
+        return value
 
 
 def launch(

@@ -1,5 +1,6 @@
 """`reslab train`: one run, or with `-m` a sweep of them."""
 
+import csv
 import os
 import sys
 from pathlib import Path
@@ -17,7 +18,12 @@ register_resolvers()
 
 
 def run_cell(cfg: DictConfig) -> float:
-    """Runs one configuration in the directory that Hydra made for it; gives its test accuracy."""
+    """Runs one configuration in the directory that Hydra made for it.
+
+    Returns:
+        What a sweeper may optimize: the metric that chose the best epoch, in that epoch, with which
+        the test set has nothing to do.
+    """
     from reslab.runs.execute import execute
     from reslab.runs.store import RunDirectory
 
@@ -26,7 +32,9 @@ def run_cell(cfg: DictConfig) -> float:
     check_choices(overrides)
     directory = RunDirectory(Path(context.runtime.output_dir))
     record = execute(cfg, directory, overrides, context.runtime.choices.get("recipe"))
-    return record["test/accuracy"]
+    with directory.metrics_file.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return float(rows[record["best_epoch"] - 1][cfg.monitor])
 
 
 @hydra.main(version_base=VERSION_BASE, config_path=str(CONF_DIR), config_name="train")
