@@ -1,5 +1,6 @@
 """The one LightningModule: what a step of training, validation and prediction does."""
 
+from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
@@ -16,6 +17,12 @@ from reslab.optim import Optimization
 from reslab.reporter import SILENT, Reporter
 
 Batch = tuple[Tensor, Tensor]
+
+# Names and meaning as of Lightning's `gradient_clip_algorithm`.
+CLIP: dict[str, Callable[..., Any]] = {
+    "norm": nn.utils.clip_grad_norm_,
+    "value": nn.utils.clip_grad_value_,
+}
 
 
 class LossAndAccuracy(Metric):
@@ -65,7 +72,9 @@ class ImageClassifier(LightningModule):
         optimization: Optimizer and schedule.
         label_smoothing: Share of the target spread over all classes, in training only.
         monitor: The epoch's metric that a plateau schedule watches.
-        gradient_clip_val: Largest L2 norm of all gradients together; None does not clip.
+        gradient_clip_val: What gradients are clipped to; None and 0 do not clip, as in Lightning.
+        gradient_clip_algorithm: A key of `CLIP`: the L2 norm of all gradients together is clipped
+            (None) or each value.
         compile: Whether network and loss are compiled for training; None: on a GPU.
 
     Raises:
@@ -79,6 +88,7 @@ class ImageClassifier(LightningModule):
         label_smoothing: float = 0.0,
         monitor: str = "val/loss",
         gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
         compile: bool | None = None,
     ) -> None:
         super().__init__()
@@ -87,7 +97,9 @@ class ImageClassifier(LightningModule):
         self.automatic_optimization = False
         self.network = network
         self.optimization, self.label_smoothing = optimization, label_smoothing
-        self.monitor, self.gradient_clip_val = monitor, gradient_clip_val
+        self.monitor = monitor
+        self.gradient_clip_val = gradient_clip_val
+        self._clip = CLIP[gradient_clip_algorithm or "norm"]
         self.compile_training = compile
         self._compiled: Any = self._compute
         self.train_metrics = LossAndAccuracy()
@@ -144,9 +156,9 @@ class ImageClassifier(LightningModule):
         return self._compiled(images, labels)
 
     def limit_gradients(self) -> None:
-        """Scales all gradients together to the largest norm allowed, if there is one."""
-        if self.gradient_clip_val is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip_val)
+        """Clips gradients, where that is asked for."""
+        if self.gradient_clip_val:
+            self._clip(self.network.parameters(), self.gradient_clip_val)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update."""

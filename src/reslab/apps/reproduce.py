@@ -34,17 +34,16 @@ class AnnouncedCell:
     launched: tuple[Cell, ...]
     keep: Path | None
 
-    def __call__(self, cfg: DictConfig) -> float:
+    def __call__(self, cfg: DictConfig) -> None:
         number = HydraConfig.get().job.num
         cell, results = self.launched[number], collect(self.table)
         parts = [f"{cell.row.name}, seed {cell.seed}", time_left(results)]
         text = ", ".join(filter(None, parts))
         print(f"\n[{number + 1}/{len(self.launched)}] {text}", file=sys.stderr, flush=True)
-        accuracy = run_cell(cfg, Terminal()).record.test_accuracy
+        run_cell(cfg, Terminal())
         if self.keep:
             done = Result(cell, "finished", cell.directory.record())
             keep_records(self.table, [done], self.keep)
-        return accuracy
 
 
 def launch(

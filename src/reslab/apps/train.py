@@ -1,5 +1,6 @@
 """`reslab train`: one run, or with `-m` a sweep of them."""
 
+import csv
 import os
 import sys
 from pathlib import Path
@@ -38,7 +39,13 @@ def run_cell(cfg: DictConfig, reporter: Reporter) -> "Outcome":
 
 @hydra.main(version_base=VERSION_BASE, config_path=str(CONF_DIR), config_name="train")
 def train(cfg: DictConfig) -> float:
-    """Runs a configuration; in a sweep, a failure is named and the other runs go on."""
+    """Runs a configuration; in a sweep, a failure is named and the other runs go on.
+
+    Returns:
+        What a sweeper may optimize: the metric that chose the best epoch, in that epoch, with which
+        the test set has nothing to do.
+    """
+    from reslab.runs.store import RunDirectory
     from reslab.terminal.runs import print_outcome
 
     context = HydraConfig.get()
@@ -50,5 +57,8 @@ def train(cfg: DictConfig) -> float:
         elif os.environ.get("RESLAB_DEBUG") != "1":
             sys.exit(f"reslab: {error}")  # Hydra adds a line of its own to exceptions
         raise
-    print_outcome(outcome, Path(context.runtime.output_dir))
-    return outcome.record.test_accuracy
+    directory = RunDirectory(Path(context.runtime.output_dir))
+    print_outcome(outcome, directory.path)
+    with directory.metrics_file.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return float(rows[outcome.record.best_epoch - 1][cfg.monitor])
