@@ -20,9 +20,9 @@ from torch import nn
 
 from processes import run
 from reslab.errors import UserError
+from reslab.export import write as exports
 from reslab.export.read import KEY, SUFFIXES, open_export, to_metadata
 from reslab.export.write import BOUND, compare, export
-from reslab.predicting import export as exports
 from reslab.runs.load import data_of, load
 from training import SMALL
 
@@ -359,7 +359,7 @@ def test_the_card_s_figures_are_the_record_s(trained, tmp_path):
     assert done.code == 0, done.err
     (card,) = tmp_path.glob("*/model.*.md")
     text, record = card.read_text(), load("baseline_cnn", trained / "outputs/runs").record
-    assert f"Test accuracy: {record['test/accuracy']:.2%} of 360 images" in text
-    assert f"Parameters: {record['parameters']:,}" in text
-    assert record["data_digest"] in text
+    assert f"Test accuracy: {record.test_accuracy:.2%} of 360 images" in text
+    assert f"Parameters: {record.parameters:,}" in text
+    assert record.provenance.data_digest in text
     assert sys.version.split()[0] in text

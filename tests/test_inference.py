@@ -29,7 +29,7 @@ from reslab.runs import checkpoint as files
 from reslab.runs.load import data_of, load
 from training import NEEDS_COMPILER, SMALL, only_run
 
-SCHEMA = Path(reslab.__file__).parent / "inference/predictions.schema.json"
+SCHEMA = Path(reslab.__file__).parent / "reports/predictions.schema.json"
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_a_labelled_folder_a_csv_of_labels_and_the_test_set_agree(trained, tmp_p
             "confusion"
         ]
     record = load(only_run(trained)).record
-    assert theirs["accuracy"] == pytest.approx(record["test/accuracy"], abs=0.01)
+    assert theirs["accuracy"] == pytest.approx(record.test_accuracy, abs=0.01)
     for name in ("confusion.png", "per_class.png", "confidence.png", "reliability.png"):
         assert Image.open(evaluated / name).size[0] > 500
 

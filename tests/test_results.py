@@ -22,7 +22,7 @@ from reslab.runs.load import Description
 from reslab.terminal.outcome import print_outcome
 
 SCHEMA = jsonschema.Draft202012Validator(
-    json.loads((Path(reslab.__file__).parent / "inference/predictions.schema.json").read_text())
+    json.loads((Path(reslab.__file__).parent / "reports/predictions.schema.json").read_text())
 )
 IMAGE = torch.zeros(1, 8, 8, dtype=torch.uint8)
 
