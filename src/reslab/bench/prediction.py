@@ -20,6 +20,7 @@ from reslab.pictures.find import find_pictures
 from reslab.predicting import Engine
 from reslab.predicting.model import Model
 from reslab.predicting.predict import Predicted, predict_files
+from reslab.preprocess import Preprocessing
 from reslab.reports.report import Options, report
 from reslab.runs.build import build_task, uses_bf16
 from reslab.runs.load import Description
@@ -110,12 +111,12 @@ def _predict_barely(
     cfg: DictConfig, data: ImageData, batches: Iterator[Tensor], watch: Stopwatch
 ) -> None:
     network = build_task(cfg).network.to(watch.device).eval()
-    normalize = data.normalization.to(watch.device)
+    prepare = Preprocessing(data.size, data.normalization).to(watch.device)
     configure_kernels(exact=bool(cfg.trainer.deterministic))
     bf16 = torch.autocast(watch.device.type, torch.bfloat16, enabled=uses_bf16(cfg, watch.device))
 
     def compute(images: Tensor) -> Tensor:
-        return network(normalize(images.float() / 255)).float()
+        return network(prepare(images)).float()
 
     forward = compiled(compute, watch.device) if cfg.trainer.compile else compute
     with torch.inference_mode(), bf16:
@@ -139,8 +140,7 @@ def _engine(cfg: DictConfig, data: ImageData, device: torch.device) -> Engine:
     configure_kernels(exact=bool(cfg.trainer.deterministic))
     return Engine(
         build_task(cfg).network,
-        data.normalization,
-        cfg.dataset.size,
+        Preprocessing(data.size, data.normalization),
         device,
         bf16=uses_bf16(cfg, device),
         batch_size=cfg.dataset.batch_size,

@@ -91,11 +91,11 @@ def open_export(path: Path, device: torch.device) -> tuple[Description, Logits]:
         raise
     except Exception as error:  # whatever a foreign or damaged file makes the libraries raise
         raise UserError(f"{path} cannot be opened: {str(error).partition(chr(10))[0]}") from error
-    normalize = description.normalization
+    prepare = description.preprocessing
 
     @torch.inference_mode()
     def logits(images: Tensor) -> Tensor:
-        return ask(images if pixels else normalize(images.float() / 255))
+        return ask(images if pixels else prepare(images))
 
     return description, logits
 

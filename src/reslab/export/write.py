@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from reslab.analysis.fold import fold_batch_norms
 from reslab.errors import UserError
 from reslab.export.read import KEY, SUFFIXES, missing_package, open_export, to_metadata
-from reslab.runs.load import Description, TrainedClassifier
+from reslab.preprocess import Preprocessing
+from reslab.runs.load import TrainedClassifier
 
 BOUND = 1e-3  # largest difference of a logit, relative to the largest logit
 OPSET = 20
@@ -18,13 +19,13 @@ OPSET = 20
 class _FromPixels(nn.Module):
     """A network with the preprocessing of pixels before it."""
 
-    def __init__(self, network: nn.Module, description: Description) -> None:
+    def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
         super().__init__()
-        self.normalization, self.network = description.normalization, network
+        self.preprocessing, self.network = preprocessing, network
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 `[B, C, H, W] -> [B, K]`."""
-        return self.network(self.normalization(images.float() / 255))
+        return self.network(self.preprocessing(images))
 
 
 def export(
@@ -50,7 +51,7 @@ def export(
         raise UserError("--pixels: safetensors holds weights alone, no graph to normalize in")
     description = classifier.description
     folded = fold_batch_norms(classifier.network).to(memory_format=torch.contiguous_format)
-    network: nn.Module = _FromPixels(folded, description) if pixels else folded
+    network: nn.Module = _FromPixels(folded, description.preprocessing) if pixels else folded
     example = torch.zeros(2, description.channels, description.size, description.size)
     if pixels:
         example = example.byte()

@@ -76,8 +76,7 @@ def open_run(
     where, description = _prepared(device), classifier.description
     engine = Engine(
         classifier.network,
-        description.normalization,
-        description.size,
+        description.preprocessing,
         where,
         bf16=supports_bf16(where),
         batch_size=batch_size,

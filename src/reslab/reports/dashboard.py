@@ -31,10 +31,10 @@ from bokeh.resources import INLINE
 from PIL import Image
 from torch import Tensor
 
-from reslab.data.loader import resized
 from reslab.evaluation.metrics import Predictions
 from reslab.files import write_atomically
 from reslab.predicting.predict import Predicted
+from reslab.preprocess import resized
 from reslab.reports import plots
 from reslab.reports.plots import FONT
 from reslab.reports.results import Answer

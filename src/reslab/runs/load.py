@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from reslab.config import instantiate
 from reslab.data import ImageData
-from reslab.data.loader import Normalization, resized
 from reslab.errors import UserError
+from reslab.preprocess import Normalization, Preprocessing
 from reslab.runs import checkpoint as files
 from reslab.runs.build import prepare_data
 from reslab.runs.record import Record
@@ -49,9 +49,9 @@ class Description:
     record: Record | None
 
     @property
-    def normalization(self) -> Normalization:
-        """Pixels on the 0-1 scale to normalized images."""
-        return Normalization(self.mean, self.std)
+    def preprocessing(self) -> Preprocessing:
+        """uint8 pixels to network input."""
+        return Preprocessing(self.size, Normalization(self.mean, self.std))
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,7 @@ class TrainedClassifier:
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
         """Logits `[B, K]` of uint8 images `[B, C, H, W]`, resized where their size differs."""
-        images = resized(images, self.description.size).float() / 255
-        return self.network(self.description.normalization(images))
+        return self.network(self.description.preprocessing(images))
 
 
 def load(run: str | Path, runs_dir: str | Path = "outputs/runs") -> TrainedClassifier:
