@@ -17,7 +17,7 @@ from reslab.predicting.predict import Predicted
 from reslab.reports import dashboard
 from reslab.reports.dashboard import Gallery, write_dashboard
 from reslab.reports.results import answer
-from reslab.runs.load import Description
+from reslab.runs.description import Description
 
 NAMES = ("cat", "dog", "<b>bird</b>")
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>.png"

@@ -35,13 +35,17 @@ BELOW: dict[str, set[str]] = {
         "preprocess",
     },
     "pictures": {"config", "preprocess"},
-    "export": {"analysis", "preprocess", "runs", "evaluation", "markdown"},
-    "predicting": {"analysis", "preprocess", "runs", "machine", "pictures", "export"},
+    "classifier": {"runs"},
+    "export": {"analysis", "preprocess", "runs", "classifier", "evaluation", "markdown"},
+    "predicting": {
+        *("analysis", "preprocess", "runs", "classifier", "config", "data", "machine"),
+        *("pictures", "export"),
+    },
     "reports": {"preprocess", "runs", "evaluation", "pictures", "predicting"},
     "tables": {"analysis", "data", "runs", "evaluation", "markdown", "config", "terminal"},
     "bench": {
         *("data", "callbacks", "runs", "config", "machine", "evaluation", "markdown"),
-        *("preprocess", "pictures", "predicting", "reports", "terminal"),
+        *("preprocess", "classifier", "pictures", "predicting", "reports", "terminal"),
     },
     "terminal": {"analysis", "data", "runs", "reports"},
     "apps": {"runs", "tables", "config"},
@@ -49,7 +53,7 @@ BELOW: dict[str, set[str]] = {
         *("apps", "terminal", "tables", "bench", "predicting", "pictures", "reports", "export"),
         *("runs", "analysis", "markdown", "config"),
     },
-    "__init__": {"runs"},
+    "__init__": {"predicting"},
 }
 ALONE = {
     "hydra": {"config", "runs", "apps"},

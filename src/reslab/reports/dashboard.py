@@ -38,7 +38,7 @@ from reslab.preprocess import resized
 from reslab.reports import plots
 from reslab.reports.plots import FONT
 from reslab.reports.results import Answer
-from reslab.runs.load import Description
+from reslab.runs.description import Description
 
 MOST_IMAGES = 10_000
 THUMBNAIL = 32  # pixels at most: whole blocks of a JPEG, so that neighbours do not run together
