@@ -7,8 +7,9 @@ from torchvision.transforms.v2 import functional as transforms
 
 from reslab.config import compose, instantiate
 from reslab.data import Augment, BrightnessJitter, Cutout, HorizontalFlip, ImageData, RandomCrop
-from reslab.data.loader import EvaluationLoader, Normalization, TrainingLoader
+from reslab.data.loader import EvaluationLoader, TrainingLoader
 from reslab.data.splits import split
+from reslab.preprocess import Normalization
 
 PLAIN = Normalization((0.0,), (1.0,))
 

@@ -20,10 +20,10 @@ from torch import nn
 
 from processes import run
 from reslab.errors import UserError
+from reslab.export import write as exports
 from reslab.export.read import KEY, SUFFIXES, open_export, to_metadata
 from reslab.export.write import BOUND, compare, export
-from reslab.predicting import export as exports
-from reslab.runs.load import data_of, load
+from reslab.predicting.load import data_of, load
 from training import SMALL
 
 REPOSITORY = Path(__file__).parents[1]
@@ -56,11 +56,11 @@ def test_an_export_computes_what_the_checkpoint_does(classifier, kind, pixels, t
             export(classifier, kind, pixels, images, path)
         return
     assert export(classifier, kind, pixels, images, path) <= BOUND
-    description, logits = open_export(path, CPU)
-    assert description == classifier.description
+    opened = open_export(path, CPU)
+    assert opened.description == classifier.description
     expected = classifier(images)
     for number in (1, 7, 100):
-        actual = logits(images[:number])
+        actual = opened(images[:number])
         assert torch.allclose(actual, expected[:number], atol=BOUND * expected.abs().max().item())
     assert list(tmp_path.iterdir()) == [path]
 
@@ -174,9 +174,9 @@ def altered(classifier, folder, change):
 
 
 def test_a_torch_export_written_anew_is_opened(classifier, tmp_path):
-    _, logits = open_export(altered(classifier, tmp_path, lambda files: None), CPU)
+    opened = open_export(altered(classifier, tmp_path, lambda files: None), CPU)
     images = data_of(classifier, None).test_images[:10]
-    assert torch.allclose(logits(images), classifier(images), atol=1e-3)
+    assert torch.allclose(opened(images), classifier(images), atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_the_card_s_figures_are_the_record_s(trained, tmp_path):
     assert done.code == 0, done.err
     (card,) = tmp_path.glob("*/model.*.md")
     text, record = card.read_text(), load("baseline_cnn", trained / "outputs/runs").record
-    assert f"Test accuracy: {record['test/accuracy']:.2%} of 360 images" in text
-    assert f"Parameters: {record['parameters']:,}" in text
-    assert record["data_digest"] in text
+    assert f"Test accuracy: {record.test_accuracy:.2%} of 360 images" in text
+    assert f"Parameters: {record.parameters:,}" in text
+    assert record.provenance.data_digest in text
     assert sys.version.split()[0] in text

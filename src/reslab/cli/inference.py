@@ -77,16 +77,16 @@ def predict(
     """
     from reslab.pictures.find import find_pictures
     from reslab.pictures.labels import nothing_labelled, read_labels
-    from reslab.predicting.model import open_model
+    from reslab.predicting.load import load
     from reslab.predicting.predict import predict_files
     from reslab.reports.report import Options, check_output, report
     from reslab.terminal.outcome import print_outcome
 
-    model = open_model(
+    model = load(
         run,
         options["runs_dir"],
-        options["device"],
-        options["batch_size"],
+        device=options["device"],
+        batch_size=options["batch_size"],
         compile=options["compile"],
     )
     model.check_tta(options["tta"])
@@ -131,19 +131,22 @@ def predict(
 @RUNS_DIR
 def evaluate(runs: tuple[str, ...], output: Path, data_dir: str | None, **options: Any) -> None:
     """Metrics, pictures and dashboard of RUNS on their test sets."""
-    from reslab.predicting.model import open_run
+    from reslab.predicting.load import data_of, load
     from reslab.predicting.predict import predict_arrays
     from reslab.reports.report import Options, check_output, report
-    from reslab.runs.load import data_of, load
     from reslab.terminal.outcome import print_outcome
 
     for run in runs:
-        classifier = load(run, options["runs_dir"])
-        model = open_run(classifier, options["device"], options["batch_size"])
+        model = load(
+            run,
+            options["runs_dir"],
+            device=options["device"],
+            batch_size=options["batch_size"],
+        )
         model.check_tta(options["tta"])
         folder = output / model.description.name
         check_output(folder)
-        data = data_of(classifier, data_dir)
+        data = data_of(model, data_dir)
         stream = predict_arrays(
             model,
             f"{data.name}-test",
@@ -178,7 +181,7 @@ def export(
     """
     from reslab.export.card import write_card
     from reslab.export.write import BOUND, export, file_of
-    from reslab.runs.load import data_of, load
+    from reslab.predicting.load import data_of, load
 
     classifier = load(run, runs_dir)
     path = file_of(classifier, kind, output)

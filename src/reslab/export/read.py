@@ -5,7 +5,6 @@ import json
 import pickle
 import re
 import zipfile
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,11 @@ import torch
 from torch import Tensor
 
 from reslab.analysis.fold import fold_batch_norms
+from reslab.classifier import Classifier, Logits
 from reslab.errors import UserError
-from reslab.runs.load import Description, build_network
+from reslab.preprocess import resized
+from reslab.runs.description import Description
+from reslab.runs.load import build_network
 from reslab.runs.record import Record
 
 KEY = "reslab"
@@ -37,8 +39,6 @@ IN_GRAPH = {
     "expr_str": re.compile(r"(Symbol\('\w+'(, (positive|integer)=True)*\)|\d+|[+* ()-])+"),
     "name": re.compile(r"[\w.]*"),
 }
-
-Logits = Callable[[Tensor], Tensor]
 
 
 def to_metadata(description: Description, pixels: bool) -> str:
@@ -63,11 +63,8 @@ def to_metadata(description: Description, pixels: bool) -> str:
     )
 
 
-def open_export(path: Path, device: torch.device) -> tuple[Description, Logits]:
+def open_export(path: Path, device: torch.device) -> Classifier:
     """Opens an exported file, by its ending.
-
-    Returns:
-        Its description, and uint8 `[N, C, S, S]` to logits fp32 `[N, K]` on the CPU.
 
     Raises:
         UserError: The file is none of reslab's exports, or a package is missing.
@@ -91,13 +88,13 @@ def open_export(path: Path, device: torch.device) -> tuple[Description, Logits]:
         raise
     except Exception as error:  # whatever a foreign or damaged file makes the libraries raise
         raise UserError(f"{path} cannot be opened: {str(error).partition(chr(10))[0]}") from error
-    normalize = description.normalization
+    prepare = description.preprocessing
 
     @torch.inference_mode()
     def logits(images: Tensor) -> Tensor:
-        return ask(images if pixels else normalize(images.float() / 255))
+        return ask(resized(images, description.size) if pixels else prepare(images))
 
-    return description, logits
+    return Classifier(description, logits)
 
 
 def _from_metadata(metadata: str | None, path: Path) -> tuple[Description, bool]:

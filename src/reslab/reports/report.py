@@ -13,11 +13,11 @@ from reslab.errors import UserError
 from reslab.evaluation import figures
 from reslab.evaluation.metrics import Predictions, summarize
 from reslab.pictures.find import SUFFIXES
-from reslab.predicting.model import Description
 from reslab.predicting.predict import Predicted
 from reslab.reports.dashboard import Gallery, write_dashboard
 from reslab.reports.labelled import Labelled, write_metrics
 from reslab.reports.results import UNCERTAIN, Answer, results_files
+from reslab.runs.description import Description
 
 RESULTS = ("predictions.json", "predictions.csv", "submission.csv")
 OF_LABELLED = (

@@ -28,7 +28,7 @@ IGNORED = (
 # As overrides, the two presets do change a result: through what interpolates them.
 WITHOUT_EFFECT = tuple(key for key in IGNORED if key not in ("augment", "join"))
 
-SOURCES_THAT_MATTER = ("nn", "data", "optim.py", "task.py", "callbacks/limit.py")
+SOURCES_THAT_MATTER = ("nn", "data", "preprocess.py", "optim.py", "task.py", "callbacks/limit.py")
 
 
 def register_resolvers() -> None:
