@@ -21,8 +21,6 @@ TARGETS = (
     "torchvision.datasets.",
     "torchvision.transforms.v2.",
     "lightning.pytorch.Trainer.",
-    "lightning.pytorch.callbacks.",
-    "lightning.pytorch.loggers.",
 )
 TARGET_MODULES = (
     "reslab.",
@@ -89,6 +87,11 @@ def _check_target(target: str, path: str) -> None:
         raise UserError(f"{path}._target_={target} is not a class")
     if not module.startswith(TARGET_MODULES + own):
         raise UserError(refusal)
+
+
+def is_own_target(target: str) -> bool:
+    """Whether it is none of reslab's and of the libraries that it builds upon."""
+    return not f"{target}.".startswith(TARGETS)
 
 
 def trusted_modules() -> list[str]:
