@@ -20,6 +20,7 @@ from reslab.callbacks.history import others_cpu_seconds
 from reslab.errors import UserError
 from reslab.runs import checkpoint as files
 from reslab.runs.build import Run, build, prepare_data
+from reslab.runs.description import describe
 from reslab.runs.environment import (
     describe_environment,
     git_commit,
@@ -94,9 +95,7 @@ def _execute(
         "git": git_commit(),  # now: the code may be changed while this runs
         "data_digest": data_digest,
         "exact": _is_exact(cfg, begun_as, environment, data_digest, device),
-        "class_names": list(run.data.class_names),
-        "mean": run.data.normalization.mean.flatten().tolist(),
-        "std": run.data.normalization.std.flatten().tolist(),
+        "description": describe(directory.name, cfg, run.data).as_json(),
     }
     print(f"{directory.path}", file=sys.stderr)
     run.trainer.fit(run.task, datamodule=run.data, ckpt_path=checkpoint_path)
@@ -176,7 +175,8 @@ def _finish(
     labels = run.data.test_labels.numpy()
     peak = peak_memory_bytes(run.trainer.strategy.root_device)
     last_logits = _test_logits(run)  # also warms up, for the time of what follows
-    run.task.network.load_state_dict(files.load(directory.best)["state_dict"])
+    best_saved = files.load(directory.best)
+    run.task.network.load_state_dict(best_saved["state_dict"])
     begun, others = time.perf_counter(), others_cpu_seconds()
     logits = _test_logits(run)
     seconds = time.perf_counter() - begun
@@ -221,6 +221,8 @@ def _finish(
     if run.tensorboard:
         _write_hyperparameters(run, cfg, directory, record)
     _slim_last_checkpoint(directory)
+    best_saved["reslab"]["description"]["record"] = record.as_json()  # for who has that file alone
+    files.save(best_saved, directory.best)
     directory.write_record(record)
     directory.latest.settle()
     print(
