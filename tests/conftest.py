@@ -39,6 +39,13 @@ def data_dir():
     return str(folder)
 
 
+def open_to_others(path: Path) -> None:
+    """Lets other users into a folder that a test made, down from the root."""
+    for folder in (path, *path.parents):
+        if folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o005:
+            folder.chmod(folder.stat().st_mode | 0o055)
+
+
 @pytest.fixture(scope="session")
 def trained_once(tmp_path_factory):
     """A folder with a run on digits and the test images as PNG, a folder a class.

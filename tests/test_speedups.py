@@ -149,11 +149,11 @@ BOTH = (False, True)
 def test_each_parameter_s_gradient_is_that_of_fp32(model, bf16, device, compile):
     """On a batch of real digits, so that no part of a network is left out of the comparison.
 
-    Seen in bf16 over four seeds: cosines from 0.83 and norms from 0.84 to 1.17 of fp32's, both for
-    the worst parameter of a network.
+    Seen in bf16 over four seeds, emulated and on hardware that has it: cosines from 0.82 and norms
+    from 0.76 to 1.33 of fp32's, both for the worst parameter of a network.
     """
     configure_kernels(exact=not bf16)
-    least_cosine, norm_bound = (0.75, 0.25) if bf16 else (0.999, 0.01)
+    least_cosine, norm_bound = (0.75, 0.45) if bf16 else (0.999, 0.01)
     cfg = compose([f"model={model}", "dataset=digits", f"trainer.compile={compile}"])
     data = instantiate(cfg, "dataset")
     prepare_data(data)

@@ -23,7 +23,7 @@ from reslab.errors import UserError
 from reslab.runs.identity import identity, run_name
 from reslab.runs.store import RunDirectory
 from reslab.tables.collect import difference
-from reslab.tables.spec import load_table
+from reslab.tables.plan import load_table
 
 pytestmark = pytest.mark.slow
 

@@ -17,9 +17,10 @@ from omegaconf import DictConfig
 from reslab.apps.train import run_cell
 from reslab.config import CONF_DIR, VERSION_BASE, search_path
 from reslab.tables.collect import Result, collect
-from reslab.tables.plan import time_left
+from reslab.tables.estimate import time_left
+from reslab.tables.plan import Cell, Table
 from reslab.tables.reference import from_reference, keep_records
-from reslab.tables.spec import Cell, Table
+from reslab.terminal.reporter import Terminal
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,16 @@ class AnnouncedCell:
     launched: tuple[Cell, ...]
     keep: Path | None
 
-    def __call__(self, cfg: DictConfig) -> float:
+    def __call__(self, cfg: DictConfig) -> None:
         number = HydraConfig.get().job.num
         cell, results = self.launched[number], collect(self.table)
         parts = [f"{cell.row.name}, seed {cell.seed}", time_left(results)]
         text = ", ".join(filter(None, parts))
         print(f"\n[{number + 1}/{len(self.launched)}] {text}", file=sys.stderr, flush=True)
-        accuracy = run_cell(cfg)
+        run_cell(cfg, Terminal())
         if self.keep:
             done = Result(cell, "finished", cell.directory.record())
             keep_records(self.table, [done], self.keep)
-        return accuracy
 
 
 def launch(
@@ -60,7 +60,7 @@ def launch(
     Returns:
         A line for each cell that failed.
     """
-    results = sorted(collect(table), key=lambda result: result.cell.work)
+    results = collect(table)
     cells = {
         result.cell.directory.path: result.cell  # rows may come to one run
         for result in results
@@ -71,7 +71,7 @@ def launch(
         ended = [one for one in results if one.cell.directory.path not in cells]
         keep_records(table, [one for one in ended if one.cell.identity not in known], keep)
         cells = {path: cell for path, cell in cells.items() if cell.identity not in known}
-    missing = tuple(cells.values())
+    missing = tuple(sorted(cells.values(), key=lambda cell: cell.workload.macs))
     if not missing:
         return []
     with initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE):

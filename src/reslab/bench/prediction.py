@@ -22,8 +22,9 @@ from reslab.predicting import Engine
 from reslab.predicting.predict import Predicted, predict_files
 from reslab.preprocess import Preprocessing
 from reslab.reports.report import Options, report
-from reslab.runs.build import build_task, uses_bf16
+from reslab.runs.build import build_task
 from reslab.runs.description import describe
+from reslab.runs.trainer import uses_bf16
 
 
 def write_pictures(data: ImageData, folder: Path) -> None:

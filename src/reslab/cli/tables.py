@@ -10,7 +10,7 @@ from reslab.cli.group import CONFIG_DIR, cli, output_option
 
 if TYPE_CHECKING:
     from reslab.tables.collect import Result
-    from reslab.tables.spec import Table
+    from reslab.tables.plan import Table
 
 OUTPUT = output_option("outputs/tables", "Where tables are written.")
 QUICK = click.option(
@@ -40,9 +40,9 @@ def reproduce(
     """
     from reslab.apps.reproduce import launch
     from reslab.tables.collect import collect
-    from reslab.tables.plan import print_plan
+    from reslab.tables.estimate import print_plan
+    from reslab.tables.plan import load_table
     from reslab.tables.reference import from_reference
-    from reslab.tables.spec import load_table
 
     own = tuple(o for o in overrides if o.lstrip("+").startswith("hydra"))
     asked = tuple(o for o in overrides if o not in own)
@@ -76,8 +76,8 @@ def render_table(
     """Render a published table from the runs at hand."""
     from reslab.markdown import insert_table
     from reslab.tables.collect import collect
+    from reslab.tables.plan import load_table
     from reslab.tables.reference import from_reference, keep_records
-    from reslab.tables.spec import load_table
 
     spec = load_table(table, overrides, quick=quick)
     if keep:
@@ -86,7 +86,7 @@ def render_table(
     results = from_reference(spec, Path(REFERENCE)) if reference else collect(spec)
     _render(spec, results, output, complete=not reference)
     if readme:
-        insert_table(readme, output / spec.name / spec.folder / "table.md")
+        insert_table(readme, output / spec.place / "table.md")
 
 
 @cli.command()
@@ -107,7 +107,7 @@ def verify(table: str, overrides: tuple[str, ...], reference: Path, quick: bool)
     Ends with 1 if a cell fails; a cell that was not run, here or there, is MISSING.
     """
     from reslab.tables.collect import collect
-    from reslab.tables.spec import load_table
+    from reslab.tables.plan import load_table
     from reslab.tables.verify import FAIL, print_verdicts, verify
 
     spec = load_table(table, overrides, quick=quick)

@@ -11,7 +11,8 @@ from reslab.errors import UserError
 from reslab.evaluation.metrics import ECE_BINS, Predictions, expected_calibration_error, of_logits
 from reslab.runs.identity import code_digest
 from reslab.runs.record import Record
-from reslab.tables.spec import PUBLISHED, Cell, Row, Table
+from reslab.tables.plan import Cell, Table
+from reslab.tables.publication import PUBLISHED, Row
 from reslab.tables.stats import Comparison, compare, correct, mean_interval
 
 BESIDE_OTHERS = 0.1  # of a core that other processes kept busy, above which a time is starred
@@ -147,7 +148,7 @@ def difference(ours: float, published: float | list[float] | None) -> float | No
 def compare_pairs(table: Table, results: list[Result]) -> list[Comparison]:
     """The table's pairs of rows that share finished seeds, corrected for their number."""
     comparisons = []
-    for first, second in table.pairs:
+    for first, second in table.publication.pairs:
         runs = [
             {r.cell.seed: r for r in results if r.cell.row.name == name and r.record}
             for name in (first, second)
@@ -160,7 +161,7 @@ def compare_pairs(table: Table, results: list[Result]) -> list[Comparison]:
         if both:
             right = {seed: (ours.right, theirs.right) for seed, (ours, theirs) in both.items()}
             comparisons.append(compare(first, second, right))
-    return correct(comparisons, len(table.pairs))
+    return correct(comparisons, len(table.publication.pairs))
 
 
 def remarks(
@@ -171,7 +172,9 @@ def remarks(
     minutes = f"Minutes: mean a run, on {machines or 'no hardware yet'}"
     timed = ("published_minutes", "published_images_per_second")
     if any(line[key] is not None for line in lines for key in timed):
-        minutes += f"; the published ones on {table.hardware or 'hardware that is not named'}"
+        minutes += (
+            f"; the published ones on {table.publication.hardware or 'hardware that is not named'}"
+        )
     notes = [
         f"Accuracy: mean ± sample standard deviation over n seeds, of the best epoch on "
         f"validation; last, and train: of the last epoch; 95 %: the mean's interval by Student's "
@@ -192,7 +195,7 @@ def remarks(
             f"{table.dataset}, another data set: the difference says nothing of how well the "
             f"paper is reproduced."
         )
-    if any(isinstance(row.published.get("accuracy"), list) for row in table.rows):
+    if any(isinstance(row.published.get("accuracy"), list) for row in table.publication.rows):
         notes.append("Where the paper gives a range, the difference is from its nearer end.")
     if table.changes:
         notes.append(f"Differs from the recipes in: {' '.join(table.changes)}.")
@@ -206,7 +209,7 @@ def remarks(
         names = ", ".join(f"{r.cell.row.name}, seed {r.cell.seed}" for r in other)
         notes.append(f"Of another configuration than the recipe's: {names}.")
     if table.dataset == table.published_dataset:
-        notes += table.notes
+        notes += table.publication.notes
     lacking: dict[tuple[str, str], list[str]] = {}
     for result in results:
         if not result.record:

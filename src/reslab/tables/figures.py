@@ -22,8 +22,9 @@ from reslab.runs.request import try_network
 from reslab.tables.collect import Result
 from reslab.tables.columns import Line
 from reslab.tables.gradients import draw_gradient_map, draw_gradients, has_gradients
-from reslab.tables.spec import Table, slug
-from reslab.tables.styles import row_styles
+from reslab.tables.plan import Table
+from reslab.tables.publication import slug
+from reslab.tables.styles import styled
 
 PANELS = (
     ("train/accuracy", "Training accuracy, %"),
@@ -51,14 +52,10 @@ def draw_all(table: Table, lines: list[Line], results: list[Result], folder: Pat
     draw_schedule(table, first, folder / "schedule")
     draw_costs(table, lines, folder / "costs")
     predictions = {name: result.predictions for name, result in first.items()}
-    colors = [
-        style["color"]
-        for row, style in zip(table.rows, row_styles(table), strict=True)
-        if row.name in first
-    ]
+    colors = [style["color"] for row, style in styled(table.publication.rows) if row.name in first]
     title = f"{table.heading} (first seed)"
     draw_reliability(predictions, title, folder / "reliability", colors)
-    if any(row.depth for row in table.rows):
+    if any(row.depth for row in table.publication.rows):
         draw_depth(table, lines, folder / "depth")
     if any(has_gradients(result) for result in first.values()):
         draw_gradients(table, results, folder / "gradients")
@@ -95,7 +92,7 @@ def draw_schedule(table: Table, first: dict[str, Result], path: Path) -> Path:
     """The learning rate with which each epoch ended its training, of each model's first seed."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    for row, style in zip(table.rows, row_styles(table), strict=True):
+    for row, style in styled(table.publication.rows):
         if row.name in first:
             history = pd.read_csv(first[row.name].cell.directory.metrics_file)
             axes.step(history["epoch"], history["lr"], where="mid", label=row.name, **style)
@@ -141,7 +138,7 @@ def draw_curves(table: Table, results: list[Result], path: Path) -> Path:
     figure = Figure(figsize=(10, 7.5), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True).ravel()
     counts = []
-    for row, style in zip(table.rows, row_styles(table), strict=True):
+    for row, style in styled(table.publication.rows):
         mine = [r for r in results if r.cell.row == row and r.record]
         if not mine:
             continue
@@ -176,8 +173,10 @@ def draw_depth(table: Table, lines: list[Line], path: Path) -> Path:
     """Test accuracy over the networks' depth, a line a family; bars are the spread over seeds."""
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    rows = list(zip(table.rows, lines, strict=True))
-    for family, color in zip(dict.fromkeys(row.family for row in table.rows), COLORS, strict=False):
+    rows = list(zip(table.publication.rows, lines, strict=True))
+    for family, color in zip(
+        dict.fromkeys(row.family for row in table.publication.rows), COLORS, strict=False
+    ):
         mine = sorted(
             (row.depth, line["accuracy"], line["std"] or 0.0)
             for row, line in rows
@@ -193,7 +192,7 @@ def draw_depth(table: Table, lines: list[Line], path: Path) -> Path:
         )
         if known and table.dataset == table.published_dataset:
             axes.plot(*zip(*known, strict=True), color=color, ls=":", marker="x", label="paper")
-    axes.set_xticks(sorted({row.depth for row in table.rows if row.depth}))
+    axes.set_xticks(sorted({row.depth for row in table.publication.rows if row.depth}))
     axes.set_xlabel("Depth (layers)")
     axes.set_title("Test accuracy, %", loc="left", fontsize=11)
     plain(axes)

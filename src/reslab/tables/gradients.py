@@ -10,8 +10,8 @@ from matplotlib.ticker import MaxNLocator
 
 from reslab.evaluation.figures import plain, save_figure
 from reslab.tables.collect import Result
-from reslab.tables.spec import Table
-from reslab.tables.styles import row_styles
+from reslab.tables.plan import Table
+from reslab.tables.styles import styled
 
 
 def norms(result: Result) -> pd.DataFrame:
@@ -36,7 +36,7 @@ def draw_gradients(table: Table, results: list[Result], path: Path) -> Path:
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
     moments = (("at the first batch", 0.0), ("half-way", 0.5), ("after training", 1.0))
-    for row, style in zip(table.rows, row_styles(table), strict=True):
+    for row, style in styled(table.publication.rows):
         mine = [norms(r) for r in results if r.cell.row == row and has_gradients(r)]
         if not mine:
             continue
@@ -63,7 +63,7 @@ def draw_gradient_map(table: Table, first: dict[str, Result], path: Path) -> Pat
     """Layer by epoch, a map a model, of its first seed; one scale of colors for all."""
     maps = {
         row.name: norms(first[row.name])
-        for row in table.rows
+        for row in table.publication.rows
         if row.name in first and has_gradients(first[row.name])
     }
     columns = min(2, len(maps))

@@ -18,9 +18,9 @@ from reslab.tables.collect import Result
 from reslab.tables.columns import Line, as_text, pairs_as_text
 from reslab.tables.figures import PANELS, over_seeds
 from reslab.tables.gradients import has_gradients, norms
-from reslab.tables.spec import Table
+from reslab.tables.plan import Table
 from reslab.tables.stats import Comparison
-from reslab.tables.styles import row_styles
+from reslab.tables.styles import styled
 
 FOREIGN = ("Model", "Pair", "paper")  # headings of what is not our runs'
 FONT = {"font-family": "sans-serif"}
@@ -56,7 +56,9 @@ def write_page(
     behind_lines = [[one for one in done if one.cell.row.name == line["model"]] for line in lines]
     parts = [
         f"<h1>{html.escape(table.heading)}</h1>",
-        _table(*as_text(lines, table.columns), [_provenance(runs) for runs in behind_lines]),
+        _table(
+            *as_text(lines, table.publication.columns), [_provenance(runs) for runs in behind_lines]
+        ),
     ]
     if pairs:
         behind_pairs = [
@@ -131,7 +133,7 @@ def _curves(table: Table, done: list[Result], key: str, title: str) -> UIElement
         ],
         name=key,
     )
-    for row, style in zip(table.rows, row_styles(table), strict=True):
+    for row, style in styled(table.publication.rows):
         mine = [result for result in done if result.cell.row == row]
         if not mine:
             continue
@@ -157,7 +159,7 @@ def _gradients(table: Table, done: list[Result]) -> UIElement:
         ],
         name="gradients",
     )
-    for row, style in zip(table.rows, row_styles(table), strict=True):
+    for row, style in styled(table.publication.rows):
         mine = [one for one in done if one.cell.row == row and has_gradients(one)]
         if mine:
             last = [(frame, frame.columns.max()) for frame in map(norms, mine)]

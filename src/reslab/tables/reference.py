@@ -11,7 +11,8 @@ from reslab.errors import UserError
 from reslab.runs.identity import WITHOUT_EFFECT, differing_keys, hashed_config
 from reslab.runs.store import RunDirectory
 from reslab.tables.collect import Result, collect
-from reslab.tables.spec import Cell, Table, slug
+from reslab.tables.plan import Cell, Table
+from reslab.tables.publication import slug
 
 FILES = ("metrics.csv", "gradients.csv", "predictions.npz")
 DIGESTS = "SHA256SUMS"
@@ -21,7 +22,7 @@ PLACES = {"runs_dir": "outputs/runs", "data_dir": "data", "dataset.data_dir": "d
 def place(cell: Cell, table: Table, folder: Path) -> RunDirectory:
     """Where a cell's reference record lies: `<folder>/<table>/<data set>/runs/<row>-s<seed>`."""
     name = f"{slug(cell.row.name)}-s{cell.seed}"
-    return RunDirectory(folder / table.name / table.folder / "runs" / name)
+    return RunDirectory(folder / table.place / "runs" / name)
 
 
 def keep_records(table: Table, results: list[Result], folder: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from reslab.tables.collect import Result, compare_pairs, remarks, summarize
 from reslab.tables.columns import Line, as_text, choose, pairs_as_text
 from reslab.tables.figures import draw_all
 from reslab.tables.page import write_page
-from reslab.tables.spec import Table
+from reslab.tables.plan import Table
 from reslab.tables.stats import Comparison
 from reslab.terminal.console import print_table
 
@@ -33,9 +33,9 @@ def render(table: Table, results: list[Result], folder: Path) -> list[Path]:
     Returns:
         What was written.
     """
-    folder = folder / table.name / table.folder
+    folder = folder / table.place
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [summarize(row, results) for row in table.rows]
+    lines = [summarize(row, results) for row in table.publication.rows]
     pairs = compare_pairs(table, results)
     notes = remarks(table, lines, pairs, results)
     content = _as_json(table, lines, pairs, notes, results)
@@ -50,7 +50,7 @@ def render(table: Table, results: list[Result], folder: Path) -> list[Path]:
     for name, text in texts.items():
         write_atomically(folder / name, text.encode())
     written = [folder / name for name in texts]
-    print_table(table.heading, *as_text(lines, table.columns, terminal=True))
+    print_table(table.heading, *as_text(lines, table.publication.columns, terminal=True))
     if pairs:
         print_table("differences on the same test images", *pairs_as_text(pairs, terminal=True))
     print("\n".join(["", *(f"- {note}" for note in notes), ""]))
@@ -73,7 +73,7 @@ def markdown(content: dict[str, Any]) -> str:
 
 def latex(table: Table, lines: list[Line], pairs: list[Comparison], notes: list[str]) -> str:
     """The table for a paper, to `input`; it needs the packages booktabs and graphicx."""
-    texts = [as_text(lines, table.columns), *([pairs_as_text(pairs)] if pairs else [])]
+    texts = [as_text(lines, table.publication.columns), *([pairs_as_text(pairs)] if pairs else [])]
     parts = [f"\\resizebox{{\\linewidth}}{{!}}{{%\n{_tabular(*one)}}}" for one in texts]
     return "\n".join(
         [
@@ -81,7 +81,7 @@ def latex(table: Table, lines: list[Line], pairs: list[Comparison], notes: list[
             "\\begin{table}",
             "\\centering",
             f"\\caption{{{_escaped(table.heading)}.}}",
-            f"\\label{{tab:{table.name}-{table.folder}}}",
+            f"\\label{{tab:{'-'.join(table.place.parts)}}}",
             "\n\n\\medskip\n".join(parts),
             "",
             "\\medskip",
@@ -116,7 +116,7 @@ def macros(table: Table, lines: list[Line], pairs: list[Comparison]) -> str:
     `\LiuGohCifarOneZeroMiniResNetAccuracy` is the accuracy of the row "Mini-ResNet" of the table
     liu_goh on cifar10.
     """
-    model, *columns = choose(lines, table.columns)
+    model, *columns = choose(lines, table.publication.columns)
     cells = [
         (f"{row} {column.name}", texts[at])
         for at, row in enumerate(model[1])
@@ -127,7 +127,7 @@ def macros(table: Table, lines: list[Line], pairs: list[Comparison]) -> str:
         pair_name = f"{pair.first} against {pair.second}"
         cells += [(f"{pair_name} {name}", t) for name, t in zip(names, texts, strict=True)]
     macros = [
-        f"\\newcommand{{\\{_letters(f'{table.name} {table.folder} {name}')}}}{{{_escaped(text)}}}"
+        f"\\newcommand{{\\{_letters(' '.join((*table.place.parts, name)))}}}{{{_escaped(text)}}}"
         for name, text in cells
         if text
     ]
@@ -163,9 +163,9 @@ def _as_json(
         for result in results
     ]
     return {
-        "table": table.name,
+        "table": table.publication.name,
         "title": table.heading,
-        "columns": list(table.columns),
+        "columns": list(table.publication.columns),
         "rows": lines,
         "pairs": [asdict(pair) for pair in pairs],
         "remarks": notes,

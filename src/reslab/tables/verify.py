@@ -14,8 +14,8 @@ from reslab.runs.identity import differing_keys, hashed_config
 from reslab.runs.record import Record
 from reslab.runs.request import try_network
 from reslab.tables.collect import Result
+from reslab.tables.plan import Table
 from reslab.tables.reference import DIGESTS, digests, from_reference
-from reslab.tables.spec import Table
 from reslab.terminal.console import print_table
 
 PASS, FAIL, MISSING = "PASS", "FAIL", "MISSING"
