@@ -263,25 +263,36 @@ class Payload:
 
 
 def test_a_checkpoint_with_a_payload_or_a_foreign_class_is_refused_and_not_run(trained, tmp_path):
+    """The class as the checkpoint names it, or of an older version the configuration."""
     proof = tmp_path / "proof"
-    for name, content in {
-        "payload": lambda saved: saved | {"hyper": Payload(proof)},
-        "target": lambda saved: saved,
+    evil = {"_target_": "os.system", "command": f"touch {proof}"}
+    for name, expected in {
+        "payload": "refused",
+        "target": "os.system is not allowed",
+        "older": "os.system is not allowed",
     }.items():
         folder = tmp_path / name
         shutil.copytree(only_run(trained), folder)
         best = folder / "checkpoints/best.ckpt"
-        files.save(content(files.load(best)), best)
-        if name == "target":
+        saved = files.load(best)
+        if name == "payload":
+            saved["hyper"] = Payload(proof)
+        elif name == "target":
+            saved["reslab"]["description"]["model"] = evil
+        else:
+            description = saved["reslab"].pop("description")
+            saved["reslab"] |= {key: description[key] for key in ("class_names", "mean", "std")}
             text = (folder / "config.yaml").read_text()
             target = "reslab.nn.PlainCNN"
             assert target in text
-            evil = "_target_: os.system\n  command: touch " + str(proof)
-            (folder / "config.yaml").write_text(text.replace(f"_target_: {target}", evil))
-        finished = run(trained, "predict", str(folder), "pictures")
-        expected = "refused" if name == "payload" else "os.system is not allowed"
-        assert expected in finished.error_line()
-        assert not proof.exists()
+            lines = "\n  ".join(f"{key}: {value}" for key, value in evil.items())
+            (folder / "config.yaml").write_text(text.replace(f"_target_: {target}", lines))
+        files.save(saved, best)
+        asked = [str(folder)] if name == "older" else [str(folder), str(best)]
+        for what in asked:
+            finished = run(trained, "predict", what, "pictures")
+            assert expected in finished.error_line()
+            assert not proof.exists()
 
 
 def test_keys_that_name_classes_import_nothing(trained, tmp_path):
@@ -292,7 +303,8 @@ def test_keys_that_name_classes_import_nothing(trained, tmp_path):
     best = folder / "checkpoints/best.ckpt"
     keys = {"_class_path": "evil.Evil", "_instantiator": "evil.instantiate"}
     files.save(files.load(best) | keys | {"hyper_parameters": keys}, best)
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    folders = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {"PYTHONPATH": folders}
     picture = next((trained / "pictures/3").glob("*.png"))
     command = ["-m", "reslab.cli", "predict", str(folder), str(picture)]
     done = subprocess.run(

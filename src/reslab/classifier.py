@@ -1,4 +1,4 @@
-"""A network with its preprocessing, wherever it comes from: a run or an export."""
+"""A network with its preprocessing, wherever it comes from: a run, a checkpoint or an export."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Classifier:
         description: How images are prepared, and what the logits mean.
         logits: What computes them.
         network: Network input to logits, in evaluation mode; None of an export.
-        directory: The run's files; None of an export.
+        directory: The run's files; None of a file alone.
     """
 
     description: Description

@@ -23,7 +23,7 @@ from reslab.predicting.predict import Predicted, predict_files
 from reslab.preprocess import Preprocessing
 from reslab.reports.report import Options, report
 from reslab.runs.build import build_task
-from reslab.runs.description import Description
+from reslab.runs.description import describe
 from reslab.runs.trainer import uses_bf16
 
 
@@ -66,7 +66,7 @@ def loop_of_files(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
 
 def reslab_of_files(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
     """What `reslab predict` does with a folder, up to the last row of its results."""
-    classifier = Classifier(_describe(cfg, data), _engine(cfg, data, watch.device))
+    classifier = Classifier(describe("bench", cfg, data), _engine(cfg, data, watch.device))
     size = cfg.dataset.batch_size
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as output:
         write_pictures(data, Path(folder))
@@ -147,13 +147,3 @@ def _engine(cfg: DictConfig, data: ImageData, device: torch.device) -> Engine:
         batch_size=cfg.dataset.batch_size,
         compile=bool(cfg.trainer.compile),
     )
-
-
-def _describe(cfg: DictConfig, data: ImageData) -> Description:
-    mean, std = (
-        tuple(values.flatten().tolist())
-        for values in (data.normalization.mean, data.normalization.std)
-    )
-    size = cfg.dataset.size
-    names, channels = data.class_names, cfg.dataset.channels
-    return Description("bench", str(data.name), names, channels, size, mean, std, False, {}, None)

@@ -5,7 +5,6 @@ import json
 import pickle
 import re
 import zipfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from reslab.errors import UserError
 from reslab.preprocess import resized
 from reslab.runs.description import Description
 from reslab.runs.load import build_network
-from reslab.runs.record import Record
 
 KEY = "reslab"
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
@@ -57,10 +55,7 @@ def to_metadata(description: Description, pixels: bool) -> str:
         "input": f"images {shape}, {what}",
         "output": f"logits [N, {len(description.class_names)}], float32; softmax them",
     }
-    record = {"record": description.record and description.record.as_json()}
-    return json.dumps(
-        asdict(description) | record | {"pixels": pixels, "preprocessing": preprocessing}
-    )
+    return json.dumps(description.as_json() | {"pixels": pixels, "preprocessing": preprocessing})
 
 
 def open_export(path: Path, device: torch.device) -> Classifier:
@@ -77,7 +72,8 @@ def open_export(path: Path, device: torch.device) -> Classifier:
     opener = openers.get(path.suffix)
     if opener is None:
         raise UserError(
-            f"{path} is neither a run's folder nor an export ({', '.join(SUFFIXES.values())})"
+            f"{path} is neither a run's folder, nor a checkpoint (.ckpt), nor an export "
+            f"({', '.join(SUFFIXES.values())})"
         )
     try:
         metadata, ask = opener(path, device)
@@ -102,14 +98,7 @@ def _from_metadata(metadata: str | None, path: Path) -> tuple[Description, bool]
     if metadata is None:
         raise UserError(f"{path} was not exported by reslab: it does not name its classes")
     content: dict[str, Any] = json.loads(metadata)
-    known = {key: content[key] for key in Description.__dataclass_fields__}
-    for key in ("class_names", "mean", "std"):
-        known[key] = tuple(known[key])
-    if known["record"] is not None:
-        known["record"] = Record.from_json(known["record"])
-    if Path(known["name"]).name != known["name"] or known["name"] in ("", ".."):
-        raise UserError(f"{path} names its run {known['name']!r}, which is no file's name")
-    return Description(**known), content["pixels"]
+    return Description.from_json(content), content["pixels"]
 
 
 def missing_package(error: ImportError) -> UserError:

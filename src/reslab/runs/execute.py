@@ -23,6 +23,7 @@ from reslab.runs import checkpoint as files
 from reslab.runs import log
 from reslab.runs.attempt import Attempt, begin, refuse_another_s
 from reslab.runs.build import Run, build, prepare_data
+from reslab.runs.description import describe
 from reslab.runs.environment import (
     describe_environment,
     git_commit,
@@ -124,9 +125,7 @@ def _execute(
         "data_digest": data_digest,
         "exact": _is_exact(cfg, attempt.about, environment, data_digest, device, reporter),
         "rerun": attempt.rerun,
-        "class_names": list(run.data.class_names),
-        "mean": run.data.normalization.mean.flatten().tolist(),
-        "std": run.data.normalization.std.flatten().tolist(),
+        "description": describe(directory.name, cfg, run.data).as_json(),
     }
     reporter.say(f"{directory.path}")
     checkpoint = str(attempt.checkpoint) if attempt.checkpoint else None
@@ -185,7 +184,8 @@ def _finish(
     labels = run.data.test_labels.numpy()
     peak = peak_memory_bytes(run.trainer.strategy.root_device)
     last_logits = _test_logits(run)  # also warms up, for the time of what follows
-    run.task.network.load_state_dict(files.load(directory.best)["state_dict"])
+    best_saved = files.load(directory.best)
+    run.task.network.load_state_dict(best_saved["state_dict"])
     begun, others = time.perf_counter(), others_cpu_seconds()
     logits = _test_logits(run)
     seconds = time.perf_counter() - begun
@@ -232,6 +232,8 @@ def _finish(
     if run.tensorboard:
         _write_hyperparameters(run, cfg, directory, record)
     _slim_last_checkpoint(directory)
+    best_saved["reslab"]["description"]["record"] = record.as_json()  # for who has that file alone
+    files.save(best_saved, directory.best)
     directory.write_record(record)
     directory.latest.settle()
     directory.progress_file.unlink(missing_ok=True)

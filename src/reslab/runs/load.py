@@ -1,5 +1,7 @@
-"""A run's best network, and the data set that it was trained on."""
+"""A run's best network, from its folder or from its checkpoint alone."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,35 +14,95 @@ from reslab.runs import checkpoint as files
 from reslab.runs.description import Description
 from reslab.runs.store import RunDirectory
 
-MIRRORING = "reslab.data.HorizontalFlip"
-
 
 def load_best(directory: RunDirectory) -> tuple[Description, nn.Module]:
     """A run's best network in evaluation mode, and its description.
 
     Raises:
-        UserError: It has no checkpoint yet.
+        UserError: It has no checkpoint yet, or one that is foreign or damaged.
     """
     if not directory.best.exists():
         raise UserError(f"{directory.path} has no best checkpoint yet")
-    saved = files.load(directory.best)
-    description = _describe(directory, saved["reslab"])
-    network = build_network(description)
-    network.load_state_dict(saved["state_dict"])
-    return description, network.eval()
+    saved = _read(directory.best)
+    if "description" in saved["reslab"]:
+        description = _description_in(saved, directory.best)
+    else:
+        description = _describe_older(directory, saved["reslab"])
+    description = replace(description, name=directory.name, record=directory.record())
+    return description, _network_in(saved, description, directory.best)
+
+
+def load_checkpoint(path: Path) -> tuple[Description, nn.Module]:
+    """The same from a file `best.ckpt` alone, wherever it lies.
+
+    Raises:
+        UserError: The file is foreign, damaged, of an older version, or no run's best.
+    """
+    saved = _read(path)
+    if "optimizer_states" in saved:
+        raise UserError(f"{path} is what a run is resumed from: give its best.ckpt")
+    if "description" not in saved["reslab"]:
+        raise UserError(
+            f"{path} is of an older version, which did not say in it what its network is: give the "
+            f"run's folder"
+        )
+    description = _description_in(saved, path)
+    return description, _network_in(saved, description, path)
 
 
 def build_network(description: Description) -> nn.Module:
-    """The network as it is built, its weights drawn at random."""
-    cfg = OmegaConf.create({"model": description.model})
-    return instantiate(cfg, "model").to(memory_format=torch.channels_last)
+    """The network as it is built, its weights drawn at random.
+
+    Raises:
+        UserError: It names what may not be built, or what is no network.
+    """
+    network = instantiate(OmegaConf.create({"model": description.model}), "model")
+    if not isinstance(network, nn.Module):
+        raise UserError(f"model is a {type(network).__name__}, no network")
+    return network.to(memory_format=torch.channels_last)
 
 
-def _describe(directory: RunDirectory, about: dict[str, Any]) -> Description:
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        saved = files.load(path)
+    except files.TruncatedCheckpointError as error:
+        raise UserError(f"{error}, or was not written by reslab") from error
+    if not isinstance(saved, dict) or not isinstance(saved.get("reslab"), dict):
+        raise UserError(f"{path} was not written by reslab")
+    return saved
+
+
+def _description_in(saved: dict[str, Any], path: Path) -> Description:
+    try:
+        return Description.from_json(saved["reslab"]["description"])
+    except ValueError as error:
+        raise UserError(f"{path} does not describe its network: {error}") from error
+
+
+def _network_in(saved: dict[str, Any], description: Description, path: Path) -> nn.Module:
+    """The network with the weights that were saved, tried on one image."""
+    try:
+        network = build_network(description)
+        network.load_state_dict(saved["state_dict"])
+        network.eval()
+        shape = description.channels, description.size, description.size
+        with torch.inference_mode():
+            given = network(torch.zeros(1, *shape)).shape
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except Exception as error:  # whatever a network raises that meets what it is not made for
+        line = str(error).strip().partition("\n")[0]
+        raise UserError(f"{path}: its weights are no such network's as it says: {line}") from error
+    if given != (1, len(description.class_names)):
+        raise UserError(f"{path}: its network does not tell {len(description.class_names)} classes")
+    return network
+
+
+def _describe_older(directory: RunDirectory, about: dict[str, Any]) -> Description:
+    """What a run's configuration says, whose checkpoint is of a version that did not say it."""
     cfg = directory.config()
-    steps: Any = OmegaConf.to_container(cfg.dataset.augment)
-    targets = [step.get("_target_") for step in steps.values() if isinstance(step, dict)]
     model: Any = OmegaConf.to_container(cfg.model)
+    dataset: Any = OmegaConf.to_container(cfg.dataset)
     return Description(
         name=directory.name,
         dataset=cfg.dataset.name,
@@ -49,7 +111,8 @@ def _describe(directory: RunDirectory, about: dict[str, Any]) -> Description:
         size=cfg.dataset.size,
         mean=tuple(about["mean"]),
         std=tuple(about["std"]),
-        mirrored=MIRRORING in targets,
+        mirrored=instantiate(cfg.dataset, "augment").mirrors,
         model=model,
-        record=directory.record(),
+        record=None,
+        data=dataset,
     )
