@@ -34,12 +34,12 @@ BELOW: dict[str, set[str]] = {
     "export": {"analysis", "data", "runs", "evaluation", "markdown"},
     "predicting": {"analysis", "data", "runs", "config", "machine", "pictures", "export"},
     "reports": {"data", "runs", "evaluation", "pictures", "predicting"},
-    "tables": {"analysis", "data", "runs", "evaluation", "markdown", "config", "terminal"},
+    "tables": {"analysis", "data", "runs", "evaluation", "markdown", "config"},
     "bench": {
         *("data", "callbacks", "runs", "config", "machine", "evaluation", "markdown"),
-        *("pictures", "predicting", "reports", "terminal"),
+        *("pictures", "predicting", "reports"),
     },
-    "terminal": {"analysis", "data", "runs", "reports"},
+    "terminal": {"analysis", "data", "runs", "reports", "tables", "bench", "apps"},
     "apps": {"runs", "tables", "config"},
     "cli": {
         *("apps", "terminal", "tables", "bench", "predicting", "pictures", "reports", "export"),
@@ -88,6 +88,31 @@ def test_networks_need_torch_alone():
     for path, part, name in modules():
         if part == "nn":
             assert name.partition(".")[0] in allowed, f"{path} imports {name}"
+
+
+# What prints besides the commands: programs of their own, and what is to take a reporter.
+PRINTS = {
+    "apps/train.py",  # Hydra's program
+    "bench/variants.py",  # a program that a comparison starts
+    "callbacks/interrupt.py",
+    "runs/execute.py",
+    "task.py",
+}
+
+
+def test_only_the_commands_print():
+    """What a function finds it returns, and what it tells meanwhile it tells a reporter."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = str(path.relative_to(PACKAGE))
+        if name.startswith(("cli/", "terminal/")) or name in PRINTS:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                printing = re.fullmatch(
+                    r"print|.*print_\w+|click\.echo|tqdm\.write|sys\.(stdout|stderr)\.write", called
+                )
+                assert not printing, f"{name}:{node.lineno} calls {called}"
 
 
 @pytest.mark.parametrize("module", ["reslab", "reslab.cli", "reslab.terminal.runs"])
