@@ -19,7 +19,7 @@ OVERRIDES: dict[str, Any] = {
 @CONFIG_DIR
 def train(arguments: tuple[str, ...]) -> None:
     """Hands everything to Hydra, its --help included."""
-    from reslab.apps.train import train as app
+    from reslab.cli.app import train as app
     from reslab.config import search_path
 
     # Hydra's parser takes overrides in one row, behind its own flags.

@@ -18,9 +18,10 @@ from reslab.evaluation.figures import (
 )
 from reslab.evaluation.metrics import summarize
 from reslab.evaluation.palette import BLUE, COLORS
+from reslab.reporter import Reporter
 from reslab.runs.request import try_network
 from reslab.tables.collect import Result
-from reslab.tables.columns import Line
+from reslab.tables.findings import Findings, Line
 from reslab.tables.gradients import draw_gradient_map, draw_gradients, has_gradients
 from reslab.tables.plan import Table
 from reslab.tables.publication import slug
@@ -34,20 +35,17 @@ PANELS = (
 )
 
 
-def draw_all(table: Table, lines: list[Line], results: list[Result], folder: Path) -> list[str]:
+def draw_all(findings: Findings, folder: Path, reporter: Reporter) -> Path:
     """Every picture of a table, each as PNG and as PDF.
 
-    Pictures of one model are of its first finished seed.
-
-    Returns:
-        What could not be drawn, and why.
+    Pictures of one model are of its first finished seed; the reporter is warned of what could not
+    be drawn.
     """
+    table, lines, results = findings.table, findings.lines, findings.results
     folder.mkdir(exist_ok=True)
-    problems: list[str] = []
     first: dict[str, Result] = {}
-    for result in results:
-        if result.record:
-            first.setdefault(result.cell.row.name, result)
+    for result in findings.done:
+        first.setdefault(result.cell.row.name, result)
     draw_curves(table, results, folder / "curves")
     draw_schedule(table, first, folder / "schedule")
     draw_costs(table, lines, folder / "costs")
@@ -71,8 +69,8 @@ def draw_all(table: Table, lines: list[Line], results: list[Result], folder: Pat
             network = instantiate(cfg, "model")
             draw_network(network, try_network(cfg, network), folder / f"network-{part}")
         except UserError as error:  # a network of the user's that takes its ways
-            problems.append(f"{name} is without a picture of its network: {error}")
-    return problems
+            reporter.warn(f"{name} is without a picture of its network: {error}")
+    return folder
 
 
 def over_seeds(results: list[Result], column: str) -> pd.DataFrame:

@@ -15,11 +15,11 @@ from bokeh.resources import INLINE
 
 from reslab.files import write_atomically
 from reslab.tables.collect import Result
-from reslab.tables.columns import Line, as_text, pairs_as_text
+from reslab.tables.columns import as_text, pairs_as_text
 from reslab.tables.figures import PANELS, over_seeds
+from reslab.tables.findings import Findings
 from reslab.tables.gradients import has_gradients, norms
 from reslab.tables.plan import Table
-from reslab.tables.stats import Comparison
 from reslab.tables.styles import styled
 
 FOREIGN = ("Model", "Pair", "paper")  # headings of what is not our runs'
@@ -34,25 +34,10 @@ td[title] { cursor: help; text-decoration: underline dotted #888 }
 """
 
 
-def write_page(
-    table: Table,
-    lines: list[Line],
-    pairs: list[Comparison],
-    notes: list[str],
-    results: list[Result],
-    path: Path,
-) -> Path:
-    """Writes the page: numbers say on hovering which runs they are of, curves go on and off.
-
-    Args:
-        table: The table.
-        lines: Its rows.
-        pairs: Comparisons of its models.
-        notes: What a reader must know.
-        results: Its cells.
-        path: The HTML file.
-    """
-    done = [result for result in results if result.record]
+def write_page(findings: Findings, path: Path) -> Path:
+    """Writes the page: numbers say on hovering which runs they are of, curves go on and off."""
+    table, lines, pairs = findings.table, findings.lines, findings.pairs
+    done = findings.done
     behind_lines = [[one for one in done if one.cell.row.name == line["model"]] for line in lines]
     parts = [
         f"<h1>{html.escape(table.heading)}</h1>",
@@ -71,7 +56,7 @@ def write_page(
         ]
         parts.append("<h2>Differences on the same test images</h2>")
         parts.append(_table(*pairs_as_text(pairs), [_provenance(runs) for runs in behind_pairs]))
-    items = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
+    items = "".join(f"<li>{html.escape(note)}</li>" for note in findings.notes)
     parts += [f"<ul>{items}</ul>", "<p>Click a name in a legend to hide or show its curves.</p>"]
     text = Div(text=STYLE + "".join(parts), styles=FONT, width=1300, name="table")
     plots: list[Any] = [_curves(table, done, key, title) for key, title in PANELS]

@@ -1,5 +1,6 @@
 """Fresh records beside the committed ones, cell by cell."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,9 @@ from reslab.runs.execute import score
 from reslab.runs.identity import differing_keys, hashed_config
 from reslab.runs.record import Record
 from reslab.runs.request import try_network
-from reslab.tables.collect import Result
-from reslab.tables.plan import Table
+from reslab.tables.collect import Result, collect
+from reslab.tables.plan import Table, load_table
 from reslab.tables.reference import DIGESTS, digests, from_reference
-from reslab.terminal.console import print_table
 
 PASS, FAIL, MISSING = "PASS", "FAIL", "MISSING"
 ENVIRONMENT = ("hardware", "precision", "threads", "versions", "code_digest", "data_digest")
@@ -47,37 +47,38 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-def verify(table: Table, fresh: list[Result], folder: Path) -> list[Verdict]:
-    """Compares the runs at hand with the reference below `folder`, found by table, row and seed.
+@dataclass(frozen=True)
+class Verification:
+    """What is said of a table's cells, one by one."""
+
+    table: Table
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def failed(self) -> int:
+        """How many cells fail."""
+        return sum(FAIL in (verdict.record, verdict.fresh) for verdict in self.verdicts)
+
+
+def verify(
+    name: str, overrides: Sequence[str] = (), *, quick: bool = False, reference: Path
+) -> Verification:
+    """Compares the runs at hand with records that were kept, found by table, row and seed.
+
+    Args:
+        name: The table's name.
+        overrides: Hydra's, for every cell.
+        quick: Whether at the small scale that the table's file names.
+        reference: The folder with the records.
 
     Raises:
-        UserError: There is no such folder.
+        UserError: There is no such table or folder, or an override is wrong.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder with records")
-    return [
-        _verdict(ours, committed)
-        for ours, committed in zip(fresh, from_reference(table, folder), strict=True)
-    ]
-
-
-def print_verdicts(table: Table, verdicts: list[Verdict]) -> None:
-    """A line a cell, and below what fails."""
-    rows = [
-        (
-            one.row,
-            str(one.seed),
-            one.record,
-            one.fresh,
-            "" if one.tolerance is None else f"{100 * one.tolerance:.2f}",
-        )
-        for one in verdicts
-    ]
-    headings = ("Cell", "Seed", "Record", "Run at hand", "Tolerance, pp")
-    print_table(table.heading, headings, rows)
-    for one in verdicts:
-        for reason in one.reasons:
-            print(f"{one.row}, seed {one.seed}: {reason}")
+    table = load_table(name, overrides, quick=quick)
+    if not reference.is_dir():
+        raise UserError(f"{reference} is not a folder with records")
+    pairs = zip(collect(table), from_reference(table, reference), strict=True)
+    return Verification(table, tuple(_verdict(ours, committed) for ours, committed in pairs))
 
 
 def _verdict(fresh: Result, committed: Result) -> Verdict:
