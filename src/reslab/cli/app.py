@@ -20,12 +20,7 @@ from reslab.terminal.runs import print_outcome
 
 @hydra.main(version_base=VERSION_BASE, config_path=str(CONF_DIR), config_name="train")
 def train(cfg: DictConfig) -> float:
-    """Runs a configuration; in a sweep, a failure is named and the other runs go on.
-
-    Returns:
-        What a sweeper may optimize: the metric that chose the best epoch, in that epoch, with which
-        the test set has nothing to do.
-    """
+    """Runs a configuration; in a sweep, a failure is named and the other runs go on."""
     context = HydraConfig.get()
     try:
         outcome = run_cell(cfg, Terminal())
@@ -37,6 +32,14 @@ def train(cfg: DictConfig) -> float:
         raise
     directory = RunDirectory(Path(context.runtime.output_dir))
     print_outcome(outcome, directory.path)
+    return objective(directory, outcome.record.best_epoch, cfg.monitor)
+
+
+def objective(directory: RunDirectory, best_epoch: int, monitor: str) -> float:
+    """What a sweeper may optimize: the metric that chose the best epoch, in that epoch.
+
+    The test set has nothing to do with it.
+    """
     with directory.metrics_file.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    return float(rows[outcome.record.best_epoch - 1][cfg.monitor])
+    return float(rows[best_epoch - 1][monitor])
