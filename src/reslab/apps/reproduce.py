@@ -111,13 +111,18 @@ class AnnouncedCell:
             keep_records(self.table, [done], self.keep)
 
 
+def _is_to_run(result: Result) -> bool:
+    rerun = result.cell.rerun
+    return result.record is None or rerun is True or result.record.rerun < rerun
+
+
 def _lacking(table: Table, keep: Path | None) -> tuple[Cell, ...]:
     """What is to be run, cheapest first; records of runs that ended are kept on the way."""
     results = collect(table)
     cells = {
         result.cell.directory.path: result.cell  # rows may come to one run
         for result in results
-        if result.record is None or result.cell.rerun
+        if _is_to_run(result)
     }
     if keep:
         known = {one.cell.identity for one in from_reference(table, keep) if one.record}

@@ -54,7 +54,12 @@ def reproduce(
 @cli.command(name="table")
 @click.argument("table")
 @click.argument("overrides", nargs=-1)
-@click.option("--readme", type=click.Path(path_type=Path), help="Also insert it into this file.")
+@click.option(
+    "--readme",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Also insert it into this Markdown file; may be repeated.",
+)
 @click.option("--keep", is_flag=True, help=f"First copy the finished records to {REFERENCE}.")
 @click.option("--reference", is_flag=True, help=f"From the records in {REFERENCE}, not from runs.")
 @QUICK
@@ -63,7 +68,7 @@ def reproduce(
 def render_table(
     table: str,
     overrides: tuple[str, ...],
-    readme: Path | None,
+    readme: tuple[Path, ...],
     keep: bool,
     reference: bool,
     quick: bool,
@@ -81,7 +86,7 @@ def render_table(
         keep=Path(REFERENCE) if keep else None,
         reference=Path(REFERENCE) if reference else None,
         output=output,
-        readme=readme,
+        pages=readme,
         reporter=Terminal(),
     )
     print_rendered(rendered)

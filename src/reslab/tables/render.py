@@ -40,7 +40,7 @@ def render_table(
     keep: Path | None = None,
     reference: Path | None = None,
     output: Path = OUTPUT,
-    readme: Path | None = None,
+    pages: Sequence[Path] = (),
     reporter: Reporter = SILENT,
 ) -> Rendered:
     """Renders a published table from the runs at hand, or from records that were kept.
@@ -52,7 +52,7 @@ def render_table(
         keep: Where the finished runs' records are copied to first.
         reference: Where the records are taken from, if not from the runs.
         output: The folder with tables.
-        readme: A Markdown file into which it is inserted too.
+        pages: Markdown files into which it is inserted too.
         reporter: Is told what could not be drawn.
 
     Raises:
@@ -63,8 +63,8 @@ def render_table(
     kept = keep_records(table, collect(table), keep) if keep else []
     results = from_reference(table, reference) if reference else collect(table)
     rendered = render(table, results, output, reporter)
-    if readme:
-        insert_table(readme, output / table.place / "table.md")
+    for page in pages:
+        insert_table(page, output / table.place / "table.md")
     return Rendered(rendered.findings, (*kept, *rendered.written))
 
 
