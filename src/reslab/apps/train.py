@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from reslab.config import check_choices
+from reslab.config import CONF_DIR, check_choices
 from reslab.reporter import Reporter
 from reslab.runs.identity import register_resolvers
 
@@ -26,5 +26,10 @@ def run_cell(cfg: DictConfig, reporter: Reporter) -> "Outcome":
     overrides = list(context.overrides.task)
     check_choices(overrides)
     directory = RunDirectory(Path(context.runtime.output_dir))
-    started = Started.here(overrides, context.runtime.choices.get("recipe"))
+    sources = [source.path for source in context.runtime.config_sources if source.schema == "file"]
+    started = Started.here(
+        overrides,
+        context.runtime.choices.get("recipe"),
+        [path for path in sources if Path(path) != CONF_DIR],
+    )
     return execute(cfg, directory, started, reporter)

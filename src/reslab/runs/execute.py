@@ -96,9 +96,12 @@ def execute(
                 started.write(directory.request_file)
                 for of_before in (directory.failure_file, directory.progress_file):
                     of_before.unlink(missing_ok=True)
-                return _execute(cfg, directory, attempt, started, stop, reporter)
+                outcome = _execute(cfg, directory, attempt, started, stop, reporter)
+            log.add(directory.log_file, str(outcome))
+            return outcome
         except Exception as error:
             if not directory.record_file.exists():
+                log.add(directory.log_file, f"failed: {error}")
                 with contextlib.suppress(OSError, UserError):  # the disk may be what failed
                     started.write(directory.request_file)
                     directory.failure_file.write_text(f"{error}\n\n{traceback.format_exc()}")
