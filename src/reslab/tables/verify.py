@@ -10,7 +10,7 @@ import pandas as pd
 from reslab.analysis.summary import count_parameters
 from reslab.config import instantiate
 from reslab.errors import UserError
-from reslab.runs.execute import score
+from reslab.runs.finish import score
 from reslab.runs.identity import differing_keys, hashed_config
 from reslab.runs.record import Record
 from reslab.runs.request import try_network
