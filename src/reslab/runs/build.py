@@ -9,9 +9,8 @@ from lightning.pytorch.callbacks import EarlyStopping
 from omegaconf import DictConfig
 
 from reslab.callbacks import Gradients, History, Progress, StepLimit, StopRequest, TensorBoard
-from reslab.config import instantiate
+from reslab.config import instantiate, refusal
 from reslab.data import ImageData
-from reslab.errors import UserError
 from reslab.optim import better_is
 from reslab.runs.identity import hashed_config, identity
 from reslab.runs.request import try_network
@@ -105,8 +104,8 @@ def build_task(cfg: DictConfig) -> ImageClassifier:
     optimization = instantiate(cfg, "optimizer")
     try:
         optimization.build(network, cfg.monitor)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"optimizer: {error}") from error
+    except Exception as error:
+        raise refusal(error, "optimizer", cfg) from error
     return ImageClassifier(
         network,
         optimization,
@@ -122,10 +121,9 @@ def prepare_data(data: ImageData) -> None:
     Raises:
         UserError: The files are not the official ones, or not what the configuration says.
     """
-    data.prepare_data()
     try:
+        data.prepare_data()
         data.setup()
         next(iter(data.train_dataloader()))
     except (ValueError, RuntimeError, TypeError, AssertionError, EOFError, KeyError) as error:
-        line = str(error).partition("\n")[0] or type(error).__name__
-        raise UserError(f"dataset or augment: {line}") from error
+        raise refusal(error, "dataset or augment") from error
