@@ -12,6 +12,7 @@ from reslab.config.places import (
     own_folders,
     search_path,
 )
+from reslab.config.refusals import refusal
 from reslab.config.targets import instantiate, is_own_target, own_sources, trusted_modules
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "own_folders",
     "own_sources",
     "parse_overrides",
+    "refusal",
     "search_path",
     "suggest",
     "trusted_modules",
