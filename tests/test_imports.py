@@ -44,15 +44,18 @@ BELOW: dict[str, set[str]] = {
         *("pictures", "export"),
     },
     "reports": {"preprocess", "runs", "evaluation", "pictures", "predicting"},
+    "use": {"classifier", "pictures", "predicting", "export", "reports"},
     "tables": {"analysis", "data", "runs", "evaluation", "markdown", "config"},
     "bench": {
         *("data", "callbacks", "runs", "config", "machine", "evaluation", "markdown"),
         *("preprocess", "classifier", "pictures", "predicting", "reports"),
     },
-    "terminal": {"analysis", "data", "runs", "reports", "tables", "bench", "apps"},
+    "terminal": {
+        *("analysis", "data", "runs", "export", "reports", "use", "tables", "bench", "apps"),
+    },
     "apps": {"runs", "tables", "config"},
     "cli": {
-        *("apps", "terminal", "tables", "bench", "predicting", "pictures", "reports", "export"),
+        *("apps", "terminal", "tables", "bench", "use", "reports"),
         *("runs", "analysis", "markdown", "config"),
     },
     "__init__": {"predicting"},
@@ -62,6 +65,9 @@ ALONE = {
     "matplotlib": {"analysis", "evaluation", "tables", "bench"},
     "bokeh": {"reports", "tables"},
 }
+
+# Whose work is shown by what they themselves print; all others return it, or tell a reporter.
+PRINT = {"cli", "terminal", "apps", "tables", "bench", "callbacks"}
 
 
 def modules():
@@ -91,6 +97,15 @@ def test_libraries_stay_in_their_rooms():
         library = name.partition(".")[0]
         if library in ALONE:
             assert part in ALONE[library], f"{path} imports {name}"
+
+
+def test_nothing_below_the_commands_prints():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.relative_to(PACKAGE).parts[0] not in PRINT:
+            names = {getattr(node, "id", None) for node in ast.walk(ast.parse(path.read_text()))}
+            assert "print" not in names, path
+    for path, part, name in modules():
+        assert part in PRINT or name.partition(".")[0] not in ("tqdm", "click", "rich"), path
 
 
 def test_networks_need_torch_alone():

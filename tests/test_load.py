@@ -9,7 +9,7 @@ import torch
 import reslab
 from processes import run
 from reslab.errors import UserError
-from reslab.export.write import BOUND, export
+from reslab.export.write import BOUND, write_export
 from reslab.predicting.load import data_of
 from reslab.runs import checkpoint as files
 from training import only_run
@@ -31,7 +31,7 @@ def exported(classifier, images, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     for kind, pixels in (("safetensors", False), ("torch", True)):
         suffix = {"safetensors": ".safetensors", "torch": ".pt2"}[kind]
-        export(classifier, kind, pixels, images, folder / f"{kind}{suffix}")
+        write_export(classifier, kind, pixels, images, folder / f"{kind}{suffix}")
     return sorted(folder.iterdir())
 
 
@@ -57,7 +57,7 @@ def test_a_run_and_its_exports_are_one_class_and_say_the_same(
 
 def test_an_export_of_an_export_is_refused(exported, images, tmp_path):
     with pytest.raises(UserError, match="is an export already"):
-        export(reslab.load(exported[0]), "onnx", False, images, tmp_path / "again.onnx")
+        write_export(reslab.load(exported[0]), "onnx", False, images, tmp_path / "again.onnx")
     assert list(tmp_path.iterdir()) == []
 
 

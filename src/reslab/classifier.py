@@ -7,7 +7,6 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from reslab.errors import UserError
 from reslab.runs.description import Description
 from reslab.runs.record import Record
 from reslab.runs.store import RunDirectory
@@ -63,14 +62,6 @@ class Classifier:
     def __call__(self, images: Tensor) -> Tensor:
         """Logits fp32 `[N, K]` of uint8 images `[N, C, H, W]`, resized where their size differs."""
         return self.logits(images)
-
-    def check_tta(self, asked: bool) -> None:
-        """Refuses to average over mirror images where the network has not learned from such."""
-        if asked and not self.description.mirrored:
-            raise UserError(
-                f"--tta averages over mirror images, and {self.name} was not trained on such: it "
-                f"would do harm"
-            )
 
     def probabilities(self, images: Tensor, mirror: bool = False) -> Tensor:
         """Softmax `[N, K]` of the same images; with `mirror` its mean over both views."""

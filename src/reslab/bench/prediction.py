@@ -25,6 +25,7 @@ from reslab.reports.report import Options, report
 from reslab.runs.build import build_task
 from reslab.runs.description import describe
 from reslab.runs.trainer import uses_bf16
+from reslab.terminal.reporter import Terminal
 
 
 def write_pictures(data: ImageData, folder: Path) -> None:
@@ -81,7 +82,8 @@ def reslab_of_files(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
                     return
 
         total = len(data.test_images)
-        report(until_seen_enough(), total, classifier.description, Options(), Path(output))
+        description = classifier.description
+        report(until_seen_enough(), total, description, Options(), Path(output), Terminal())
 
 
 def script(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:

@@ -28,7 +28,9 @@ class _FromPixels(nn.Module):
         return self.network(self.preprocessing(images))
 
 
-def export(classifier: Classifier, kind: str, pixels: bool, images: Tensor, path: Path) -> float:
+def write_export(
+    classifier: Classifier, kind: str, pixels: bool, images: Tensor, path: Path
+) -> float:
     """Writes an export and compares it with the checkpoint on real images.
 
     Args:

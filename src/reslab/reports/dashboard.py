@@ -36,6 +36,7 @@ from reslab.files import write_atomically
 from reslab.predicting.predict import Predicted
 from reslab.preprocess import resized
 from reslab.reports import plots
+from reslab.reports.confusion import confusion
 from reslab.reports.plots import FONT
 from reslab.reports.results import Answer
 from reslab.runs.description import Description
@@ -141,8 +142,8 @@ def write_dashboard(
         )
         parts += [
             row(
-                plots.confusion(predictions, filters),
-                plots.per_class(predictions, threshold),
+                confusion(predictions, filters),
+                plots.per_class(predictions),
             ),
             slider,
             row(*threshold_plots, plots.reliability_diagram(predictions)),
