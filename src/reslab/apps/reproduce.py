@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from reslab.apps.train import run_cell
 from reslab.config import CONF_DIR, VERSION_BASE, search_path
 from reslab.reporter import SILENT, Reporter
-from reslab.tables.collect import Result, collect
+from reslab.tables.collect import Result, collect, look_up
 from reslab.tables.estimate import Outlook, time_left
 from reslab.tables.plan import Cell, Table, load_table
 from reslab.tables.reference import from_reference, keep_records
@@ -64,7 +64,7 @@ def reproduce(
     """
     own, asked = _parted(overrides)
     table = load_table(name, asked, quick=quick)
-    launched = _lacking(table, keep)
+    launched = _lacking(table, keep, reporter)
     failures = _launch(table, launched, own, keep, reporter) if launched else ()
     results = from_reference(table, keep) if keep else collect(table)
     return Reproduction(launched, failures, render(table, results, output, reporter))
@@ -107,16 +107,21 @@ class AnnouncedCell:
         outcome = run_cell(cfg, self.reporter)
         self.reporter.say(f"{outcome}\n{cell.directory.path}")
         if self.keep:
-            done = Result(cell, "finished", cell.directory.record())
-            keep_records(self.table, [done], self.keep)
+            keep_records(self.table, [look_up(cell)], self.keep)
 
 
 def _is_to_run(result: Result) -> bool:
+    """Whether a cell is missing, or to be started over.
+
+    A damaged run is what its owner may want to look at: only a rerun puts another there.
+    """
     rerun = result.cell.rerun
-    return result.record is None or rerun is True or result.record.rerun < rerun
+    if result.record:
+        return rerun is True or result.record.rerun < rerun
+    return result.state != "damaged" or bool(rerun)
 
 
-def _lacking(table: Table, keep: Path | None) -> tuple[Cell, ...]:
+def _lacking(table: Table, keep: Path | None, reporter: Reporter) -> tuple[Cell, ...]:
     """What is to be run, cheapest first; records of runs that ended are kept on the way."""
     results = collect(table)
     cells = {
@@ -124,6 +129,10 @@ def _lacking(table: Table, keep: Path | None) -> tuple[Cell, ...]:
         for result in results
         if _is_to_run(result)
     }
+    for result in results:
+        if result.state == "damaged" and not result.cell.rerun:
+            name = f"{result.cell.row.name}, seed {result.cell.seed}"
+            reporter.warn(f"{name} is not run again, for its run is damaged: {result.reason}")
     if keep:
         known = {one.cell.identity for one in from_reference(table, keep) if one.record}
         ended = [one for one in results if one.cell.directory.path not in cells]

@@ -124,4 +124,4 @@ def _exit_if_incomplete(rendered: "Rendered") -> None:
     findings = rendered.findings
     if findings.missing:
         cells = f"{findings.missing} of {len(findings.results)} cells"
-        sys.exit(f"reslab: {cells} are missing or failed")
+        sys.exit(f"reslab: {cells} are missing, failed or damaged")

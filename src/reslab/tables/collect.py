@@ -1,56 +1,75 @@
-"""What a table's runs recorded."""
+"""What became of a table's cells."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
-import pandas as pd
-
-from reslab.evaluation.metrics import Predictions, of_logits
-from reslab.runs.record import Record
+from reslab.errors import UserError
+from reslab.runs.record import WAY_OUT, Record
+from reslab.runs.store import RunDirectory
+from reslab.tables.finished import FinishedRun, contradictions, read_finished, read_history
 from reslab.tables.plan import Cell, Table
-
-BESIDE_OTHERS = 0.1  # of a core that other processes kept busy, above which a time is starred
 
 
 @dataclass(frozen=True)
 class Result:
-    """A cell with the state of its run and, once that is finished, its record."""
+    """A cell and what became of it.
+
+    Attributes:
+        cell: The cell.
+        state: `missing` before anything was begun, `running`, `interrupted`, `failed`, `finished`,
+            or `damaged`: finished, but what it left cannot be used.
+        run: What it left, of a finished cell alone.
+        reason: Why it failed, or what is damaged; one line, else empty.
+    """
 
     cell: Cell
     state: str
-    record: Record | None
-
-    @cached_property
-    def predictions(self) -> Predictions:
-        """What a finished run's best network says of the test set."""
-        return of_logits(*self.cell.directory.predictions())
+    run: FinishedRun | None = None
+    reason: str = ""
 
     @property
-    def trained_alone(self) -> bool:
-        """Whether the run trained with the machine to itself, as far as that is recorded."""
-        busy = self.record.others_cpu if self.record else None
-        return busy is not None and busy <= BESIDE_OTHERS
-
-    @property
-    def predicted_alone(self) -> bool:
-        """Whether it had it while it predicted; what does not say so is as when it trained."""
-        busy = self.record.inference_others_cpu if self.record else None
-        return self.trained_alone if busy is None else busy <= BESIDE_OTHERS
+    def record(self) -> Record | None:
+        """The record of a finished cell."""
+        return self.run.record if self.run else None
 
     @property
     def seconds(self) -> float:
         """What the run's epochs have taken so far."""
         try:
-            return float(pd.read_csv(self.cell.directory.metrics_file)["seconds"].sum())
-        except (OSError, ValueError, KeyError):
+            return float(read_history(self.cell.directory.metrics_file)["seconds"].sum())
+        except UserError:  # not there yet, or of no use
             return 0.0
 
 
 def collect(table: Table) -> list[Result]:
-    """Looks every cell up; a run that was never begun is `missing`."""
-    results = []
-    for cell in table.cells:
-        begun = cell.directory.config_file.exists() or cell.directory.failure_file.exists()
-        state = cell.directory.state() if begun else "missing"
-        results.append(Result(cell, state, cell.directory.record()))
-    return results
+    """Looks every cell up; what is wrong with one of them is its own."""
+    return [look_up(cell) for cell in table.cells]
+
+
+def look_up(cell: Cell) -> Result:
+    """What became of a cell, with all that it left if it is finished."""
+    directory = cell.directory
+    files = directory.config_file, directory.failure_file, directory.record_file
+    if not any(file.exists() for file in files):
+        return Result(cell, "missing")
+    state = directory.state()
+    if state == "failed":
+        return Result(cell, state, reason=_failure(directory))
+    if state != "finished":
+        return Result(cell, state)
+    try:
+        run = read_finished(cell)
+        wrong = contradictions(run) if run else ["its record has gone"]
+    except UserError as error:
+        return Result(cell, "damaged", reason=str(error))
+    if wrong:
+        return Result(cell, "damaged", reason=f"{directory.path}: {', '.join(wrong)}; {WAY_OUT}")
+    return Result(cell, state, run)
+
+
+def _failure(directory: RunDirectory) -> str:
+    """The first line of what was said, as far as it is text."""
+    try:
+        line = directory.failure_file.read_text(errors="replace").partition("\n")[0]
+    except OSError as error:
+        return f"{directory.failure_file.name}: {error.strerror}"
+    return line if line.isprintable() else ascii(line)

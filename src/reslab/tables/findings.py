@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reslab.errors import UserError
 from reslab.evaluation.metrics import ECE_BINS, expected_calibration_error
 from reslab.runs.identity import code_digest
 from reslab.tables.collect import Result
+from reslab.tables.finished import FinishedRun
 from reslab.tables.plan import Table
 from reslab.tables.publication import PUBLISHED, Row
 from reslab.tables.stats import Comparison, compare, correct, mean_interval
@@ -37,21 +37,22 @@ class Findings:
     notes: list[str]
 
     @property
-    def done(self) -> list[Result]:
-        """The finished cells."""
-        return [result for result in self.results if result.record]
+    def done(self) -> list[FinishedRun]:
+        """What the finished cells left."""
+        return [result.run for result in self.results if result.run]
 
     @property
     def missing(self) -> int:
-        """How many cells have no record."""
+        """How many cells have no record that can be used."""
         return len(self.results) - len(self.done)
 
 
 def sum_up(table: Table, results: list[Result]) -> Findings:
     """Summarizes and compares the rows of a table."""
     lines = [summarize(row, results) for row in table.publication.rows]
-    pairs = compare_pairs(table, results)
-    return Findings(table, results, lines, pairs, _remarks(table, lines, pairs, results))
+    pairs, refused = compare_pairs(table, results)
+    notes = _remarks(table, lines, pairs, results)
+    return Findings(table, results, lines, pairs, [*notes, *refused])
 
 
 def summarize(row: Row, results: list[Result]) -> Line:
@@ -63,13 +64,14 @@ def summarize(row: Row, results: list[Result]) -> Line:
     predicted so.
     """
     mine = [result for result in results if result.cell.row == row]
-    records = [result.record for result in mine if result.record]
+    runs = [result.run for result in mine if result.run]
+    records = [run.record for run in runs]
     frame = pd.DataFrame([record.as_json() for record in records])
     line: Line = {
         "model": row.name,
         "recipe": row.recipe,
         "n": len(records),
-        "seeds": [result.cell.seed for result in mine if result.record],
+        "seeds": [run.cell.seed for run in runs],
         "accuracy": None,
         "std": None,
         "interval": None,
@@ -88,14 +90,13 @@ def summarize(row: Row, results: list[Result]) -> Line:
         "minutes": None,
         "epochs": None,
         "hardware": None,
-        "alone": all(result.trained_alone for result in mine if result.record),
-        "inference_alone": all(result.predicted_alone for result in mine if result.record),
+        "alone": all(run.trained_alone for run in runs),
+        "inference_alone": all(run.predicted_alone for run in runs),
         **{f"published_{key}": row.published.get(key) for key in PUBLISHED},
         "unfinished": {str(r.cell.seed): r.state for r in mine if not r.record},
     }
     if records:
         accuracy, last = 100 * frame["test/accuracy"], 100 * frame["last/test/accuracy"]
-        finished = [result.predictions for result in mine if result.record]
         several = len(records) > 1
         line |= {
             "accuracy": float(accuracy.mean()),
@@ -103,7 +104,7 @@ def summarize(row: Row, results: list[Result]) -> Line:
             "interval": _within_percent(mean_interval(accuracy.tolist())),
             "last": float(last.mean()),
             "last_std": float(last.std()) if several else None,
-            "ece": float(np.mean([expected_calibration_error(one) for one in finished])),
+            "ece": float(np.mean([expected_calibration_error(run.predictions) for run in runs])),
             "difference": difference(float(accuracy.mean()), row.published.get("accuracy")),
             "train_accuracy": 100 * float(frame["train/accuracy"].mean()),
             "val_accuracy": 100 * float(frame["val/accuracy"].mean()),
@@ -137,23 +138,25 @@ def difference(ours: float, published: float | list[float] | None) -> float | No
     return ours - min(max(ours, low), high)
 
 
-def compare_pairs(table: Table, results: list[Result]) -> list[Comparison]:
-    """The table's pairs of rows that share finished seeds, corrected for their number."""
-    comparisons = []
+def compare_pairs(table: Table, results: list[Result]) -> tuple[list[Comparison], list[str]]:
+    """The table's pairs of rows that share finished seeds, corrected for their number.
+
+    Returns:
+        The comparisons, and a line for each pair that cannot be compared.
+    """
+    comparisons, refused = [], []
     for first, second in table.publication.pairs:
         runs = [
-            {r.cell.seed: r for r in results if r.cell.row.name == name and r.record}
+            {r.cell.seed: r.run.predictions for r in results if r.cell.row.name == name and r.run}
             for name in (first, second)
         ]
-        shared = runs[0].keys() & runs[1].keys()
-        both = {s: (runs[0][s].predictions, runs[1][s].predictions) for s in shared}
-        for ours, theirs in both.values():
-            if not np.array_equal(ours.labels, theirs.labels):
-                raise UserError(f"pairs: {first} and {second} are of different test sets")
-        if both:
+        both = {seed: (runs[0][seed], runs[1][seed]) for seed in runs[0].keys() & runs[1].keys()}
+        if not all(np.array_equal(ours.labels, theirs.labels) for ours, theirs in both.values()):
+            refused.append(f"{first} - {second}: not compared, being of different test sets.")
+        elif both:
             right = {seed: (ours.right, theirs.right) for seed, (ours, theirs) in both.items()}
             comparisons.append(compare(first, second, right))
-    return correct(comparisons, len(table.publication.pairs))
+    return correct(comparisons, len(table.publication.pairs)), refused
 
 
 def _remarks(
@@ -191,25 +194,22 @@ def _remarks(
         notes.append("Where the paper gives a range, the difference is from its nearer end.")
     if table.changes:
         notes.append(f"Differs from the recipes in: {' '.join(table.changes)}.")
-    records = [result.record for result in results if result.record]
-    if old := sum(record.provenance.code_digest != code_digest() for record in records):
-        notes.append(f"{old} of {len(records)} runs were trained by another version of the code.")
-    if inexact := sum(not record.provenance.exact for record in records):
-        notes.append(f"{inexact} of {len(records)} runs were resumed in another environment.")
-    finished = [result for result in results if result.record]
-    if other := [r for r in finished if r.record and r.record.identity != r.cell.identity]:
-        names = ", ".join(f"{r.cell.row.name}, seed {r.cell.seed}" for r in other)
+    runs = [result.run for result in results if result.run]
+    now = code_digest()
+    if old := sum(run.record.provenance.code_digest != now for run in runs):
+        notes.append(f"{old} of {len(runs)} runs were trained by another version of the code.")
+    if inexact := sum(not run.record.provenance.exact for run in runs):
+        notes.append(f"{inexact} of {len(runs)} runs were resumed in another environment.")
+    if other := [run.cell for run in runs if run.record.identity != run.cell.identity]:
+        names = ", ".join(f"{cell.row.name}, seed {cell.seed}" for cell in other)
         notes.append(f"Of another configuration than the recipe's: {names}.")
     if table.dataset == table.published_dataset:
         notes += table.publication.notes
     lacking: dict[tuple[str, str], list[str]] = {}
     for result in results:
-        if not result.record:
-            reason = ""
-            if result.state == "failed":
-                reason = ": " + result.cell.directory.failure_file.read_text().partition("\n")[0]
-            key = result.cell.row.name, f"{result.state}{reason}"
-            lacking.setdefault(key, []).append(str(result.cell.seed))
-    for (name, state), seeds in lacking.items():
-        notes.append(f"{name}, seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}: {state}")
+        if not result.run:
+            said = f"{result.state}: {result.reason}" if result.reason else result.state
+            lacking.setdefault((result.cell.row.name, said), []).append(str(result.cell.seed))
+    for (name, said), seeds in lacking.items():
+        notes.append(f"{name}, seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}: {said}")
     return notes

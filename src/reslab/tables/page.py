@@ -14,11 +14,11 @@ from bokeh.plotting import figure
 from bokeh.resources import INLINE
 
 from reslab.files import write_atomically
-from reslab.tables.collect import Result
 from reslab.tables.columns import as_text, pairs_as_text
 from reslab.tables.figures import PANELS, over_seeds
 from reslab.tables.findings import Findings
-from reslab.tables.gradients import has_gradients, norms
+from reslab.tables.finished import FinishedRun
+from reslab.tables.gradients import over_layers
 from reslab.tables.plan import Table
 from reslab.tables.styles import styled
 
@@ -80,15 +80,13 @@ def _table(headings: list[str], rows: list[list[str]], titles: Sequence[str]) ->
     return f"<table><tr>{head}</tr>{''.join(body)}</table>"
 
 
-def _provenance(done: list[Result]) -> str:
+def _provenance(runs: list[FinishedRun]) -> str:
     """The runs behind numbers: seed, result, commit, hardware, overrides."""
     texts = []
-    for result in done:
-        record = result.record
-        assert record is not None
-        origin = record.provenance
+    for run in runs:
+        record, origin = run.record, run.record.provenance
         texts.append(
-            f"{result.cell.directory.name} ({record.identity}): seed {record.seed}, "
+            f"{run.cell.directory.name} ({record.identity}): seed {record.seed}, "
             f"{record.test_accuracy:.2%}, {record.finished}\n"
             f"  commit {origin.git or 'unknown'}\n"
             f"  {origin.hardware}, {origin.precision}, {origin.threads} threads\n"
@@ -97,11 +95,11 @@ def _provenance(done: list[Result]) -> str:
     return "\n".join(texts)
 
 
-def _names(results: list[Result]) -> str:
-    return ", ".join(result.cell.directory.name for result in results)
+def _names(runs: list[FinishedRun]) -> str:
+    return ", ".join(run.cell.directory.name for run in runs)
 
 
-def _curves(table: Table, done: list[Result], key: str, title: str) -> UIElement:
+def _curves(table: Table, done: list[FinishedRun], key: str, title: str) -> UIElement:
     plot = figure(
         width=640,
         height=340,
@@ -119,15 +117,15 @@ def _curves(table: Table, done: list[Result], key: str, title: str) -> UIElement
         name=key,
     )
     for row, style in styled(table.publication.rows):
-        mine = [result for result in done if result.cell.row == row]
+        mine = [run for run in done if run.cell.row == row]
         if not mine:
             continue
         values = over_seeds(mine, key).reset_index().assign(model=row.name, runs=_names(mine))
-        _line(plot, values, "epoch", style)
+        _line(plot, row.name, values, "epoch", style)
     return _finished(plot)
 
 
-def _gradients(table: Table, done: list[Result]) -> UIElement:
+def _gradients(table: Table, done: list[FinishedRun]) -> UIElement:
     """The last epoch's norms over depth."""
     plot = figure(
         width=640,
@@ -145,19 +143,15 @@ def _gradients(table: Table, done: list[Result]) -> UIElement:
         name="gradients",
     )
     for row, style in styled(table.publication.rows):
-        mine = [one for one in done if one.cell.row == row and has_gradients(one)]
+        mine = [one for one in done if one.cell.row == row and one.gradients is not None]
         if mine:
-            last = [(frame, frame.columns.max()) for frame in map(norms, mine)]
-            values = np.array([one[epoch].to_numpy() for one, epoch in last])
-            frame = pd.DataFrame({"mean": values.mean(0), "layer": last[0][0].index})
-            frame = frame.assign(min=values.min(0), max=values.max(0), model=row.name)
-            frame = frame.assign(runs=_names(mine))
-            _line(plot, frame.assign(depth=np.arange(1, len(frame) + 1)), "depth", style)
+            frame = over_layers(mine, 1.0).reset_index().assign(model=row.name, runs=_names(mine))
+            _line(plot, row.name, frame.assign(depth=np.arange(1, len(frame) + 1)), "depth", style)
     return _finished(plot)
 
 
-def _line(plot: Any, frame: pd.DataFrame, x: str, style: dict[str, str]) -> None:
-    source, name = ColumnDataSource(frame), frame["model"].iloc[0]
+def _line(plot: Any, name: str, frame: pd.DataFrame, x: str, style: dict[str, str]) -> None:
+    source = ColumnDataSource(frame)
     dash = "dashed" if style["ls"] == "--" else "solid"
     color = style["color"]
     plot.varea(x, "min", "max", source=source, color=color, alpha=0.15, legend_label=name)

@@ -110,6 +110,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
             "seed": result.cell.seed,
             "state": result.state,
             "run": str(result.cell.directory.path),
+            "reason": result.reason,
             "record": result.record and result.record.as_json(),
         }
         for result in findings.results
