@@ -18,11 +18,13 @@ from conftest import REPOSITORY
 from pages import BLOCKS, COMMANDS, FILES
 from processes import Finished, run
 from reslab.bench.compare import parse_request
+from training import SMALL
 
 SHORTENED = [
     "trainer.max_epochs=1",
     "+trainer.limit_train_batches=2",
     "+trainer.limit_val_batches=1",
+    *SMALL,
 ]
 ON_DIGITS = ("runs", "summary", "diff", "verify", "predict", "evaluate", "export")
 
@@ -120,7 +122,7 @@ def test_the_commands_on_the_real_data_run_shortened(tmp_path, data_dir):
         elif words[1] in ("train", "reproduce", "table"):
             # The test set is not shortened, so the network is small; a table's rows are one run.
             seed = ["seed=0"] if words[1] != "train" else []
-            quick = [*SHORTENED, "model=baseline_cnn", *seed]
+            quick = [*SHORTENED, *seed]
             call([*words, f"data_dir={data_dir}", *quick], tmp_path)
         else:
             continue
