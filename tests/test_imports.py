@@ -48,10 +48,10 @@ BELOW: dict[str, set[str]] = {
     "tables": {"analysis", "data", "runs", "evaluation", "markdown", "config"},
     "bench": {
         *("data", "callbacks", "runs", "config", "machine", "evaluation", "markdown"),
-        *("preprocess", "classifier", "pictures", "predicting", "reports"),
+        *("preprocess", "classifier", "pictures", "predicting", "reports", "terminal"),
     },
     "terminal": {
-        *("analysis", "data", "runs", "export", "reports", "use", "tables", "bench", "apps"),
+        *("analysis", "data", "runs", "export", "reports", "use", "tables", "apps"),
     },
     "apps": {"runs", "tables", "config"},
     "cli": {

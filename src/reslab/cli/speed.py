@@ -32,7 +32,8 @@ def bench(
         insert_benchmarks,
         write_points,
     )
-    from reslab.terminal.bench import print_points
+    from reslab.bench.wording import HEADINGS, as_text
+    from reslab.terminal.console import print_table
     from reslab.terminal.reporter import Terminal
 
     request = parse_request(overrides)
@@ -45,8 +46,9 @@ def bench(
     if as_json:
         click.echo(json.dumps(points if request.axis else points[0]))
     else:
-        print_points(points)
-        for path in written:
-            click.echo(path)
+        title, rows, notes = as_text(points)
+        print_table(title, HEADINGS, rows)
+        for line in (*notes, *written):
+            click.echo(line)
     if readme:
         insert_benchmarks(readme, output)

@@ -1,9 +1,8 @@
-"""What `bench` prints."""
+"""What was measured, in words and as rows of text."""
 
 from typing import Any
 
 from reslab.bench.report import NAMES, describe, overhead
-from reslab.terminal.console import print_table
 
 HEADINGS = (
     "Variant",
@@ -18,8 +17,8 @@ HEADINGS = (
 )
 
 
-def print_points(points: list[dict[str, Any]]) -> None:
-    """A line for each variant at each point of the axis."""
+def as_text(points: list[dict[str, Any]]) -> tuple[str, list[tuple[str, ...]], list[str]]:
+    """A title, a row for each variant at each point of the axis, and what is to be said besides."""
     rows = []
     for point in points:
         base = point["variants"]
@@ -44,13 +43,13 @@ def print_points(points: list[dict[str, Any]]) -> None:
             )
     first = points[0]
     title = describe(first if len(points) == 1 else first | {"given": []})
-    print_table(f"{title}, on {first['hardware']}", HEADINGS, rows)
     overheads = "; ".join(map(overhead, points))
-    print(f"round by round, a step of reslab's exceeds the loop's by {overheads} us")
+    notes = [f"round by round, a step of reslab's exceeds the loop's by {overheads} us"]
     if first["task"] == "train":
         starts = ", ".join(f"{point['seconds_to_first_step']:.1f} s" for point in points)
-        print(f"from the start of reslab's process to the end of its first step: {starts}")
+        notes.append(f"from the start of reslab's process to the end of its first step: {starts}")
     others = max(one["others_cpu"] for point in points for one in point["variants"].values())
-    print(f"what is not measured kept up to {others:.2f} cores busy meanwhile")
+    notes.append(f"what is not measured kept up to {others:.2f} cores busy meanwhile")
     if shares := [p["data_share_of_step"] for p in points if "data_share_of_step" in p]:
-        print(f"reslab's data path alone: {', '.join(f'{s:.1%}' for s in shares)} of a step")
+        notes.append(f"reslab's data path alone: {', '.join(f'{s:.1%}' for s in shares)} of a step")
+    return f"{title}, on {first['hardware']}", rows, notes
