@@ -19,7 +19,7 @@ HEADINGS = (
 
 def as_text(points: list[dict[str, Any]]) -> tuple[str, list[tuple[str, ...]], list[str]]:
     """A title, a row for each variant at each point of the axis, and what is to be said besides."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for point in points:
         base = point["variants"]
         for name, variant in base.items():
