@@ -1,5 +1,7 @@
 """Files of a data set that come slowly, and what other processes see of them meanwhile."""
 
+import errno
+import fcntl
 import hashlib
 import multiprocessing
 import signal
@@ -12,6 +14,10 @@ from reslab.data import TorchvisionSource
 from reslab.errors import UserError
 
 PIECES = [bytes([number]) * 1000 for number in range(20)]
+
+
+def no_flock(*arguments):
+    raise OSError(errno.EOPNOTSUPP, "Operation not supported")
 
 
 class Slow:
@@ -33,10 +39,17 @@ class Slow:
                 time.sleep(0.05)
 
 
-@pytest.mark.parametrize("verified", [True, False])
+@pytest.mark.parametrize(("verified", "flock"), [(True, True), (False, True), (True, False)])
 @pytest.mark.parametrize("killed", [True, False])
-def test_no_process_ever_takes_half_a_file_for_a_file(verified, killed, tmp_path):
-    """Neither while another one is fetching, nor after that was killed at it."""
+def test_no_process_ever_takes_half_a_file_for_a_file(
+    verified, flock, killed, tmp_path, monkeypatch
+):
+    """Neither while another one is fetching, nor after that was killed at it.
+
+    On a file system without locks, too.
+    """
+    if not flock:
+        monkeypatch.setattr(fcntl, "flock", no_flock)
     whole = b"".join(PIECES)
     digest = f"sha256:{hashlib.sha256(whole).hexdigest()}" if verified else None
     source, root = TorchvisionSource(Slow, dict.fromkeys(Slow.names, digest), {}), tmp_path / "data"
@@ -70,7 +83,7 @@ def test_a_complete_folder_needs_no_lock(tmp_path, monkeypatch):
     for name in Slow.names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    monkeypatch.setattr("reslab.data.sources.FileLock", None)
+    monkeypatch.setattr("reslab.locks.held", None)
     TorchvisionSource(Slow, dict.fromkeys(Slow.names), {}).prepare(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "folder"]
 

@@ -27,7 +27,7 @@ BELOW: dict[str, set[str]] = {
     "config": set(),
     "nn": set(),
     "optim": set(),
-    "data": {"preprocess"},
+    "data": {"preprocess", "locks"},
     "evaluation": set(),
     "analysis": {"nn", "evaluation"},
     "task": {"nn", "data", "optim", "machine"},

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 
+from reslab import locks
 from reslab.data.splits import split
 from reslab.errors import UserError
 
@@ -95,12 +95,13 @@ class TorchvisionSource:
             UserError: A file is not the official one, or cannot be fetched.
         """
         if self._missing(root):
-            try:
-                root.mkdir(parents=True, exist_ok=True)
-                lock = FileLock(root / ".prepare.lock").acquire()
-            except OSError as error:
-                raise UserError(f"data_dir: cannot write in {root}: {error.strerror}") from error
-            with lock:
+            with contextlib.ExitStack() as stack:
+                try:
+                    root.mkdir(parents=True, exist_ok=True)
+                    stack.enter_context(locks.held(root / ".prepare.lock"))
+                except OSError as error:
+                    text = f"data_dir: cannot write in {root}: {error.strerror}"
+                    raise UserError(text) from error
                 if self._missing(root):
                     _verify(root, self.archives)
                     _verify(root, self.files)
