@@ -1,4 +1,5 @@
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -7,6 +8,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch
+from filelock import FileLock
+from PIL import Image
+
+from processes import run
+from training import SMALL, only_run
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -32,6 +38,46 @@ def data_dir():
                 f"the real data are not there: {folder / name} (RESLAB_DATA names a folder)"
             )
     return str(folder)
+
+
+def open_to_others(path: Path) -> None:
+    """Lets other users into a folder that a test made, down from the root."""
+    for folder in (path, *path.parents):
+        if folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o005:
+            folder.chmod(folder.stat().st_mode | 0o055)
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory):
+    """A folder with a run on digits and the test images as PNG, a folder a class.
+
+    The first of the processes that test trains it, for all of them: it is to be read alone.
+    """
+    from reslab.predicting.load import data_of, load
+
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = base / "trained"
+    with FileLock(base / "trained.lock"):
+        if not (folder / "pictures").exists():
+            arguments = ("train", *SMALL, "logger=none", "augment=flip", "optimizer.lr=0.01")
+            finished = run(folder, *arguments, "trainer.max_epochs=3")
+            assert finished.code == 0, finished.err
+            data = data_of(load(only_run(folder)))
+            for at, (image, label) in enumerate(zip(data.test_images, data.test_labels.tolist())):
+                path = folder / f"unfinished/{label}/{at:04}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(image[0].numpy()).save(path)
+            (folder / "unfinished").rename(folder / "pictures")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(trained_once, tmp_path_factory):
+    """A copy of that folder."""
+    folder = tmp_path_factory.mktemp("copy") / "trained"
+    shutil.copytree(trained_once, folder)
+    return folder
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -217,6 +217,7 @@ def make(*overrides, folder):
         ("model.stem=conv9", "conv3x3"),
         ("augment=crop_flip augment.crop.mode=mirror", "reflect"),
         ("+trainer.gradient_clip=1", "gradient_clip_val"),
+        ("+trainer.gradient_clip_algorithm=values", "value"),
         ("+model.dropuot=1", "dropout"),
     ],
 )

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from lightning.pytorch.plugins import Precision
+from lightning.pytorch.utilities import GradClipAlgorithmType
 
 from processes import run
 from reslab.config import compose, instantiate
@@ -27,6 +29,37 @@ def test_gradients_are_clipped_to_the_given_norm(tmp_path, precision):
     network = build_task(RunDirectory(directory).config()).network
     moved = sum((after[name] - p.detach()).square().sum() for name, p in network.named_parameters())
     assert moved.sqrt().item() == pytest.approx(0.01, rel=0.01)
+
+
+@pytest.mark.parametrize("algorithm", [None, "norm", "value"])
+@pytest.mark.parametrize("value", [None, 0, 0.0, 0.01, 1e9])
+def test_clipping_is_lightning_s_own_of_automatic_optimization(value, algorithm):
+    options = {"gradient_clip_val": value, "gradient_clip_algorithm": algorithm}
+    network = torch.nn.Linear(5, 3)
+    gradients = {name: torch.randn_like(p) for name, p in network.named_parameters()}
+    optimizer = torch.optim.SGD(network.parameters(), lr=1)
+    clipped = []
+    for clip in (
+        ImageClassifier(network, instantiate(compose([]), "optimizer"), **options).limit_gradients,
+        lambda: Precision().clip_gradients(
+            optimizer, value or 0, GradClipAlgorithmType(algorithm or "norm")
+        ),
+    ):
+        for name, p in network.named_parameters():
+            p.grad = gradients[name].clone()
+        clip()
+        clipped.append(torch.cat([p.grad.flatten() for p in network.parameters()]))
+    assert torch.equal(*clipped)
+
+
+def test_a_configuration_says_how_to_clip():
+    asked = ["+trainer.gradient_clip_val=0.01", "+trainer.gradient_clip_algorithm=value"]
+    task = build_task(compose(["model=baseline_cnn", *asked]))
+    for p in task.network.parameters():
+        p.grad = torch.randn_like(p)
+    task.limit_gradients()
+    largest = torch.stack([p.grad.abs().max() for p in task.network.parameters()])
+    assert largest.tolist() == pytest.approx([0.01] * len(largest))
 
 
 def test_label_smoothing_is_torch_s_and_trains_only():

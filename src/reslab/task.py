@@ -1,6 +1,6 @@
 """The one LightningModule: what a step of training, validation and prediction does."""
 
-import sys
+from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
@@ -14,8 +14,15 @@ from torchmetrics import Metric
 from reslab.errors import UserError
 from reslab.machine import compiled
 from reslab.optim import Optimization
+from reslab.reporter import SILENT, Reporter
 
 Batch = tuple[Tensor, Tensor]
+
+# Names and meaning as of Lightning's `gradient_clip_algorithm`.
+CLIP: dict[str, Callable[..., Any]] = {
+    "norm": nn.utils.clip_grad_norm_,
+    "value": nn.utils.clip_grad_value_,
+}
 
 
 class LossAndAccuracy(Metric):
@@ -65,7 +72,9 @@ class ImageClassifier(LightningModule):
         optimization: Optimizer and schedule.
         label_smoothing: Share of the target spread over all classes, in training only.
         monitor: The epoch's metric that a plateau schedule watches.
-        gradient_clip_val: Largest L2 norm of all gradients together; None does not clip.
+        gradient_clip_val: What gradients are clipped to; None and 0 do not clip, as in Lightning.
+        gradient_clip_algorithm: A key of `CLIP`: the L2 norm of all gradients together is clipped
+            (None) or each value.
         compile: Whether network and loss are compiled for training; None: on a GPU.
 
     Raises:
@@ -79,6 +88,7 @@ class ImageClassifier(LightningModule):
         label_smoothing: float = 0.0,
         monitor: str = "val/loss",
         gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
         compile: bool | None = None,
     ) -> None:
         super().__init__()
@@ -87,11 +97,14 @@ class ImageClassifier(LightningModule):
         self.automatic_optimization = False
         self.network = network
         self.optimization, self.label_smoothing = optimization, label_smoothing
-        self.monitor, self.gradient_clip_val = monitor, gradient_clip_val
+        self.monitor = monitor
+        self.gradient_clip_val = gradient_clip_val
+        self._clip = CLIP[gradient_clip_algorithm or "norm"]
         self.compile_training = compile
         self._compiled: Any = self._compute
         self.train_metrics = LossAndAccuracy()
         self.val_metrics = LossAndAccuracy()
+        self.reporter: Reporter = SILENT
         self.last_loss = torch.tensor(float("nan"))
         self.epoch_metrics: dict[str, float] = {}
 
@@ -136,16 +149,16 @@ class ImageClassifier(LightningModule):
             if self.compile_training:
                 text = f"trainer.compile=true: {lack}; install one, or leave it false"
                 raise UserError(text) from lack
-            print(f"warning: {lack}: steps are not compiled, and slower", file=sys.stderr)
+            self.reporter.warn(f"{lack}: steps are not compiled, and slower")
 
     def loss_and_logits(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Training loss and detached logits `[B, K]` of normalized images `[B, C, H, W]`."""
         return self._compiled(images, labels)
 
     def limit_gradients(self) -> None:
-        """Scales all gradients together to the largest norm allowed, if there is one."""
-        if self.gradient_clip_val is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip_val)
+        """Clips gradients, where that is asked for."""
+        if self.gradient_clip_val:
+            self._clip(self.network.parameters(), self.gradient_clip_val)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One update."""

@@ -19,8 +19,9 @@ from reslab.bench.stopwatch import Stopwatch
 from reslab.callbacks import StepLimit, StopRequest
 from reslab.data import ImageData
 from reslab.machine import configure_kernels
-from reslab.runs.build import build, build_task, drop_idle_hooks, uses_bf16
+from reslab.runs.build import build, build_task, drop_idle_hooks
 from reslab.runs.store import RunDirectory
+from reslab.runs.trainer import uses_bf16
 
 
 def script(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:

@@ -16,8 +16,8 @@ from reslab.bench.setup import device_of, prepare
 from reslab.bench.stopwatch import Stopwatch
 from reslab.config import add_folder, compose
 from reslab.errors import UserError
-from reslab.runs.build import uses_bf16
 from reslab.runs.environment import describe_environment, describe_hardware, reset_peak_memory
+from reslab.runs.trainer import uses_bf16
 
 
 def measure(task: str, variant: str, request: dict[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from reslab.evaluation.metrics import DIGITS, is_sure
 from reslab.files import text_written_atomically
-from reslab.predicting.model import Description
 from reslab.predicting.predict import Predicted
+from reslab.runs.description import Description
 
 UNCERTAIN = "uncertain"
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")

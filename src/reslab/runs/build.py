@@ -1,29 +1,24 @@
 """From a configuration to the objects that train and evaluate."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from reslab.callbacks import Gradients, History, Progress, StepLimit, StopRequest, TensorBoard
-from reslab.config import instantiate
+from reslab.callbacks import Gradients, History, ShowProgress, StepLimit, StopRequest, TensorBoard
+from reslab.config import instantiate, refusal
 from reslab.data import ImageData
-from reslab.errors import UserError
-from reslab.machine import configure_kernels, supports_bf16
 from reslab.optim import better_is
+from reslab.reporter import SILENT, Reporter
 from reslab.runs.identity import hashed_config, identity
 from reslab.runs.request import try_network
-from reslab.runs.saving import SaveCheckpoints, VerifiedCheckpointIO
+from reslab.runs.saving import SaveCheckpoints
 from reslab.runs.store import RunDirectory
+from reslab.runs.trainer import THE_TASK_S, build_trainer
 from reslab.task import ImageClassifier
-
-# Options of the trainer that are the task's and ours; the task clips, since it optimizes.
-NOT_LIGHTNING_S = ("gradient_clip_val", "compile", "quiet")
-
 
 STEP_HOOKS = (
     "on_train_batch_start",
@@ -63,19 +58,17 @@ class Run:
     tensorboard: TensorBoard | None
 
 
-def build(cfg: DictConfig, directory: RunDirectory, stop: StopRequest) -> Run:
+def build(
+    cfg: DictConfig, directory: RunDirectory, stop: StopRequest, reporter: Reporter = SILENT
+) -> Run:
     """Builds a run from a configuration that was checked, no data read yet.
 
     Raises:
         UserError: A value is wrong; the message names its field.
     """
-    if cfg.trainer.get("gradient_clip_val") and str(cfg.trainer.precision).startswith("16"):
-        raise UserError(
-            f"trainer.gradient_clip_val: trainer.precision={cfg.trainer.precision} scales "
-            f"gradients until they are used; choose bf16-mixed or 32-true"
-        )
     data = instantiate(cfg, "dataset")
     task = build_task(cfg)
+    task.reporter = reporter
     macs = sum(layer.macs for layer in try_network(cfg, task.network))
     history = History(directory.metrics_file)
     checkpoints = SaveCheckpoints(
@@ -101,8 +94,8 @@ def build(cfg: DictConfig, directory: RunDirectory, stop: StopRequest) -> Run:
     if cfg.max_steps is not None:
         callbacks.append(StepLimit(cfg.max_steps))
     callbacks.append(Gradients(directory.gradients_file))  # after what may stop training
-    if cfg.trainer.enable_progress_bar and not quiet:
-        callbacks.append(Progress(cfg.max_steps))
+    bar = bool(cfg.trainer.enable_progress_bar) and not quiet
+    callbacks.append(ShowProgress(directory.progress_file, bar=bar, max_steps=cfg.max_steps))
     trainer = build_trainer(cfg, callbacks, directory.path)
     drop_idle_hooks(task, callbacks)
     return Run(data, task, macs, trainer, history, checkpoints, tensorboard)
@@ -115,15 +108,14 @@ def build_task(cfg: DictConfig) -> ImageClassifier:
     optimization = instantiate(cfg, "optimizer")
     try:
         optimization.build(network, cfg.monitor)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"optimizer: {error}") from error
+    except Exception as error:
+        raise refusal(error, "optimizer", cfg) from error
     return ImageClassifier(
         network,
         optimization,
         cfg.label_smoothing,
         cfg.monitor,
-        cfg.trainer.get("gradient_clip_val"),
-        cfg.trainer.get("compile"),
+        **{key: cfg.trainer.get(key) for key in THE_TASK_S},
     )
 
 
@@ -133,39 +125,9 @@ def prepare_data(data: ImageData) -> None:
     Raises:
         UserError: The files are not the official ones, or not what the configuration says.
     """
-    data.prepare_data()
     try:
+        data.prepare_data()
         data.setup()
         next(iter(data.train_dataloader()))
     except (ValueError, RuntimeError, TypeError, AssertionError, EOFError, KeyError) as error:
-        line = str(error).partition("\n")[0] or type(error).__name__
-        raise UserError(f"dataset or augment: {line}") from error
-
-
-def uses_bf16(cfg: DictConfig, device: torch.device) -> bool:
-    """Whether a device computes in bf16; `precision: auto` is bf16 where the hardware has it."""
-    if cfg.trainer.precision == "auto":
-        return supports_bf16(device)
-    return cfg.trainer.precision == "bf16-mixed"
-
-
-def build_trainer(cfg: DictConfig, callbacks: list[Callback], folder: Path) -> Trainer:
-    """Lightning's trainer; what `precision: auto` means is settled here, on this machine."""
-    keys = [key for key in cfg.trainer if key not in NOT_LIGHTNING_S]
-    cfg = OmegaConf.create({"trainer": OmegaConf.masked_copy(cfg.trainer, keys)})
-    configure_kernels(exact=bool(cfg.trainer.deterministic))
-    arguments = {
-        "callbacks": callbacks,
-        "plugins": [VerifiedCheckpointIO()],
-        "default_root_dir": str(folder),
-        "logger": False,
-        "enable_model_summary": False,
-        "enable_progress_bar": any(isinstance(callback, Progress) for callback in callbacks),
-        "num_sanity_val_steps": 0,
-    }
-    if cfg.trainer.precision == "auto":
-        trainer = instantiate(cfg, "trainer", precision="32-true", **arguments)
-        if not uses_bf16(cfg, trainer.strategy.root_device):
-            return trainer
-        return instantiate(cfg, "trainer", precision="bf16-mixed", **arguments)
-    return instantiate(cfg, "trainer", **arguments)
+        raise refusal(error, "dataset or augment") from error

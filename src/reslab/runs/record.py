@@ -132,8 +132,8 @@ class Record:
         Raises:
             ValueError: A field is missing or of another type.
         """
-        provenance = _build(Provenance, _with_device(content))
-        return _build(cls, dict(content) | {"provenance": provenance})
+        provenance = build_from(Provenance, _with_device(content))
+        return build_from(cls, dict(content) | {"provenance": provenance})
 
 
 def _with_device(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,7 +143,12 @@ def _with_device(content: Mapping[str, Any]) -> dict[str, Any]:
     return {"device": "cpu" if on_cpu else "cuda"} | dict(content)
 
 
-def _build(kind: Any, content: Mapping[str, Any]) -> Any:
+def build_from(kind: Any, content: Mapping[str, Any]) -> Any:
+    """A data class from JSON's types; what it has no field for is passed over.
+
+    Raises:
+        ValueError: A field is missing or of another type.
+    """
     hints, values, wrong = get_type_hints(kind), {}, []
     for one in fields(kind):
         key = KEYS.get(one.name, one.name)

@@ -9,6 +9,7 @@ from torch import nn
 from reslab.analysis.summary import Layer, list_layers
 from reslab.config import suggest
 from reslab.errors import UserError
+from reslab.runs.trainer import check_trainer
 
 MONITORS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 GROUPS = ("dataset", "model", "optimizer", "trainer")
@@ -18,6 +19,8 @@ WHOLE = {
     "seed": (0, 2**32 - 1),
     "patience": (1, math.inf),
     "max_steps": (1, math.inf),
+    "trainer.limit_train_batches": (1, math.inf),
+    "trainer.limit_val_batches": (1, math.inf),
     "trainer.max_epochs": (1, math.inf),
     "dataset.batch_size": (1, math.inf),
     "dataset.channels": (1, math.inf),
@@ -33,23 +36,12 @@ REAL = {
     "optimizer.weight_decay": (0, 1e6),
     "trainer.gradient_clip_val": (0, 1e9),
 }
-OPTIONAL = ("patience", "max_steps", "optimizer.weight_decay", "trainer.gradient_clip_val")
+OPTIONAL = (
+    *("patience", "max_steps", "optimizer.weight_decay", "trainer.gradient_clip_val"),
+    *("trainer.limit_train_batches", "trainer.limit_val_batches"),
+)
 
 UNLIMITED = -1  # what Lightning calls epochs without end
-
-# These options of Lightning's break what every run keeps: one validation at each epoch's end.
-UNSUPPORTED = (
-    "accumulate_grad_batches",
-    "check_val_every_n_epoch",
-    "fast_dev_run",
-    "max_steps",
-    "max_time",
-    "min_epochs",
-    "min_steps",
-    "overfit_batches",
-    "reload_dataloaders_every_n_epochs",
-    "val_check_interval",
-)
 
 
 def check(cfg: DictConfig) -> None:
@@ -73,18 +65,11 @@ def check(cfg: DictConfig) -> None:
         raise UserError(f"monitor={cfg.monitor}: not a metric{suggest(str(cfg.monitor), MONITORS)}")
     if cfg.resume not in ("auto", "must"):
         raise UserError(f"resume must be auto or must, got {cfg.resume}")
-    if not isinstance(cfg.rerun, bool):
-        raise UserError(f"rerun must be true or false, got {cfg.rerun}")
+    if not isinstance(cfg.rerun, int) or cfg.rerun < 0:
+        raise UserError(f"rerun must be true, false or a number of reruns, got {cfg.rerun}")
     if cfg.rerun and cfg.resume == "must":
         raise UserError("rerun=true starts over, resume=must refuses to: give one of them")
-    for key in UNSUPPORTED:
-        if cfg.trainer.get(key) is not None:
-            hint = "; the run's own max_steps is" if key == "max_steps" else ""
-            raise UserError(
-                f"trainer.{key} is not supported: a run validates once, at each epoch's end{hint}"
-            )
-    if cfg.trainer.get("limit_val_batches") == 0:
-        raise UserError("trainer.limit_val_batches must not be 0: the best epoch is chosen by it")
+    check_trainer(cfg.trainer)
 
 
 def try_network(cfg: DictConfig, network: nn.Module) -> list[Layer]:

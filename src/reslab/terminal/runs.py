@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -13,15 +13,41 @@ from reslab.runs.identity import differing_keys, hashed_config, label, select
 from reslab.runs.record import Record
 from reslab.runs.store import RunDirectory
 from reslab.terminal.console import print_table
+from reslab.terminal.duration import as_duration
+from reslab.terminal.reporter import Terminal
+
+if TYPE_CHECKING:
+    from reslab.runs.execute import Outcome
+
+
+def print_outcome(outcome: "Outcome", folder: Path) -> None:
+    """What a run came to, or had come to before."""
+    print(f"{outcome}\n{folder}" if outcome.trained else f"{folder}: {outcome}")
+    if not outcome.trained and outcome.is_of_older_code:
+        Terminal().warn(
+            "the code that can change a result has changed since; rerun=true trains anew"
+        )
 
 
 def print_runs(runs: list[RunDirectory], folder: Path) -> None:
-    """A line a run: state, epochs, best validation and test accuracy, time."""
+    """A line a run: state, progress, epochs, best validation and test accuracy, time."""
     if not runs:
         print(f"no runs under {folder}")
         return
-    headings = ("Run", "State", "Epochs", "Val, %", "Test, %", "Min")
-    print_table(None, headings, [(run.name, run.state(), *_results(run)) for run in runs])
+    headings = ("Run", "State", "Left", "Epochs", "Val, %", "Test, %", "Min")
+    rows = [(run.name, *_state(run), *_results(run)) for run in runs]
+    shown = [at for at, name in enumerate(headings) if name != "Left" or any(r[at] for r in rows)]
+    print_table(None, [headings[at] for at in shown], [[row[at] for at in shown] for row in rows])
+
+
+def _state(run: RunDirectory) -> tuple[str, str]:
+    """The state, of a running one with how much is done, and the time left."""
+    state, at = run.state(), None
+    if state == "running":
+        at = run.progress()
+    if at is None:
+        return state, ""
+    return f"{state} {at.done:.0%}", as_duration(at.seconds_left)
 
 
 def print_runs_by_seed(runs: list[RunDirectory], folder: Path) -> None:
