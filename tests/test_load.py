@@ -12,7 +12,7 @@ from reslab.errors import UserError
 from reslab.export.write import BOUND, write_export
 from reslab.predicting.load import data_of
 from reslab.runs import checkpoint as files
-from training import only_run
+from training import EVERY_STEP, SMALL, make_older, only_run
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +128,14 @@ def test_a_run_of_an_older_version_is_described_by_its_configuration(classifier,
     lines = (older / "config.yaml").read_text().replace("probability: 0.5", "probability: 0")
     (older / "config.yaml").write_text(lines)
     assert not reslab.load(older).description.mirrored
+
+
+def test_a_run_that_an_older_version_trained_to_its_end_is_described_when_it_is_finished(tmp_path):
+    """It was killed when all was saved and nothing recorded: nothing is left to train."""
+    arguments = ("train", *SMALL, "logger=none", "trainer.max_epochs=1", EVERY_STEP)
+    assert run(tmp_path, *arguments, kill=("epoch", 1)).killed
+    best = only_run(tmp_path) / "checkpoints/best.ckpt"
+    make_older(best)
+    finished = run(tmp_path, *arguments)
+    assert finished.code == 0, finished.err
+    assert reslab.load(best).record == reslab.load(only_run(tmp_path)).record is not None
