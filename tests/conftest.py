@@ -12,7 +12,7 @@ from filelock import FileLock
 from PIL import Image
 
 from processes import run
-from training import SMALL, only_run
+from training import SMALL, make_older, only_run
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -77,6 +77,24 @@ def trained(trained_once, tmp_path_factory):
     """A copy of that folder."""
     folder = tmp_path_factory.mktemp("copy") / "trained"
     shutil.copytree(trained_once, folder)
+    return folder
+
+
+@pytest.fixture
+def copied(trained, tmp_path):
+    """A run's best checkpoint in a folder of its own, far from the run."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    shutil.copy(only_run(trained) / "checkpoints/best.ckpt", folder / "copied.ckpt")
+    return folder / "copied.ckpt"
+
+
+@pytest.fixture
+def older(trained, tmp_path):
+    """A run of a version whose checkpoints did not describe their network."""
+    folder = tmp_path / "runs" / only_run(trained).name
+    shutil.copytree(only_run(trained), folder)
+    make_older(folder / "checkpoints/best.ckpt")
     return folder
 
 

@@ -53,3 +53,10 @@ def test_a_folder_that_is_no_class_has_no_label():
     assert [truth(Path(path)) for path in ("a/cat/1.png", "cat/a/1.png")] == [0, None]
     said = str(nothing_labelled("folders", NAMES, 2))
     assert "its folder is no class; choose from cat, dog" in said
+
+
+def test_class_names_that_are_numbers_are_names():
+    truth = read_labels("folders", ("1", "2", "3"))
+    assert truth(Path("a/3/x.png")) == 2
+    assert truth(Path("a/0/x.png")) is None
+    assert read_labels("folders", ("cat", "dog"))(Path("a/1/x.png")) == 1

@@ -12,7 +12,7 @@ from reslab.errors import UserError
 from reslab.export.write import BOUND, write_export
 from reslab.predicting.load import data_of
 from reslab.runs import checkpoint as files
-from training import only_run
+from training import EVERY_STEP, SMALL, make_older, only_run
 
 
 @pytest.fixture(scope="module")
@@ -59,15 +59,6 @@ def test_an_export_of_an_export_is_refused(exported, images, tmp_path):
     with pytest.raises(UserError, match="is an export already"):
         write_export(reslab.load(exported[0]), "onnx", False, images, tmp_path / "again.onnx")
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.fixture
-def copied(trained, tmp_path):
-    """A run's best checkpoint in a folder of its own, far from the run."""
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    shutil.copy(only_run(trained) / "checkpoints/best.ckpt", folder / "copied.ckpt")
-    return folder / "copied.ckpt"
 
 
 def test_a_copied_checkpoint_alone_is_its_run_to_the_bit(classifier, images, copied):
@@ -129,18 +120,6 @@ def test_where_the_data_are_lacking_it_is_said_with_the_way_out(copied, tmp_path
         assert "--data-dir" in line
 
 
-@pytest.fixture
-def older(trained, tmp_path):
-    """A run of a version whose checkpoints did not describe their network."""
-    folder = tmp_path / "runs" / only_run(trained).name
-    shutil.copytree(only_run(trained), folder)
-    saved = files.load(folder / "checkpoints/best.ckpt")
-    description = saved["reslab"].pop("description")
-    saved["reslab"] |= {key: description[key] for key in ("class_names", "mean", "std")}
-    files.save(saved, folder / "checkpoints/best.ckpt")
-    return folder
-
-
 def test_a_run_of_an_older_version_is_described_by_its_configuration(classifier, images, older):
     loaded = reslab.load(older)
     assert loaded.description == classifier.description
@@ -151,65 +130,12 @@ def test_a_run_of_an_older_version_is_described_by_its_configuration(classifier,
     assert not reslab.load(older).description.mirrored
 
 
-def test_an_older_checkpoint_alone_is_refused_with_the_way_out(older):
-    with pytest.raises(UserError, match=r"is of an older version.*give the run's folder"):
-        reslab.load(older / "checkpoints/best.ckpt")
-
-
-def test_what_a_run_is_resumed_from_is_refused_with_the_way_out(trained):
-    with pytest.raises(UserError, match=r"resumed from: give its best\.ckpt"):
-        reslab.load(only_run(trained) / "checkpoints/last.ckpt")
-
-
-def describe_otherwise(key, value):
-    def change(saved):
-        saved["reslab"]["description"][key] = value
-
-    return change
-
-
-def leave_out(key):
-    return lambda saved: saved["reslab"]["description"].pop(key)
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda saved: saved.pop("reslab"), "was not written by reslab"),
-        (lambda saved: saved["reslab"].update(description=3), "it is no description"),
-        (lambda saved: saved.pop("state_dict"), "its weights are no such network's"),
-        (lambda saved: saved["state_dict"].popitem(), "its weights are no such network's"),
-        (leave_out("mean"), "mean is missing"),
-        (describe_otherwise("size", "16"), "size is '16'"),
-        (describe_otherwise("size", 0), "to be positive"),
-        (describe_otherwise("mean", [0.1, 0.2]), "not one number a channel"),
-        (describe_otherwise("std", [float("nan")]), "not one number a channel"),
-        (describe_otherwise("channels", 3), "not one number a channel"),
-        (describe_otherwise("class_names", [1, 2]), "class_names are"),
-        (describe_otherwise("class_names", ["one"]), "does not tell 1 classes"),
-        (describe_otherwise("name", "../../evil"), "no file's name"),
-        (describe_otherwise("record", {"seed": 1}), "hardware is missing"),
-        (describe_otherwise("model", {"_target_": "os.system"}), "os.system is not allowed"),
-        (describe_otherwise("model", {"_target_": "torch.nn.Linear"}), "model"),
-        (
-            describe_otherwise("model", {"_target_": "reslab.data.DigitsSource"}),
-            "model is a DigitsSource, no network",
-        ),
-    ],
-)
-def test_a_checkpoint_that_is_not_what_it_says_is_one_line(copied, change, said):
-    saved = files.load(copied)
-    change(saved)
-    files.save(saved, copied)
-    with pytest.raises(UserError) as refused:
-        reslab.load(copied)
-    assert said in str(refused.value)
-    assert "copied.ckpt" in str(refused.value)
-    assert "\n" not in str(refused.value)
-
-
-def test_a_foreign_checkpoint_is_one_line(tmp_path):
-    path = tmp_path / "foreign.ckpt"
-    torch.save({"state_dict": {}, "pytorch-lightning_version": "2.6.4"}, path)
-    with pytest.raises(UserError, match=r"foreign\.ckpt is cut off, or was not written by reslab"):
-        reslab.load(path)
+def test_a_run_that_an_older_version_trained_to_its_end_is_described_when_it_is_finished(tmp_path):
+    """It was killed when all was saved and nothing recorded: nothing is left to train."""
+    arguments = ("train", *SMALL, "logger=none", "trainer.max_epochs=1", EVERY_STEP)
+    assert run(tmp_path, *arguments, kill=("epoch", 1)).killed
+    best = only_run(tmp_path) / "checkpoints/best.ckpt"
+    make_older(best)
+    finished = run(tmp_path, *arguments)
+    assert finished.code == 0, finished.err
+    assert reslab.load(best).record == reslab.load(only_run(tmp_path)).record is not None

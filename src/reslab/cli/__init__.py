@@ -8,7 +8,7 @@ import traceback
 
 import click
 
-from reslab.cli import inference, speed, tables, training  # noqa: F401  # registers them
+from reslab.cli import speed, tables, training, use  # noqa: F401  # registers them
 from reslab.cli.group import cli
 from reslab.errors import UserError
 

@@ -86,7 +86,8 @@ def finish(
     if run.tensorboard:
         _write_hyperparameters(run, cfg, directory, record)
     _slim_last_checkpoint(directory)
-    best_saved["reslab"]["description"]["record"] = record.as_json()  # for who has that file alone
+    # For who has that file alone.
+    best_saved["reslab"]["description"] = about["description"] | {"record": record.as_json()}
     files.save(best_saved, directory.best)
     directory.write_record(record)
     directory.latest.settle()

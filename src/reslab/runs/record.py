@@ -72,7 +72,7 @@ class Record:
         seconds: Of all epochs together; `epoch_seconds` is their median.
         images_per_second: In training, validation left out.
         peak_memory_bytes: Of the accelerator, or of the process.
-        checkpoint_bytes: The size of the file with the best weights.
+        checkpoint_bytes: The size of the file with the best weights, before it held this record.
         inference_images_per_second: On the test set.
         finished: When it ended, ISO 8601.
         others_cpu: Cores that other processes kept busy while it trained; None in older records.

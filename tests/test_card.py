@@ -1,0 +1,86 @@
+"""Model cards: their code runs, and their figures are the record's."""
+
+import json
+import re
+import subprocess
+import sys
+import venv
+
+import pytest
+from PIL import Image
+
+from conftest import REPOSITORY
+from processes import run
+from reslab.predicting.load import data_of, load
+
+
+@pytest.mark.slow
+def test_an_onnx_file_predicts_without_torch_as_its_card_says(trained, tmp_path):
+    """The card's own code, in an environment that holds onnxruntime, numpy and Pillow alone."""
+    done = run(trained, "export", "digits", "--output", str(tmp_path))
+    assert done.code == 0, done.err
+    (card,) = tmp_path.glob("*/model.*.md")
+    text = card.read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    classifier = load("digits", trained / "outputs/runs")
+    data = data_of(classifier, None)
+    for at, image in enumerate(data.test_images[:5]):
+        Image.fromarray(image[0].numpy()).save(card.parent / f"{at}.png")
+    venv.create(tmp_path / "clean", with_pip=True)
+    python = tmp_path / "clean/bin/python"
+    pip = [python, "-m", "pip", "install", "-q", "-c", REPOSITORY / "constraints.txt"]
+    installed = subprocess.run(
+        [*pip, "onnxruntime", "numpy", "pillow"], capture_output=True, text=True
+    )
+    assert installed.returncode == 0, installed.stderr
+    assert subprocess.run([python, "-c", "import torch"], capture_output=True).returncode != 0
+    for at, logits in enumerate(classifier(data.test_images[:5])):
+        answer = subprocess.run(
+            [python, "-c", code, f"{at}.png"], cwd=card.parent, capture_output=True, text=True
+        )
+        assert answer.returncode == 0, answer.stderr
+        name, probability = answer.stdout.split()
+        assert name == classifier.class_names[logits.argmax()]
+        assert float(probability) == pytest.approx(logits.softmax(0).max().item(), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("digits", "--format", "torch"),
+        ("digits", "--format", "torch", "--pixels"),
+        ("digits", "--format", "safetensors"),
+    ],
+)
+def test_the_code_of_a_card_predicts_a_picture_of_any_size(trained, tmp_path, asked):
+    done = run(trained, "export", *asked, "--output", str(tmp_path))
+    assert done.code == 0, done.err
+    (card,) = tmp_path.glob("*/model.*.md")
+    (code,) = re.findall(r"```python\n(.*?)```", card.read_text(), re.DOTALL)
+    data = data_of(load("digits", trained / "outputs/runs"), None)
+    picture = Image.fromarray(data.test_images[0][0].numpy()).resize((50, 40)).convert("RGB")
+    picture.save(card.parent / "a.png")
+    answer = subprocess.run(
+        [sys.executable, "-c", code, "a.png"], cwd=card.parent, capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stderr
+    name, probability = answer.stdout.split()
+    export = str(card.with_suffix(""))
+    said = run(trained, "predict", export, str(card.parent / "a.png"), "--output", "out")
+    assert said.code == 0, said.err
+    (row,) = json.loads((trained / "out/predictions.json").read_text())["images"]
+    assert row["top"][0]["class"] == name
+    assert row["top"][0]["probability"] == pytest.approx(float(probability), abs=0.02)
+
+
+def test_the_card_s_figures_are_the_record_s(trained, tmp_path):
+    done = run(
+        trained, "export", "baseline_cnn", "--format", "safetensors", "--output", str(tmp_path)
+    )
+    assert done.code == 0, done.err
+    (card,) = tmp_path.glob("*/model.*.md")
+    text, record = card.read_text(), load("baseline_cnn", trained / "outputs/runs").record
+    assert f"Test accuracy: {record.test_accuracy:.2%} of 360 images" in text
+    assert f"Parameters: {record.parameters:,}" in text
+    assert record.provenance.data_digest in text
+    assert sys.version.split()[0] in text

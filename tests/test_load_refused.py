@@ -1,0 +1,141 @@
+"""Checkpoints that are foreign, damaged, of an older version, or made to do harm."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import reslab
+from processes import run
+from reslab.errors import UserError
+from reslab.runs import checkpoint as files
+from training import make_older, only_run
+
+
+def test_an_older_checkpoint_alone_is_refused_with_the_way_out(older):
+    with pytest.raises(UserError, match=r"is of an older version.*give the run's folder"):
+        reslab.load(older / "checkpoints/best.ckpt")
+
+
+def test_what_a_run_is_resumed_from_is_refused_with_the_way_out(trained):
+    with pytest.raises(UserError, match=r"resumed from: give its best\.ckpt"):
+        reslab.load(only_run(trained) / "checkpoints/last.ckpt")
+
+
+def describe_otherwise(key, value):
+    def change(saved):
+        saved["reslab"]["description"][key] = value
+
+    return change
+
+
+def leave_out(key):
+    return lambda saved: saved["reslab"]["description"].pop(key)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda saved: saved.pop("reslab"), "was not written by reslab"),
+        (lambda saved: saved["reslab"].update(description=3), "it is no description"),
+        (lambda saved: saved.pop("state_dict"), "its weights are no such network's"),
+        (lambda saved: saved["state_dict"].popitem(), "its weights are no such network's"),
+        (leave_out("mean"), "mean is missing"),
+        (describe_otherwise("size", "16"), "size is '16'"),
+        (describe_otherwise("size", 0), "to be positive"),
+        (describe_otherwise("mean", [0.1, 0.2]), "not one number a channel"),
+        (describe_otherwise("std", [float("nan")]), "not one number a channel"),
+        (describe_otherwise("channels", 3), "not one number a channel"),
+        (describe_otherwise("class_names", [1, 2]), "class_names are"),
+        (describe_otherwise("class_names", ["one"]), "does not tell 1 classes"),
+        (describe_otherwise("name", "../../evil"), "no file's name"),
+        (describe_otherwise("record", {"seed": 1}), "hardware is missing"),
+        (describe_otherwise("model", {"_target_": "os.system"}), "os.system is not allowed"),
+        (describe_otherwise("model", {"_target_": "torch.nn.Linear"}), "model"),
+        (
+            describe_otherwise("model", {"_target_": "reslab.data.DigitsSource"}),
+            "model is a DigitsSource, no network",
+        ),
+    ],
+)
+def test_a_checkpoint_that_is_not_what_it_says_is_one_line(copied, change, said):
+    saved = files.load(copied)
+    change(saved)
+    files.save(saved, copied)
+    with pytest.raises(UserError) as refused:
+        reslab.load(copied)
+    assert said in str(refused.value)
+    assert "copied.ckpt" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_foreign_checkpoint_is_one_line(tmp_path):
+    path = tmp_path / "foreign.ckpt"
+    torch.save({"state_dict": {}, "pytorch-lightning_version": "2.6.4"}, path)
+    with pytest.raises(UserError, match=r"foreign\.ckpt is cut off, or was not written by reslab"):
+        reslab.load(path)
+
+
+class Payload:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+def test_a_checkpoint_with_a_payload_or_a_foreign_class_is_refused_and_not_run(trained, tmp_path):
+    """The class as the checkpoint names it, or of an older version the configuration."""
+    proof = tmp_path / "proof"
+    evil = {"_target_": "os.system", "command": f"touch {proof}"}
+    for name, expected in {
+        "payload": "refused",
+        "target": "os.system is not allowed",
+        "older": "os.system is not allowed",
+    }.items():
+        folder = tmp_path / name
+        shutil.copytree(only_run(trained), folder)
+        best = folder / "checkpoints/best.ckpt"
+        if name == "older":
+            make_older(best)
+            text = (folder / "config.yaml").read_text()
+            target = "reslab.nn.PlainCNN"
+            assert target in text
+            lines = "\n  ".join(f"{key}: {value}" for key, value in evil.items())
+            (folder / "config.yaml").write_text(text.replace(f"_target_: {target}", lines))
+        else:
+            saved = files.load(best)
+            if name == "payload":
+                saved["hyper"] = Payload(proof)
+            else:
+                saved["reslab"]["description"]["model"] = evil
+            files.save(saved, best)
+        asked = [str(folder)] if name == "older" else [str(folder), str(best)]
+        for what in asked:
+            finished = run(trained, "predict", what, "pictures")
+            assert expected in finished.error_line()
+            assert not proof.exists()
+
+
+def test_keys_that_name_classes_import_nothing(trained, tmp_path):
+    """Lightning would import what `_instantiator` names; such keys mean nothing here."""
+    folder = tmp_path / "run"
+    shutil.copytree(only_run(trained), folder)
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'proof')!r}, 'w')")
+    best = folder / "checkpoints/best.ckpt"
+    keys = {"_class_path": "evil.Evil", "_instantiator": "evil.instantiate"}
+    files.save(files.load(best) | keys | {"hyper_parameters": keys}, best)
+    folders = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {"PYTHONPATH": folders}
+    picture = next((trained / "pictures/3").glob("*.png"))
+    command = ["-m", "reslab.cli", "predict", str(folder), str(picture)]
+    done = subprocess.run(
+        [sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "proof").exists()
+    subprocess.run([sys.executable, "-c", "import evil"], env=environment, check=True)
+    assert (tmp_path / "proof").exists()  # it could have been imported
