@@ -13,10 +13,11 @@ from reslab.config import instantiate, refusal
 from reslab.data import ImageData
 from reslab.optim import better_is
 from reslab.runs.identity import hashed_config, identity
+from reslab.runs.options import THE_TASK_S
 from reslab.runs.request import try_network
 from reslab.runs.saving import SaveCheckpoints
 from reslab.runs.store import RunDirectory
-from reslab.runs.trainer import THE_TASK_S, build_trainer
+from reslab.runs.trainer import build_trainer
 from reslab.task import ImageClassifier
 
 STEP_HOOKS = (

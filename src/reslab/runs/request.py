@@ -9,7 +9,7 @@ from torch import nn
 from reslab.analysis.summary import Layer, list_layers
 from reslab.config import suggest
 from reslab.errors import UserError
-from reslab.runs.trainer import check_trainer
+from reslab.runs.options import check_trainer
 
 MONITORS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 GROUPS = ("dataset", "model", "optimizer", "trainer")
