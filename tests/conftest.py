@@ -1,4 +1,6 @@
 import os
+import shutil
+from collections import Counter
 from pathlib import Path
 
 # Two workers of one thread each: set before torch is imported, here and in every child process.
@@ -6,6 +8,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch
+from filelock import FileLock
+from PIL import Image
+
+from processes import run
+from training import SMALL, only_run
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -31,3 +38,75 @@ def data_dir():
                 f"the real data are not there: {folder / name} (RESLAB_DATA names a folder)"
             )
     return str(folder)
+
+
+def open_to_others(path: Path) -> None:
+    """Lets other users into a folder that a test made, down from the root."""
+    for folder in (path, *path.parents):
+        if folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o005:
+            folder.chmod(folder.stat().st_mode | 0o055)
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory):
+    """A folder with a run on digits and the test images as PNG, a folder a class.
+
+    The first of the processes that test trains it, for all of them: it is to be read alone.
+    """
+    from reslab.predicting.load import data_of, load
+
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = base / "trained"
+    with FileLock(base / "trained.lock"):
+        if not (folder / "pictures").exists():
+            arguments = ("train", *SMALL, "logger=none", "augment=flip", "optimizer.lr=0.01")
+            finished = run(folder, *arguments, "trainer.max_epochs=3")
+            assert finished.code == 0, finished.err
+            data = data_of(load(only_run(folder)))
+            for at, (image, label) in enumerate(zip(data.test_images, data.test_labels.tolist())):
+                path = folder / f"unfinished/{label}/{at:04}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(image[0].numpy()).save(path)
+            (folder / "unfinished").rename(folder / "pictures")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(trained_once, tmp_path_factory):
+    """A copy of that folder."""
+    folder = tmp_path_factory.mktemp("copy") / "trained"
+    shutil.copytree(trained_once, folder)
+    return folder
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Puts files with slow tests first: one that began last would be waited for alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+left_out: Counter[str] = Counter()
+
+
+def pytest_deselected(items):
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    left_out.update(item.path.stem.removeprefix("test_") for item in slow)
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = dict(left_out)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Every worker leaves out the same."""
+    left_out.update(Counter(getattr(node, "workeroutput", {}).get("left_out")) - left_out)
+
+
+def pytest_unconfigure(config):
+    if left_out and config.option.markexpr == "not slow" and not hasattr(config, "workeroutput"):
+        kinds = ", ".join(f"{name} {number}" for name, number in left_out.most_common())
+        print(f"left out: {left_out.total()} slow tests ({kinds}); make test-all runs them too")

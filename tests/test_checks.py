@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from pictures import CHANNELS, part, png, saved, tiff
+from reslab.pictures import decode as decoding
 from reslab.pictures.checks import BadPictureError
 from reslab.pictures.decode import decode
-from reslab.predicting import decode as decoding
 
 RNG = np.random.default_rng(0)
 COLOR = RNG.integers(0, 256, (6, 4, 3), dtype=np.uint8)

@@ -13,11 +13,11 @@ from PIL import Image
 
 from browser import opened
 from reslab.evaluation.metrics import Predictions, by_threshold
-from reslab.predicting import dashboard
 from reslab.predicting.predict import Predicted
+from reslab.reports import dashboard
 from reslab.reports.dashboard import Gallery, write_dashboard
 from reslab.reports.results import answer
-from reslab.runs.load import Description
+from reslab.runs.description import Description
 
 NAMES = ("cat", "dog", "<b>bird</b>")
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>.png"

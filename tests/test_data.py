@@ -7,8 +7,9 @@ from torchvision.transforms.v2 import functional as transforms
 
 from reslab.config import compose, instantiate
 from reslab.data import Augment, BrightnessJitter, Cutout, HorizontalFlip, ImageData, RandomCrop
-from reslab.data.loader import EvaluationLoader, Normalization, TrainingLoader
+from reslab.data.loader import EvaluationLoader, TrainingLoader
 from reslab.data.splits import split
+from reslab.preprocess import Normalization
 
 PLAIN = Normalization((0.0,), (1.0,))
 
@@ -273,3 +274,29 @@ def test_cifar10_has_its_published_statistics_and_torchvision_s_images(data_dir)
     assert np.array_equal(data.test_images[1234].numpy(), np.asarray(image).transpose(2, 0, 1))
     assert data.test_labels[1234] == label
     assert data.class_names[label] == CIFAR10(data_dir, train=False).classes[label]
+
+
+class Mirror:
+    """A user's own step, which says what it does."""
+
+    mirrors = True
+
+    def draw(self, num_images, generator):
+        return torch.ones(num_images)
+
+    def apply(self, images, drawn):
+        return images.flip(-1)
+
+
+@pytest.mark.parametrize(
+    ("steps", "mirrors"),
+    [
+        ({}, False),
+        ({"crop": RandomCrop(), "brightness": BrightnessJitter()}, False),
+        ({"crop": RandomCrop(), "flip": HorizontalFlip()}, True),
+        ({"flip": HorizontalFlip(0)}, False),
+        ({"own": Mirror()}, True),
+    ],
+)
+def test_augmentation_says_whether_it_mirrors(steps, mirrors):
+    assert Augment(**steps).mirrors == mirrors

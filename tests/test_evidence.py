@@ -17,7 +17,7 @@ from sklearn.metrics import accuracy_score
 from browser import opened
 from processes import run
 from reslab.config import list_options
-from reslab.tables.spec import load_table
+from reslab.tables.plan import load_table
 from reslab.tables.stats import compare, correct, holm, mcnemar, mean_interval
 
 RECIPE = """# @package _global_
@@ -204,7 +204,7 @@ def test_every_table_has_a_quick_scale(table):
     spec = load_table(table, quick=True)
     assert spec.quick
     assert spec.changes
-    assert len(spec.cells) == len(spec.rows)
+    assert len(spec.cells) == len(spec.publication.rows)
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,10 @@ from torch import nn
 
 from processes import run
 from reslab.errors import UserError
+from reslab.export import write as exports
 from reslab.export.read import KEY, SUFFIXES, open_export, to_metadata
-from reslab.export.write import BOUND, compare, export
-from reslab.predicting import export as exports
-from reslab.runs.load import data_of, load
+from reslab.export.write import BOUND, compare, write_export
+from reslab.predicting.load import data_of, load
 from training import SMALL
 
 REPOSITORY = Path(__file__).parents[1]
@@ -53,14 +53,14 @@ def test_an_export_computes_what_the_checkpoint_does(classifier, kind, pixels, t
     path = tmp_path / f"model{SUFFIXES[kind]}"
     if pixels and kind == "safetensors":
         with pytest.raises(UserError, match="--pixels"):
-            export(classifier, kind, pixels, images, path)
+            write_export(classifier, kind, pixels, images, path)
         return
-    assert export(classifier, kind, pixels, images, path) <= BOUND
-    description, logits = open_export(path, CPU)
-    assert description == classifier.description
+    assert write_export(classifier, kind, pixels, images, path) <= BOUND
+    opened = open_export(path, CPU)
+    assert opened.description == classifier.description
     expected = classifier(images)
     for number in (1, 7, 100):
-        actual = logits(images[:number])
+        actual = opened(images[:number])
         assert torch.allclose(actual, expected[:number], atol=BOUND * expected.abs().max().item())
     assert list(tmp_path.iterdir()) == [path]
 
@@ -68,7 +68,7 @@ def test_an_export_computes_what_the_checkpoint_does(classifier, kind, pixels, t
 def test_a_torch_export_is_bound_to_no_device(classifier, tmp_path):
     """No step of its graph names a device, with which it would refuse what lies on another."""
     images = data_of(classifier, None).test_images[:10]
-    export(classifier, "torch", True, images, tmp_path / "model.pt2")
+    write_export(classifier, "torch", True, images, tmp_path / "model.pt2")
     graph = torch.export.load(str(tmp_path / "model.pt2")).graph
     assert [node for node in graph.nodes if node.kwargs.get("device") is not None] == []
 
@@ -78,8 +78,8 @@ def test_batch_norms_are_folded(classifier, tmp_path):
     from safetensors.torch import load_file
 
     images = data_of(classifier, None).test_images[:10]
-    export(classifier, "onnx", False, images, tmp_path / "model.onnx")
-    export(classifier, "safetensors", False, images, tmp_path / "model.safetensors")
+    write_export(classifier, "onnx", False, images, tmp_path / "model.onnx")
+    write_export(classifier, "safetensors", False, images, tmp_path / "model.safetensors")
     operators = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
     assert "Conv" in operators
     assert "BatchNormalization" not in operators
@@ -90,7 +90,7 @@ def test_the_preprocessing_is_in_the_metadata(classifier, tmp_path):
     import onnxruntime
 
     images = data_of(classifier, None).test_images[:10]
-    export(classifier, "onnx", True, images, tmp_path / "model.onnx")
+    write_export(classifier, "onnx", True, images, tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
     about = json.loads(session.get_modelmeta().custom_metadata_map[KEY])
     assert about["mean"] == list(classifier.description.mean)
@@ -113,14 +113,14 @@ def test_an_export_that_differs_fails_and_is_not_kept(classifier, kind, tmp_path
     monkeypatch.setattr(exports, "fold_batch_norms", fold_wrongly)
     images = data_of(classifier, None).test_images[:50]
     with pytest.raises(UserError, match="the export differs from the checkpoint"):
-        export(classifier, kind, False, images, tmp_path / f"model{SUFFIXES[kind]}")
+        write_export(classifier, kind, False, images, tmp_path / f"model{SUFFIXES[kind]}")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_another_order_of_classes_is_a_difference(classifier, tmp_path):
     images = data_of(classifier, None).test_images[:50]
     path = tmp_path / "model.safetensors"
-    export(classifier, "safetensors", False, images, path)
+    write_export(classifier, "safetensors", False, images, path)
     assert compare(classifier, path, images) <= BOUND
     head = [module for module in classifier.network.modules() if isinstance(module, nn.Linear)][-1]
     head.weight.data = head.weight.data.flip(0)
@@ -162,7 +162,7 @@ class Payload:
 def altered(classifier, folder, change):
     """A torch export whose files `change` has had its way with, a dict from names to bytes."""
     images = data_of(classifier, None).test_images[:10]
-    export(classifier, "torch", False, images, folder / "model.pt2")
+    write_export(classifier, "torch", False, images, folder / "model.pt2")
     with zipfile.ZipFile(folder / "model.pt2") as good:
         root = good.namelist()[0].partition("/")[0]
         files = {name.removeprefix(f"{root}/"): good.read(name) for name in good.namelist()}
@@ -174,9 +174,9 @@ def altered(classifier, folder, change):
 
 
 def test_a_torch_export_written_anew_is_opened(classifier, tmp_path):
-    _, logits = open_export(altered(classifier, tmp_path, lambda files: None), CPU)
+    opened = open_export(altered(classifier, tmp_path, lambda files: None), CPU)
     images = data_of(classifier, None).test_images[:10]
-    assert torch.allclose(logits(images), classifier(images), atol=1e-3)
+    assert torch.allclose(opened(images), classifier(images), atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_an_export_that_names_a_folder_is_refused(classifier, tmp_path):
 
     images = data_of(classifier, None).test_images[:10]
     path = tmp_path / "model.safetensors"
-    export(classifier, "safetensors", False, images, path)
+    write_export(classifier, "safetensors", False, images, path)
     about = to_metadata(replace(classifier.description, name="../../evil"), False)
     save_file(load_file(path), path, {KEY: about})
     with pytest.raises(UserError, match="no file's name"):
@@ -267,7 +267,7 @@ def test_a_network_that_cannot_be_traced_is_one_line_and_the_old_file_goes(class
     path.write_text("an older export")
     images = data_of(classifier, None).test_images[:10]
     with pytest.raises(UserError, match="cannot be exported as torch"):
-        export(replace(classifier, network=Branching().eval()), "torch", False, images, path)
+        write_export(replace(classifier, network=Branching().eval()), "torch", False, images, path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -359,7 +359,7 @@ def test_the_card_s_figures_are_the_record_s(trained, tmp_path):
     assert done.code == 0, done.err
     (card,) = tmp_path.glob("*/model.*.md")
     text, record = card.read_text(), load("baseline_cnn", trained / "outputs/runs").record
-    assert f"Test accuracy: {record['test/accuracy']:.2%} of 360 images" in text
-    assert f"Parameters: {record['parameters']:,}" in text
-    assert record["data_digest"] in text
+    assert f"Test accuracy: {record.test_accuracy:.2%} of 360 images" in text
+    assert f"Parameters: {record.parameters:,}" in text
+    assert record.provenance.data_digest in text
     assert sys.version.split()[0] in text

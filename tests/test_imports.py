@@ -14,43 +14,60 @@ import reslab
 PACKAGE = Path(reslab.__file__).parent
 
 # What each part may import besides itself and what all may import.
-EVERYWHERE = {"errors", "files"}
+EVERYWHERE = {"errors", "files", "reporter"}
 BELOW: dict[str, set[str]] = {
     "errors": set(),
     "files": set(),
+    "reporter": set(),
     "markdown": set(),
+    "preprocess": set(),
     "machine": set(),
+    "locks": set(),
+    "progress": set(),
     "config": set(),
     "nn": set(),
     "optim": set(),
-    "data": set(),
+    "data": {"preprocess"},
     "evaluation": set(),
     "analysis": {"nn", "evaluation"},
     "task": {"nn", "data", "optim", "machine"},
-    "callbacks": {"nn", "data", "optim", "task"},
-    "runs": {"nn", "data", "optim", "task", "callbacks", "config", "machine", "analysis"},
-    "pictures": {"config", "data"},
-    "export": {"analysis", "data", "runs", "evaluation", "markdown"},
-    "predicting": {"analysis", "data", "runs", "config", "machine", "pictures", "export"},
-    "reports": {"data", "runs", "evaluation", "pictures", "predicting"},
-    "tables": {"analysis", "data", "runs", "evaluation", "markdown", "config", "terminal"},
+    "callbacks": {"nn", "data", "optim", "task", "progress"},
+    "runs": {
+        *("nn", "data", "optim", "task", "callbacks", "config", "machine", "analysis"),
+        *("locks", "progress", "preprocess"),
+    },
+    "pictures": {"config", "preprocess"},
+    "classifier": {"runs"},
+    "export": {"analysis", "preprocess", "runs", "classifier", "evaluation", "markdown"},
+    "predicting": {
+        *("analysis", "preprocess", "runs", "classifier", "config", "data", "machine"),
+        *("pictures", "export"),
+    },
+    "reports": {"preprocess", "runs", "evaluation", "pictures", "predicting"},
+    "use": {"classifier", "pictures", "predicting", "export", "reports"},
+    "tables": {"analysis", "data", "runs", "evaluation", "markdown", "config"},
     "bench": {
         *("data", "callbacks", "runs", "config", "machine", "evaluation", "markdown"),
-        *("pictures", "predicting", "reports", "terminal"),
+        *("preprocess", "classifier", "pictures", "predicting", "reports", "terminal"),
     },
-    "terminal": {"analysis", "data", "runs", "reports"},
+    "terminal": {
+        *("analysis", "data", "runs", "export", "reports", "use", "tables", "apps"),
+    },
     "apps": {"runs", "tables", "config"},
     "cli": {
-        *("apps", "terminal", "tables", "bench", "predicting", "pictures", "reports", "export"),
+        *("apps", "terminal", "tables", "bench", "use", "reports"),
         *("runs", "analysis", "markdown", "config"),
     },
-    "__init__": {"runs"},
+    "__init__": {"predicting"},
 }
 ALONE = {
-    "hydra": {"config", "runs", "apps"},
+    "hydra": {"config", "runs", "apps", "cli"},
     "matplotlib": {"analysis", "evaluation", "tables", "bench"},
     "bokeh": {"reports", "tables"},
 }
+
+# Whose work is shown by what they themselves print; all others return it, or tell a reporter.
+PRINT = {"cli", "terminal", "apps", "tables", "bench", "callbacks"}
 
 
 def modules():
@@ -82,6 +99,15 @@ def test_libraries_stay_in_their_rooms():
             assert part in ALONE[library], f"{path} imports {name}"
 
 
+def test_nothing_below_the_commands_prints():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.relative_to(PACKAGE).parts[0] not in PRINT:
+            names = {getattr(node, "id", None) for node in ast.walk(ast.parse(path.read_text()))}
+            assert "print" not in names, path
+    for path, part, name in modules():
+        assert part in PRINT or name.partition(".")[0] not in ("tqdm", "click", "rich"), path
+
+
 def test_networks_need_torch_alone():
     allowed = {"torch", "reslab", *sys.stdlib_module_names}
     for path, part, name in modules():
@@ -89,11 +115,29 @@ def test_networks_need_torch_alone():
             assert name.partition(".")[0] in allowed, f"{path} imports {name}"
 
 
+PRINTS = {"bench/variants.py"}  # a program that a comparison starts
+
+
+def test_only_the_commands_print():
+    """What a function finds it returns, and what it tells meanwhile it tells a reporter."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = str(path.relative_to(PACKAGE))
+        if name.startswith(("cli/", "terminal/")) or name in PRINTS:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                printing = re.fullmatch(
+                    r"print|.*print_\w+|click\.echo|tqdm\.write|sys\.(stdout|stderr)\.write", called
+                )
+                assert not printing, f"{name}:{node.lineno} calls {called}"
+
+
 @pytest.mark.parametrize(
     ("module", "library"),
     [
         *((module, "torch") for module in ("reslab", "reslab.cli", "reslab.terminal.runs")),
-        ("reslab.tables.spec", "lightning"),
+        ("reslab.tables.plan", "lightning"),
     ],
 )
 def test_what_answers_at_once_does_not_import_torch(module, library):

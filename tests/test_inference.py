@@ -22,29 +22,13 @@ from pictures import png
 from processes import run, start
 from reslab.pictures.find import Found
 from reslab.pictures.labels import read_labels
-from reslab.predicting.model import open_model
+from reslab.predicting.load import data_of, load
 from reslab.predicting.predict import predict_files
 from reslab.reports.results import safe
 from reslab.runs import checkpoint as files
-from reslab.runs.load import data_of, load
 from training import NEEDS_COMPILER, SMALL, only_run
 
-SCHEMA = Path(reslab.__file__).parent / "inference/predictions.schema.json"
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A folder with a run on digits and the test images as PNG, a folder a class."""
-    folder = tmp_path_factory.mktemp("trained")
-    arguments = ("train", *SMALL, "logger=none", "augment=flip", "optimizer.lr=0.01")
-    finished = run(folder, *arguments, "trainer.max_epochs=3")
-    assert finished.code == 0, finished.err
-    data = data_of(load(only_run(folder)), None)
-    for at, (image, label) in enumerate(zip(data.test_images, data.test_labels.tolist())):
-        path = folder / f"pictures/{label}/{at:04}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image[0].numpy()).save(path)
-    return folder
+SCHEMA = Path(reslab.__file__).parent / "reports/predictions.schema.json"
 
 
 def predict(folder: Path, *arguments: str, code: int = 0):
@@ -128,7 +112,7 @@ def test_a_labelled_folder_a_csv_of_labels_and_the_test_set_agree(trained, tmp_p
             "confusion"
         ]
     record = load(only_run(trained)).record
-    assert theirs["accuracy"] == pytest.approx(record["test/accuracy"], abs=0.01)
+    assert theirs["accuracy"] == pytest.approx(record.test_accuracy, abs=0.01)
     for name in ("confusion.png", "per_class.png", "confidence.png", "reliability.png"):
         assert Image.open(evaluated / name).size[0] > 500
 
@@ -168,7 +152,7 @@ def test_the_kaggle_file_has_numbers_of_files_and_classes(trained, tmp_path):
 
 
 def test_tta_averages_over_mirror_images_and_is_refused_without_such_training(trained, tmp_path):
-    model = open_model("digits", trained / "outputs/runs", "cpu", 64)
+    model = load("digits", trained / "outputs/runs", device="cpu", batch_size=64)
     images = torch.randint(0, 256, (3, 1, 16, 16), dtype=torch.uint8)
     one, other = (model.probabilities(x) for x in (images, images.flip(-1)))
     assert torch.allclose(model.probabilities(images, mirror=True), (one + other) / 2, atol=1e-6)
@@ -279,25 +263,36 @@ class Payload:
 
 
 def test_a_checkpoint_with_a_payload_or_a_foreign_class_is_refused_and_not_run(trained, tmp_path):
+    """The class as the checkpoint names it, or of an older version the configuration."""
     proof = tmp_path / "proof"
-    for name, content in {
-        "payload": lambda saved: saved | {"hyper": Payload(proof)},
-        "target": lambda saved: saved,
+    evil = {"_target_": "os.system", "command": f"touch {proof}"}
+    for name, expected in {
+        "payload": "refused",
+        "target": "os.system is not allowed",
+        "older": "os.system is not allowed",
     }.items():
         folder = tmp_path / name
         shutil.copytree(only_run(trained), folder)
         best = folder / "checkpoints/best.ckpt"
-        files.save(content(files.load(best)), best)
-        if name == "target":
+        saved = files.load(best)
+        if name == "payload":
+            saved["hyper"] = Payload(proof)
+        elif name == "target":
+            saved["reslab"]["description"]["model"] = evil
+        else:
+            description = saved["reslab"].pop("description")
+            saved["reslab"] |= {key: description[key] for key in ("class_names", "mean", "std")}
             text = (folder / "config.yaml").read_text()
             target = "reslab.nn.PlainCNN"
             assert target in text
-            evil = "_target_: os.system\n  command: touch " + str(proof)
-            (folder / "config.yaml").write_text(text.replace(f"_target_: {target}", evil))
-        finished = run(trained, "predict", str(folder), "pictures")
-        expected = "refused" if name == "payload" else "os.system is not allowed"
-        assert expected in finished.error_line()
-        assert not proof.exists()
+            lines = "\n  ".join(f"{key}: {value}" for key, value in evil.items())
+            (folder / "config.yaml").write_text(text.replace(f"_target_: {target}", lines))
+        files.save(saved, best)
+        asked = [str(folder)] if name == "older" else [str(folder), str(best)]
+        for what in asked:
+            finished = run(trained, "predict", what, "pictures")
+            assert expected in finished.error_line()
+            assert not proof.exists()
 
 
 def test_keys_that_name_classes_import_nothing(trained, tmp_path):
@@ -308,7 +303,8 @@ def test_keys_that_name_classes_import_nothing(trained, tmp_path):
     best = folder / "checkpoints/best.ckpt"
     keys = {"_class_path": "evil.Evil", "_instantiator": "evil.instantiate"}
     files.save(files.load(best) | keys | {"hyper_parameters": keys}, best)
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    folders = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {"PYTHONPATH": folders}
     picture = next((trained / "pictures/3").glob("*.png"))
     command = ["-m", "reslab.cli", "predict", str(folder), str(picture)]
     done = subprocess.run(
@@ -461,7 +457,7 @@ def test_results_take_the_place_of_nobody_else_s_files(trained, tmp_path):
 
 def test_memory_does_not_grow_with_the_number_of_files(trained):
     """What is decoded ahead of the consumer is a few batches, however many files there are."""
-    model = open_model("digits", trained / "outputs/runs", "cpu", 8)
+    model = load("digits", trained / "outputs/runs", device="cpu", batch_size=8)
     taken = 0
     picture = next((trained / "pictures/3").glob("*.png"))
 

@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from reslab.config import CONF_DIR, compose, instantiate, list_options
-from reslab.tables.spec import load_table
+from reslab.tables.plan import load_table
 
 MOMENTUM = {"momentum": 0.9}
 CROP_FLIP = {"crop": {"padding": 4, "mode": "constant"}, "flip": {"probability": 0.5}}
@@ -131,7 +131,7 @@ def test_bhise_and_karale_s_other_figures_are_beside_ours():
     others = {"val_accuracy": 94.3, "memory": "19.4 MB", "mebibytes": 18.67, "macs": "1.03 GFLOPs"}
     assert others.items() <= row.published.items()
     assert {"val_accuracy", "memory", "mebibytes", "macs"} <= set(
-        load_table("bhise_karale").columns
+        load_table("bhise_karale").publication.columns
     )
 
 

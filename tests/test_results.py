@@ -13,16 +13,16 @@ import torch
 from PIL import Image
 
 import reslab
+from reslab.classifier import Classifier
 from reslab.evaluation import figures
 from reslab.evaluation.metrics import Predictions, summarize
-from reslab.predicting.model import Model
 from reslab.predicting.predict import Predicted, predict_arrays
 from reslab.reports.report import Options, Outcome, report
-from reslab.runs.load import Description
+from reslab.runs.description import Description
 from reslab.terminal.outcome import print_outcome
 
 SCHEMA = jsonschema.Draft202012Validator(
-    json.loads((Path(reslab.__file__).parent / "inference/predictions.schema.json").read_text())
+    json.loads((Path(reslab.__file__).parent / "reports/predictions.schema.json").read_text())
 )
 IMAGE = torch.zeros(1, 8, 8, dtype=torch.uint8)
 
@@ -114,10 +114,10 @@ def test_where_only_some_are_labelled_titles_of_figures_say_so(tmp_path, monkeyp
 @pytest.mark.parametrize("odd", [np.nan, np.inf])
 def test_an_answer_that_is_not_finite_is_an_error_in_its_row(tmp_path, odd):
     logits = torch.tensor([[1.0, 2.0], [odd, 1.0], [3.0, 1.0]])
-    model = Model(describe(["cat", "dog"]), lambda images: logits)
+    classifier = Classifier(describe(["cat", "dog"]), lambda images: logits)
     images = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
-    stream = predict_arrays(model, "pets-test", images, torch.tensor([1, 1, 1]), 3)
-    outcome = report(stream, 3, model.description, Options(), tmp_path)
+    stream = predict_arrays(classifier, "pets-test", images, torch.tensor([1, 1, 1]), 3)
+    outcome = report(stream, 3, classifier.description, Options(), tmp_path)
     assert outcome.counts == {"answered": 2, "failed": 1}
 
     def refuse(constant: str):

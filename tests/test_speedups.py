@@ -11,11 +11,13 @@ from torch import nn
 from processes import run
 from reslab.analysis.fold import fold_batch_norms
 from reslab.config import compose, instantiate, list_options
-from reslab.data.loader import Normalization
 from reslab.machine import configure_kernels
 from reslab.predicting import Engine
+from reslab.preprocess import Normalization, Preprocessing
 from reslab.runs.build import build_task, prepare_data
 from training import NEEDS_COMPILER, NEEDS_GPU, SMALL, only_run
+
+NORMALIZATION = Normalization((0.3,), (0.2,))
 
 
 def trained(name: str) -> nn.Module:
@@ -45,12 +47,12 @@ def test_a_folded_network_computes_the_same_with_no_batch_norm(model):
 @pytest.mark.parametrize(("bf16", "bound"), [(False, 1e-4), (True, 0.05)])
 def test_the_engine_s_logits_are_the_network_s(bf16, bound):
     """Relative to the largest logit; also for a last batch that is shorter, and another size."""
-    network, normalization = trained("mini_resnet"), Normalization((0.3,), (0.2,))
+    network, preprocessing = trained("mini_resnet"), Preprocessing(16, NORMALIZATION)
     images = torch.randint(0, 256, (37, 1, 16, 16), dtype=torch.uint8)
     cpu = torch.device("cpu")
-    engine = Engine(network, normalization, 16, cpu, bf16=bf16, batch_size=10)
+    engine = Engine(network, preprocessing, cpu, bf16=bf16, batch_size=10)
     with torch.no_grad():
-        expected = network(normalization(images.float() / 255))
+        expected = network(NORMALIZATION(images.float() / 255))
     error = (engine(images) - expected).abs().max() / expected.abs().max()
     assert engine(images).dtype == torch.float32
     assert error < bound
@@ -67,14 +69,14 @@ def test_the_engine_s_logits_are_the_network_s(bf16, bound):
 )
 def test_logits_do_not_depend_on_the_device_nor_on_compiling(device, compile):
     """Of several calls too, whose outputs a CUDA graph writes to the same place."""
-    network, normalization = trained("mini_resnet"), Normalization((0.3,), (0.2,))
+    network, preprocessing = trained("mini_resnet"), Preprocessing(16, NORMALIZATION)
     images = torch.randint(0, 256, (37, 1, 16, 16), dtype=torch.uint8)
     configure_kernels(exact=True)  # no TF32
     engine = Engine(
-        network, normalization, 16, torch.device(device), bf16=False, batch_size=10, compile=compile
+        network, preprocessing, torch.device(device), bf16=False, batch_size=10, compile=compile
     )
     with torch.no_grad():
-        expected = network(normalization(images.float() / 255))
+        expected = network(NORMALIZATION(images.float() / 255))
     first, second = engine(images), engine(images.flip(0))
     for logits, right in ((first, expected), (second, expected.flip(0))):
         assert logits.shape == (37, 10)
@@ -83,13 +85,13 @@ def test_logits_do_not_depend_on_the_device_nor_on_compiling(device, compile):
 
 @pytest.mark.parametrize("model", ["mini_resnet", "resnet20", "baseline_cnn"])
 def test_weights_cast_once_compute_what_autocast_does(model):
-    network, normalization = trained(model), Normalization((0.3,), (0.2,))
+    network, preprocessing = trained(model), Preprocessing(16, NORMALIZATION)
     cpu = torch.device("cpu")
-    engine = Engine(network, normalization, 16, cpu, bf16=True)
+    engine = Engine(network, preprocessing, cpu, bf16=True)
     images = torch.randint(0, 256, (5, 1, 16, 16), dtype=torch.uint8)
     folded = fold_batch_norms(network).to(memory_format=torch.channels_last)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        expected = folded(normalization(images.float() / 255)).float()
+        expected = folded(NORMALIZATION(images.float() / 255)).float()
     assert torch.equal(engine(images), expected)
     convolutions = [m for m in engine.network.modules() if isinstance(m, nn.Conv2d)]
     assert {p.dtype for m in convolutions for p in m.parameters()} == {torch.bfloat16}
@@ -147,11 +149,11 @@ BOTH = (False, True)
 def test_each_parameter_s_gradient_is_that_of_fp32(model, bf16, device, compile):
     """On a batch of real digits, so that no part of a network is left out of the comparison.
 
-    Seen in bf16 over four seeds: cosines from 0.83 and norms from 0.84 to 1.17 of fp32's, both for
-    the worst parameter of a network.
+    Seen in bf16 over four seeds, emulated and on hardware that has it: cosines from 0.82 and norms
+    from 0.76 to 1.33 of fp32's, both for the worst parameter of a network.
     """
     configure_kernels(exact=not bf16)
-    least_cosine, norm_bound = (0.75, 0.25) if bf16 else (0.999, 0.01)
+    least_cosine, norm_bound = (0.75, 0.45) if bf16 else (0.999, 0.01)
     cfg = compose([f"model={model}", "dataset=digits", f"trainer.compile={compile}"])
     data = instantiate(cfg, "dataset")
     prepare_data(data)

@@ -8,7 +8,7 @@ __all__ = ["load"]
 def __getattr__(name: str) -> Any:
     # Lazy, so that `reslab --help` does not wait for torch.
     if name == "load":
-        from reslab.runs.load import load
+        from reslab.predicting.load import load
 
         return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

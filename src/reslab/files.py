@@ -9,8 +9,13 @@ from typing import TextIO
 from reslab.errors import UserError
 
 
-def write_atomically(path: Path, *chunks: bytes | memoryview) -> None:
-    """Replaces a file by new content, durably: after a crash it holds the old or the new.
+def write_atomically(path: Path, *chunks: bytes | memoryview, durably: bool = True) -> None:
+    """Replaces a file by new content: whoever reads it finds the old or the new.
+
+    Args:
+        path: The file.
+        chunks: Its content.
+        durably: Whether that also holds after a crash of the machine, for which a disk is waited.
 
     Raises:
         UserError: The disk is full or the folder is not writable; the old file is intact.
@@ -21,8 +26,11 @@ def write_atomically(path: Path, *chunks: bytes | memoryview) -> None:
             for chunk in chunks:
                 file.write(chunk)
             file.flush()
-            os.fsync(file.fileno())
+            if durably:
+                os.fsync(file.fileno())
         temporary.replace(path)
+        if not durably:
+            return
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

@@ -1,5 +1,6 @@
 """Tables as Markdown, and their way into a README, so that nobody types a result."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,12 +22,13 @@ def insert_table(readme: Path, table: Path) -> None:
 
     Args:
         readme: The Markdown file.
-        table: The `table.md` to insert; PATH is it, relative to the README.
+        table: The `table.md` to insert; PATH is it as a link in the README would name it.
 
     Raises:
         UserError: The README has no such place.
     """
-    insert(readme, f"table {table.relative_to(readme.parent)}", table.read_text())
+    place = Path(os.path.relpath(table, readme.parent)).as_posix()
+    insert(readme, f"table {place}", table.read_text())
 
 
 def insert(readme: Path, place: str, content: str) -> None:

@@ -1,6 +1,5 @@
 """The one LightningModule: what a step of training, validation and prediction does."""
 
-import sys
 from inspect import signature
 from typing import Any
 
@@ -14,6 +13,7 @@ from torchmetrics import Metric
 from reslab.errors import UserError
 from reslab.machine import compiled
 from reslab.optim import CLIP, Optimization
+from reslab.reporter import SILENT, Reporter
 
 Batch = tuple[Tensor, Tensor]
 
@@ -97,6 +97,7 @@ class ImageClassifier(LightningModule):
         self._compiled: Any = self._compute
         self.train_metrics = LossAndAccuracy()
         self.val_metrics = LossAndAccuracy()
+        self.reporter: Reporter = SILENT
         self.last_loss = torch.tensor(float("nan"))
         self.epoch_metrics: dict[str, float] = {}
 
@@ -141,7 +142,7 @@ class ImageClassifier(LightningModule):
             if self.compile_training:
                 text = f"trainer.compile=true: {lack}; install one, or leave it false"
                 raise UserError(text) from lack
-            print(f"warning: {lack}: steps are not compiled, and slower", file=sys.stderr)
+            self.reporter.warn(f"{lack}: steps are not compiled, and slower")
 
     def loss_and_logits(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Training loss and detached logits `[B, K]` of normalized images `[B, C, H, W]`."""

@@ -13,17 +13,19 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from reslab.bench.script import file_batches, test_batches
 from reslab.bench.stopwatch import Stopwatch
+from reslab.classifier import Classifier
 from reslab.data import ImageData
 from reslab.machine import compiled, configure_kernels
 from reslab.pictures.decode import decode
 from reslab.pictures.find import find_pictures
 from reslab.predicting import Engine
-from reslab.predicting.model import Model
 from reslab.predicting.predict import Predicted, predict_files
+from reslab.preprocess import Preprocessing
 from reslab.reports.report import Options, report
 from reslab.runs.build import build_task
-from reslab.runs.load import Description
+from reslab.runs.description import describe
 from reslab.runs.trainer import uses_bf16
+from reslab.terminal.reporter import Terminal
 
 
 def write_pictures(data: ImageData, folder: Path) -> None:
@@ -65,7 +67,7 @@ def loop_of_files(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
 
 def reslab_of_files(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
     """What `reslab predict` does with a folder, up to the last row of its results."""
-    model = Model(_describe(cfg, data), _engine(cfg, data, watch.device))
+    classifier = Classifier(describe("bench", cfg, data), _engine(cfg, data, watch.device))
     size = cfg.dataset.batch_size
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as output:
         write_pictures(data, Path(folder))
@@ -74,13 +76,14 @@ def reslab_of_files(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
         )
 
         def until_seen_enough() -> Iterator[Predicted]:
-            for at, one in enumerate(predict_files(model, found, size), 1):
+            for at, one in enumerate(predict_files(classifier, found, size), 1):
                 yield one
                 if at % size == 0 and watch.step(size):
                     return
 
         total = len(data.test_images)
-        report(until_seen_enough(), total, model.description, Options(), Path(output))
+        description = classifier.description
+        report(until_seen_enough(), total, description, Options(), Path(output), Terminal())
 
 
 def script(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
@@ -111,12 +114,12 @@ def _predict_barely(
     cfg: DictConfig, data: ImageData, batches: Iterator[Tensor], watch: Stopwatch
 ) -> None:
     network = build_task(cfg).network.to(watch.device).eval()
-    normalize = data.normalization.to(watch.device)
+    prepare = Preprocessing(data.size, data.normalization).to(watch.device)
     configure_kernels(exact=bool(cfg.trainer.deterministic))
     bf16 = torch.autocast(watch.device.type, torch.bfloat16, enabled=uses_bf16(cfg, watch.device))
 
     def compute(images: Tensor) -> Tensor:
-        return network(normalize(images.float() / 255)).float()
+        return network(prepare(images)).float()
 
     forward = compiled(compute, watch.device) if cfg.trainer.compile else compute
     with torch.inference_mode(), bf16:
@@ -140,20 +143,9 @@ def _engine(cfg: DictConfig, data: ImageData, device: torch.device) -> Engine:
     configure_kernels(exact=bool(cfg.trainer.deterministic))
     return Engine(
         build_task(cfg).network,
-        data.normalization,
-        cfg.dataset.size,
+        Preprocessing(data.size, data.normalization),
         device,
         bf16=uses_bf16(cfg, device),
         batch_size=cfg.dataset.batch_size,
         compile=bool(cfg.trainer.compile),
     )
-
-
-def _describe(cfg: DictConfig, data: ImageData) -> Description:
-    mean, std = (
-        tuple(values.flatten().tolist())
-        for values in (data.normalization.mean, data.normalization.std)
-    )
-    size = cfg.dataset.size
-    names, channels = data.class_names, cfg.dataset.channels
-    return Description("bench", str(data.name), names, channels, size, mean, std, False, {}, None)

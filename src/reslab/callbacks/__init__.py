@@ -4,7 +4,7 @@ from reslab.callbacks.gradients import Gradients
 from reslab.callbacks.history import History
 from reslab.callbacks.interrupt import StopRequest
 from reslab.callbacks.limit import StepLimit
-from reslab.callbacks.progress import Progress
+from reslab.callbacks.progress import ShowProgress
 from reslab.callbacks.tensorboard import TensorBoard
 
-__all__ = ["Gradients", "History", "Progress", "StepLimit", "StopRequest", "TensorBoard"]
+__all__ = ["Gradients", "History", "ShowProgress", "StepLimit", "StopRequest", "TensorBoard"]

@@ -1,11 +1,12 @@
 """Signals: the first asks for a stop where nothing is lost, a second Ctrl-C stops at once."""
 
 import signal
-import sys
 from types import FrameType
 from typing import Any, Self
 
 from lightning.pytorch import Callback
+
+from reslab.reporter import SILENT, Reporter
 
 
 class Stopped(SystemExit):
@@ -24,7 +25,8 @@ class StopRequest(Callback):
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self) -> None:
+    def __init__(self, reporter: Reporter = SILENT) -> None:
+        self.reporter = reporter
         self.requested: int | None = None
         self._training = False
         self._handlers_before: dict[int, Any] = {}
@@ -61,4 +63,4 @@ class StopRequest(Callback):
         if not self._training or (self.requested is not None and signum == signal.SIGINT):
             raise Stopped(signum)
         self.requested = signum
-        print("\nstopping after this step; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+        self.reporter.say("stopping after this step; Ctrl-C again stops at once")

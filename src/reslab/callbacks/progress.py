@@ -1,19 +1,23 @@
-"""The progress bar over a whole training run."""
+"""How far training is: as a bar, and in a file for whoever asks."""
 
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch import Callback
 from tqdm import tqdm
 
+from reslab.progress import Progress
+
 SECONDS_BETWEEN_READS = 0.5
+SECONDS_BETWEEN_WRITES = 1.0
 BAR_FORMAT = "{desc} |{bar:20}| {percentage:3.0f}% [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 
 
 class _Reading:
-    """The latest value of a number on a device, without making the device wait."""
+    """The latest value of a number on a device, without making a GPU wait."""
 
     def __init__(self) -> None:
         self.value: float | None = None
@@ -22,7 +26,7 @@ class _Reading:
 
     def update(self, number: torch.Tensor) -> None:
         """Takes what has arrived of the last copy, and begins the next."""
-        if number.device.type == "cpu":
+        if number.device.type != "cuda":
             self.value = number.item()
             return
         if self._copied is None:
@@ -36,48 +40,53 @@ class _Reading:
         self._copied.record()
 
 
-class Progress(ProgressBar):
-    """One line: epoch, images done, time left, images/s, loss, validation accuracy.
+class ShowProgress(Callback):
+    """One line: epoch, images done, time left, images/s, loss, validation accuracy; and a file.
 
     The loss is read from the device only when the line is drawn again, and no step waits for it.
 
     Args:
+        path: Where `reslab.progress.Progress` goes, at most once a second.
+        bar: Whether the line is shown.
         max_steps: The run's last step, if steps limit it.
     """
 
-    def __init__(self, max_steps: int | None = None) -> None:
-        super().__init__()
-        self.max_steps = max_steps
-        self._epochs = 0
-        self._bar: Any = None
+    def __init__(self, path: Path, *, bar: bool = True, max_steps: int | None = None) -> None:
+        self.path, self.bar, self.max_steps = path, bar, max_steps
+        self._steps = self._epochs = 0
+        self._line: Any = None
         self._read_at = 0.0
+        self._written_at = 0.0
+        self._step_then: int | None = None
+        self._steps_per_second: float | None = None
         self._shown = {"loss": "", "val": ""}
         self._loss = _Reading()
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        super().on_train_start(trainer, pl_module)
         batch_size = trainer.datamodule.batch_size
         batches = trainer.num_training_batches
         limits = [self.max_steps] if self.max_steps else []
         if trainer.max_epochs > 0:
             limits.append(trainer.max_epochs * batches)
-        steps = min(limits)
-        self._epochs = -(-steps // batches)
-        self._bar = tqdm(
-            total=steps * batch_size,
-            initial=trainer.global_step * batch_size,
-            unit="img",
-            unit_scale=True,
-            mininterval=SECONDS_BETWEEN_READS if sys.stderr.isatty() else 30,
-            dynamic_ncols=True,
-            smoothing=0.05,
-            bar_format=BAR_FORMAT,
-        )
+        self._steps = min(limits)
+        self._epochs = -(-self._steps // batches)
+        self._step_then = None  # from the first step on, which takes longer than others
+        if self.bar:
+            self._line = tqdm(
+                total=self._steps * batch_size,
+                initial=trainer.global_step * batch_size,
+                unit="img",
+                unit_scale=True,
+                mininterval=SECONDS_BETWEEN_READS if sys.stderr.isatty() else 30,
+                dynamic_ncols=True,
+                smoothing=0.05,
+                bar_format=BAR_FORMAT,
+            )
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        self._bar.set_description_str(
-            f"epoch {trainer.current_epoch + 1}/{self._epochs}", refresh=False
-        )
+        if self._line is not None:
+            text = f"epoch {trainer.current_epoch + 1}/{self._epochs}"
+            self._line.set_description_str(text, refresh=False)
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -88,11 +97,16 @@ class Progress(ProgressBar):
             self._loss.update(pl_module.last_loss)
             if self._loss.value is not None:
                 self._show(loss=f"{self._loss.value:.3f}")
-        self._bar.update(trainer.datamodule.batch_size)
+            if now - self._written_at > SECONDS_BETWEEN_WRITES:
+                self._write(trainer, batch_idx + 1, now)
+        if self._line is not None:
+            self._line.update(trainer.datamodule.batch_size)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-        if self._bar is not None:
-            self._show(val=f"{pl_module.epoch_metrics['val/accuracy']:.2%}")
+        self._show(val=f"{pl_module.epoch_metrics['val/accuracy']:.2%}")
+        now = time.perf_counter()
+        if now - self._written_at > SECONDS_BETWEEN_WRITES:
+            self._write(trainer, trainer.num_training_batches, now)
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         self.close()
@@ -102,14 +116,31 @@ class Progress(ProgressBar):
 
     def close(self) -> None:
         """Leaves the line as it stands."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-    def disable(self) -> None:
-        """Lightning asks all but the first process to be silent."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
 
     def _show(self, **values: str) -> None:
         self._shown |= values
-        text = {"loss": self._shown["loss"], "val acc": self._shown["val"]}
-        self._bar.set_postfix({k: v for k, v in text.items() if v}, refresh=False)
+        if self._line is not None:
+            text = {"loss": self._shown["loss"], "val acc": self._shown["val"]}
+            self._line.set_postfix({k: v for k, v in text.items() if v}, refresh=False)
+
+    def _write(self, trainer: Any, step: int, now: float) -> None:
+        done, rate = trainer.global_step, self._steps_per_second
+        if self._step_then is not None:
+            lately = (done - self._step_then) / (now - self._written_at)
+            rate = lately if rate is None else 0.7 * rate + 0.3 * lately
+        self._steps_per_second = rate
+        self._written_at, self._step_then = now, done
+        Progress(
+            epoch=trainer.current_epoch + 1,
+            epochs=self._epochs,
+            step=step,
+            steps_per_epoch=trainer.num_training_batches,
+            done=min(1.0, done / self._steps),
+            loss=self._loss.value,
+            lr=float(trainer.optimizers[0].param_groups[0]["lr"]),
+            images_per_second=rate and rate * trainer.datamodule.batch_size,
+            seconds_left=max(0, self._steps - done) / rate if rate else None,
+        ).write(self.path)

@@ -68,55 +68,31 @@ TTA = click.option("--tta", is_flag=True, help="Average over each picture and it
 @COMPILE
 @RUNS_DIR
 def predict(
-    run: str, paths: tuple[Path, ...], output: Path | None, labels: str | None, **options: Any
+    run: str,
+    paths: tuple[Path, ...],
+    top_k: int,
+    threshold: float,
+    form: str | None,
+    tta: bool,
+    **asked: Any,
 ) -> None:
     """Ranked classes of pictures, or of all pictures below folders.
 
-    RUN is a run's directory, its name, a unique part of its name, or an exported file. Ends with 1
-    if a file could not be predicted; its row in the results says why.
+    RUN is a run's directory, its name, a unique part of its name, a copy of its best.ckpt, or an
+    exported file. Ends with 1 if a file could not be predicted; its row in the results says why.
     """
-    from reslab.pictures.find import find_pictures
-    from reslab.pictures.labels import nothing_labelled, read_labels
-    from reslab.predicting.model import open_model
-    from reslab.predicting.predict import predict_files
-    from reslab.reports.report import Options, check_output, report
+    from reslab.reports.report import Options
     from reslab.terminal.outcome import print_outcome
+    from reslab.terminal.reporter import Terminal
+    from reslab.use import predict
 
-    model = open_model(
-        run,
-        options["runs_dir"],
-        options["device"],
-        options["batch_size"],
-        compile=options["compile"],
-    )
-    model.check_tta(options["tta"])
-    folder = output or Path("outputs/predictions") / model.description.name
-    check_output(folder)
-    truth = read_labels(labels, model.description.class_names) if labels else None
-    total = labelled = 0
-    for found in find_pictures(paths, leave_out=folder):
-        total += 1
-        labelled += truth is not None and truth(found.path) is not None
-    if labels and not labelled:
-        raise nothing_labelled(labels, model.description.class_names, total)
-    stream = predict_files(
-        model,
-        find_pictures(paths, leave_out=folder),
-        options["batch_size"],
-        mirror=options["tta"],
-        labels=truth,
-    )
-    asked = Options(
-        options["top_k"], options["threshold"], options["tta"], options["form"] == "kaggle"
-    )
-    outcome = report(stream, total, model.description, asked, folder)
+    options = Options(top_k, threshold, tta, form == "kaggle")
+    outcome = predict(run, paths, options=options, reporter=Terminal(), **asked)
     print_outcome(outcome)
-    if truth and labelled < total:
-        click.echo(f"{total - labelled} of {total} files have no label")
     if failed := outcome.counts["failed"]:
         sys.exit(
-            f"reslab: {failed} of {total} files could not be predicted; "
-            f"{folder / 'predictions.csv'} says why"
+            f"reslab: {failed} of {outcome.counts.total()} files could not be predicted; "
+            f"{outcome.folder / 'predictions.csv'} says why"
         )
 
 
@@ -129,31 +105,16 @@ def predict(
 @BATCH_SIZE
 @DEVICE
 @RUNS_DIR
-def evaluate(runs: tuple[str, ...], output: Path, data_dir: str | None, **options: Any) -> None:
+def evaluate(runs: tuple[str, ...], threshold: float, tta: bool, **asked: Any) -> None:
     """Metrics, pictures and dashboard of RUNS on their test sets."""
-    from reslab.predicting.model import open_run
-    from reslab.predicting.predict import predict_arrays
-    from reslab.reports.report import Options, check_output, report
-    from reslab.runs.load import data_of, load
+    from reslab.reports.report import Options
     from reslab.terminal.outcome import print_outcome
+    from reslab.terminal.reporter import Terminal
+    from reslab.use import evaluate
 
+    options = Options(threshold=threshold, mirror=tta)
     for run in runs:
-        classifier = load(run, options["runs_dir"])
-        model = open_run(classifier, options["device"], options["batch_size"])
-        model.check_tta(options["tta"])
-        folder = output / model.description.name
-        check_output(folder)
-        data = data_of(classifier, data_dir)
-        stream = predict_arrays(
-            model,
-            f"{data.name}-test",
-            data.test_images,
-            data.test_labels,
-            options["batch_size"],
-            mirror=options["tta"],
-        )
-        asked = Options(threshold=options["threshold"], mirror=options["tta"])
-        print_outcome(report(stream, len(data.test_labels), model.description, asked, folder))
+        print_outcome(evaluate(run, options=options, reporter=Terminal(), **asked))
 
 
 @cli.command()
@@ -169,24 +130,12 @@ def evaluate(runs: tuple[str, ...], output: Path, data_dir: str | None, **option
 @output_option("outputs/exports", "The folder to write into.")
 @DATA_DIR
 @RUNS_DIR
-def export(
-    run: str, kind: str, pixels: bool, output: Path, data_dir: str | None, runs_dir: Path
-) -> None:
+def export(run: str, kind: str, **asked: Any) -> None:
     """A file for other runtimes, kept only if it computes what the checkpoint does.
 
     A model card is written beside it.
     """
-    from reslab.export.card import write_card
-    from reslab.export.write import BOUND, export, file_of
-    from reslab.runs.load import data_of, load
+    from reslab.terminal.outcome import print_exported
+    from reslab.use import export
 
-    classifier = load(run, runs_dir)
-    path = file_of(classifier, kind, output)
-    images = data_of(classifier, data_dir).test_images[:256]
-    difference = export(classifier, kind, pixels, images, path)
-    click.echo(
-        f"on {len(images)} test images: the same answers, logits within {difference:.1e} of the "
-        f"largest ({BOUND:.0e} is allowed), and the same ranking but for classes that are closer"
-    )
-    click.echo(path)
-    click.echo(write_card(classifier, path, pixels, difference, len(images)))
+    print_exported(export(run, kind, **asked))

@@ -19,7 +19,7 @@ OVERRIDES: dict[str, Any] = {
 @CONFIG_DIR
 def train(arguments: tuple[str, ...]) -> None:
     """Hands everything to Hydra, its --help included."""
-    from reslab.apps.train import train as app
+    from reslab.cli.app import train as app
     from reslab.config import search_path
 
     # Hydra's parser takes overrides in one row, behind its own flags.
@@ -57,11 +57,63 @@ def summary(overrides: tuple[str, ...], draw: Path | None) -> None:
 @RUNS_DIR
 @click.option("--by-seed", is_flag=True, help="One line for runs that differ in the seed alone.")
 def runs(runs_dir: Path, by_seed: bool) -> None:
-    """What is under outputs/runs, with state and result."""
+    """What is under outputs/runs, with state, time left and result."""
     from reslab.runs.store import list_runs
     from reslab.terminal.runs import print_runs, print_runs_by_seed
 
     (print_runs_by_seed if by_seed else print_runs)(list_runs(runs_dir), runs_dir)
+
+
+@cli.command()
+@click.argument("names", metavar="[RUN]...", nargs=-1)
+@RUNS_DIR
+def watch(names: tuple[str, ...], runs_dir: Path) -> None:
+    """Progress of what is running, or of RUNs, until all have ended; Ctrl-C ends the watching."""
+    from reslab.runs.store import find_run, list_runs
+    from reslab.terminal.watch import watch_runs
+
+    chosen = [find_run(name, runs_dir) for name in names]
+    if not watch_runs(lambda: chosen or [run for run in list_runs(runs_dir) if run.is_running()]):
+        click.echo(f"nothing is running under {runs_dir}")
+
+
+@cli.command()
+@click.argument("names", metavar="RUN...", nargs=-1, required=True)
+@RUNS_DIR
+def stop(names: tuple[str, ...], runs_dir: Path) -> None:
+    """Have RUNs save and end, wherever their commands were given."""
+    from reslab.runs.control import stop
+    from reslab.runs.store import find_run
+    from reslab.terminal.reporter import Terminal
+
+    for run in [find_run(name, runs_dir) for name in names]:
+        stop(run, Terminal())
+        click.echo(f"{run.path}: {run.state()}; `reslab resume {run.name}` goes on")
+
+
+@cli.command()
+@click.argument("names", metavar="[RUN]...", nargs=-1)
+@click.option("--all-interrupted", is_flag=True, help="Every run that was interrupted, in turn.")
+@RUNS_DIR
+def resume(names: tuple[str, ...], all_interrupted: bool, runs_dir: Path) -> None:
+    """Go on with RUNs as they were asked for, wherever their commands were given."""
+    from reslab.runs.control import resume
+    from reslab.runs.store import find_run, list_runs
+
+    if bool(names) == all_interrupted:
+        raise click.UsageError("name runs, or give --all-interrupted")
+    chosen = [find_run(name, runs_dir) for name in names]
+    if all_interrupted:
+        chosen = [run for run in list_runs(runs_dir) if run.state() == "interrupted"]
+        click.echo(f"{len(chosen)} interrupted under {runs_dir}", err=True)
+    failed = 0
+    for run in chosen:
+        status = resume(run)
+        if status > 128:  # it was told to stop, and so is the rest
+            sys.exit(status)
+        failed += status != 0
+    if failed:
+        sys.exit(f"reslab: {failed} of {len(chosen)} runs failed")
 
 
 @cli.command()

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 
 class Augmentation(Protocol):
-    """One random change of an image."""
+    """One random change of an image; one that mirrors left to right says so: `mirrors = True`."""
 
     def draw(self, num_images: int, generator: Generator) -> Tensor:
         """Random parameters `[num_images, ...]`, on the CPU."""
@@ -41,6 +41,11 @@ class Augment:
                 raise TypeError(f"{name} is no augmentation with draw and apply: {step}")
         self.mix, self.steps = mix, tuple(steps.values())
 
+    @property
+    def mirrors(self) -> bool:
+        """Whether a step says that it mirrors images left to right."""
+        return any(getattr(step, "mirrors", False) for step in self.steps)
+
     def draw(self, num_images: int, generator: Generator) -> list[Tensor]:
         """One tensor of parameters `[num_images, ...]` for each step."""
         return [step.draw(num_images, generator) for step in self.steps]
@@ -58,7 +63,7 @@ class HorizontalFlip:
     def __init__(self, probability: float = 0.5) -> None:
         if not 0 <= probability <= 1:
             raise ValueError(f"probability must be in [0, 1], got {probability}")
-        self.probability = probability
+        self.probability, self.mirrors = probability, probability > 0
 
     def draw(self, num_images: int, generator: Generator) -> Tensor:
         """Whether to mirror, bool `[num_images]`."""

@@ -1,36 +1,13 @@
 """Batches of an image array that lives on the device."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Generator, Tensor, nn
-from torchvision.transforms.v2 import functional as transforms
+from torch import Generator, Tensor
 
 from reslab.data.augment import Augment
-
-
-def resized(images: Tensor, size: int) -> Tensor:
-    """uint8 `[..., C, H, W]` at `size` by `size` pixels: bilinear, antialiased."""
-    if images.shape[-2:] == (size, size):
-        return images
-    return transforms.resize(images, [size, size], antialias=True)
-
-
-class Normalization(nn.Module):
-    """Pixels on the 0-1 scale to network input: `(x - mean) / std`, one of each a channel."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32)[:, None, None])
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32)[:, None, None])
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Float `[B, C, H, W]` to the same shape, channels last in memory."""
-        return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+from reslab.preprocess import Normalization, scaled
 
 
 def generator_of(*seeds: int) -> Generator:
@@ -73,7 +50,7 @@ class EvaluationLoader:
             self.images.split(self.batch_size), self.labels.split(self.batch_size), strict=True
         )
         for images, labels in batches:
-            yield self.normalize(images.float() / 255), labels
+            yield self.normalize(scaled(images)), labels
 
 
 class TrainingLoader:
@@ -130,7 +107,7 @@ class TrainingLoader:
 
     def augmented(self, indices: Tensor, drawn: list[Tensor]) -> Tensor:
         """Float images `[B, C, H, W]` on the 0-1 scale, before normalization."""
-        return self.augment.apply(self.images[indices].float() / 255, drawn)
+        return self.augment.apply(scaled(self.images[indices]), drawn)
 
     def preview(self, num_images: int) -> Tensor:
         """The first images of the epoch as the network will meet them, on the 0-1 scale."""

@@ -9,9 +9,10 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from reslab.data.augment import Augment
-from reslab.data.loader import EvaluationLoader, Normalization, TrainingLoader, resized
+from reslab.data.loader import EvaluationLoader, TrainingLoader
 from reslab.data.sources import Source
 from reslab.data.splits import split
+from reslab.preprocess import Normalization, resized, scaled
 
 EVALUATION_BATCH_SIZE = 500
 
@@ -167,7 +168,7 @@ def _measure(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     In float64 and by counting grey levels: exact, and without a float copy of the images.
     """
     counts = torch.stack([torch.bincount(c.flatten(), minlength=256) for c in images.unbind(1)])
-    levels = torch.arange(256, dtype=torch.float64) / 255
+    levels = scaled(torch.arange(256), torch.float64)
     share = counts.double() / counts.sum(1, keepdim=True)
     mean = share @ levels
     std = (share @ levels**2 - mean**2).clamp(min=0).sqrt()

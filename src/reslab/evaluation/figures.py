@@ -10,29 +10,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from reslab.evaluation.metrics import (
-    Predictions,
-    by_threshold,
-    confusion_matrix,
-    expected_calibration_error,
-    reliability,
-)
-from reslab.evaluation.palette import BLUE, COLORS, GREEN, ORANGE
+from reslab.evaluation import frames
+from reslab.evaluation.metrics import Predictions, expected_calibration_error
+from reslab.evaluation.palette import COLORS
 from reslab.files import write_atomically
-
-MOST_CELLS_WITH_NUMBERS = 20
 
 
 def draw_confusion(predictions: Predictions, title: str, path: Path) -> Path:
     """The confusion matrix: counts, colored by the share of the truth's row."""
-    matrix = confusion_matrix(predictions)
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    matrix, shares = frames.confusion(predictions)
     names = [literal(name) for name in predictions.class_names]
-    side = max(5.0, 0.55 * min(len(names), MOST_CELLS_WITH_NUMBERS) + 1.5)
+    side = max(5.0, 0.55 * min(len(names), frames.MOST_CLASSES_WITH_NUMBERS) + 1.5)
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    if len(names) <= MOST_CELLS_WITH_NUMBERS:
+    if len(names) <= frames.MOST_CLASSES_WITH_NUMBERS:
         for (row, column), count in np.ndenumerate(matrix):
             if count:
                 color = "white" if shares[row, column] > 0.5 else "black"
@@ -51,17 +43,17 @@ def draw_confusion(predictions: Predictions, title: str, path: Path) -> Path:
 
 def draw_per_class(metrics: dict[str, Any], title: str, path: Path) -> Path:
     """Precision, recall and F1 of every class, as `metrics.summarize` gives them."""
-    rows = metrics["per_class"]
+    rows = frames.per_class(metrics["per_class"])
     figure = Figure(figsize=(max(7.0, 0.5 * len(rows) + 3), 4.2), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(rows))
-    for offset, (key, color) in enumerate(
-        zip(("precision", "recall", "f1"), COLORS, strict=False), start=-1
-    ):
-        values = [row[key] for row in rows]
-        axes.bar(places + 0.27 * offset, values, 0.25, color=color, label=key.capitalize())
+    for offset, (key, (color, label)) in enumerate(frames.PER_CLASS.items(), start=-1):
+        axes.bar(places + 0.27 * offset, rows[key], 0.25, color=color, label=label)
     axes.set_ylim(0, 1)
-    labels = [f"{literal(row['class'])}\n{row['support']:,}" for row in rows]
+    labels = [
+        f"{literal(name)}\n{support:,}"
+        for name, support in zip(rows["class"], rows["support"], strict=True)
+    ]
     axes.set_xticks(places, labels, fontsize=9)
     axes.set_xlabel("Class, and its number of images")
     axes.yaxis.set_major_formatter(PercentFormatter(1))
@@ -85,22 +77,21 @@ def draw_confidence(
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, curve = figure.subplots(1, 2)
-    edges = np.linspace(0, 1, 41)
-    counts = np.histogram(confidence, edges)[0]
-    left.stairs(counts, edges, fill=True, color=BLUE, label="right")
-    if right is not None:  # what is right at the bottom, what is wrong on top of it
-        below = np.histogram(confidence[right], edges)[0]
-        left.stairs(counts, edges, baseline=below, fill=True, color=ORANGE, label="wrong")
+    for name, bars in frames.histogram(confidence, right).items():
+        edges = [*bars["left"], bars["right"].iloc[-1]]
+        color = frames.BARS[name]
+        left.stairs(bars["top"], edges, baseline=bars["bottom"], fill=True, color=color, label=name)
+    if right is not None:
         left.legend(frameon=False, loc="upper left")
     left.set_yscale("log")
     left.set_ylim(bottom=0.5)
     left.set_title("Images by confidence", loc="left", fontsize=11)
     left.set_xlabel("Confidence")
-    rows = by_threshold(confidence, right)
-    lines = [("coverage", GREEN, "answered"), ("accuracy", BLUE, "accuracy of the answers")]
-    for key, color, label in lines[:1] if right is None else lines:
-        values = [np.nan if row[key] is None else row[key] for row in rows]
-        curve.plot([row["threshold"] for row in rows], values, color=color, label=label)
+    rows = frames.threshold_curves(confidence, right)
+    for key, (color, label) in frames.CURVES.items():
+        if key not in rows:
+            continue
+        curve.plot(rows["threshold"], rows[key], color=color, label=label)
     curve.yaxis.set_major_formatter(PercentFormatter(1))
     curve.set_title("What a threshold leaves", loc="left", fontsize=11)
     curve.set_xlabel("Threshold")
@@ -120,13 +111,12 @@ def draw_reliability(
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="black", ls=":", lw=1)
     for index, (name, predictions) in enumerate(models.items()):
-        bins = reliability(predictions)
-        most = max(one.count for one in bins)
+        bins = frames.reliability_bins(predictions)
         label = f"{literal(name)} (ECE {expected_calibration_error(predictions):.3f})"
         color = colors[index % len(colors)]
-        places = [one.confidence for one in bins], [one.accuracy for one in bins]
+        places = bins["confidence"], bins["accuracy"]
         axes.plot(*places, color=color, lw=1.2, label=label)
-        sizes = [10 + 110 * (one.count / most) ** 0.5 for one in bins]
+        sizes = 10 + 110 * (bins["count"] / bins["count"].max()) ** 0.5
         axes.scatter(*places, s=sizes, color=color, alpha=0.6, lw=0)
     axes.set_xlabel("Confidence")
     axes.set_ylabel("Accuracy")

@@ -58,25 +58,14 @@ def summarize(predictions: Predictions, threshold: float) -> dict[str, Any]:
     names = predictions.class_names
     probabilities = torch.from_numpy(predictions.probabilities)
     labels = torch.from_numpy(predictions.labels)
-    kind: dict[str, Any] = {"num_classes": len(names)}
-
-    def average(how: Literal["none", "macro", "weighted"]) -> dict[str, Any]:
-        return {
-            "precision": measure.multiclass_precision(probabilities, labels, average=how, **kind),
-            "recall": measure.multiclass_recall(probabilities, labels, average=how, **kind),
-            "f1": measure.multiclass_f1_score(probabilities, labels, average=how, **kind),
-        }
-
-    each = average("none")
     top = {
         str(k): measure.multiclass_accuracy(
-            probabilities, labels, top_k=k, average="micro", **kind
+            probabilities, labels, top_k=k, average="micro", num_classes=len(names)
         ).item()
         for k in (1, 2, 3, 5)
         if k < len(names)
     }
     matrix = confusion_matrix(predictions)
-    support = matrix.sum(1)
     sure = is_sure(predictions.confidence, threshold)
     return {
         "images": len(labels),
@@ -86,16 +75,35 @@ def summarize(predictions: Predictions, threshold: float) -> dict[str, Any]:
         "threshold": threshold,
         "coverage": float(sure.mean()),
         "accuracy_when_sure": float(predictions.right[sure].mean()) if sure.any() else None,
-        "macro": {key: value.item() for key, value in average("macro").items()},
-        "weighted": {key: value.item() for key, value in average("weighted").items()},
-        "per_class": [
-            {"class": name}
-            | {key: float(values[index]) for key, values in each.items()}
-            | {"support": int(support[index])}
-            for index, name in enumerate(names)
-        ],
+        "macro": {key: value.item() for key, value in _scores(predictions, "macro").items()},
+        "weighted": {key: value.item() for key, value in _scores(predictions, "weighted").items()},
+        "per_class": per_class(predictions),
         "confusion": matrix.tolist(),
         "confused_pairs": most_confused(matrix, names),
+    }
+
+
+def per_class(predictions: Predictions) -> list[dict[str, Any]]:
+    """Precision, recall, F1 and number of images of every class, as plain values."""
+    each, support = _scores(predictions, "none"), confusion_matrix(predictions).sum(1)
+    return [
+        {"class": name}
+        | {key: float(values[index]) for key, values in each.items()}
+        | {"support": int(support[index])}
+        for index, name in enumerate(predictions.class_names)
+    ]
+
+
+def _scores(
+    predictions: Predictions, average: Literal["none", "macro", "weighted"]
+) -> dict[str, torch.Tensor]:
+    probabilities = torch.from_numpy(predictions.probabilities)
+    labels = torch.from_numpy(predictions.labels)
+    kind: dict[str, Any] = {"num_classes": len(predictions.class_names), "average": average}
+    return {
+        "precision": measure.multiclass_precision(probabilities, labels, **kind),
+        "recall": measure.multiclass_recall(probabilities, labels, **kind),
+        "f1": measure.multiclass_f1_score(probabilities, labels, **kind),
     }
 
 

@@ -3,18 +3,19 @@
 from pathlib import Path
 from typing import Any
 
+from reslab.classifier import Classifier
 from reslab.evaluation.metrics import of_logits, summarize
 from reslab.export.read import SUFFIXES
 from reslab.files import write_atomically
 from reslab.markdown import markdown_table
-from reslab.runs.load import Description, TrainedClassifier
+from reslab.runs.description import Description
 
 FROM_PIXELS = "pixels.astype(np.uint8)"
 NORMALIZED = """(pixels / 255 - {mean}) / {std}"""
 
 CODE = """\
 import sys
-{imports}
+
 import numpy as np
 {packages}
 
@@ -42,20 +43,19 @@ TORCH = """\
 images = torch.from_numpy({images})
 logits = torch.export.load("{file}").module()(images)[0].detach().numpy()"""
 
-SAFETENSORS_IMPORTS = "from pathlib import Path\n"
 SAFETENSORS_PACKAGES = """\
 import torch
 from PIL import Image
 
-from reslab.export.read import open_export"""
+import reslab"""
 SAFETENSORS = """\
 # Weights alone, BatchNorms folded into the convolutions; the network is in the file's metadata.
-_, ask = open_export(Path("{file}"), torch.device("cpu"))
-logits = ask(torch.from_numpy(pixels.astype(np.uint8)))[0].numpy()"""
+classifier = reslab.load("{file}")
+logits = classifier(torch.from_numpy(pixels.astype(np.uint8)))[0].numpy()"""
 
 
 def write_card(
-    classifier: TrainedClassifier, export: Path, pixels: bool, difference: float, compared: int
+    classifier: Classifier, export: Path, pixels: bool, difference: float, compared: int
 ) -> Path:
     """Writes a Markdown file beside an export, from the run's record.
 
@@ -92,13 +92,12 @@ def _use(about: Description, export: Path, pixels: bool) -> str:
         std=f"np.array({std}, np.float32).reshape{shape}",
     )
     what = "pixels, uint8" if pixels else "(pixels / 255 - mean) / std, float32"
-    imports, packages, ask = {
-        SUFFIXES["onnx"]: ("", ONNX_PACKAGES, ONNX),
-        SUFFIXES["torch"]: ("", TORCH_PACKAGES, TORCH),
-        SUFFIXES["safetensors"]: (SAFETENSORS_IMPORTS, SAFETENSORS_PACKAGES, SAFETENSORS),
+    packages, ask = {
+        SUFFIXES["onnx"]: (ONNX_PACKAGES, ONNX),
+        SUFFIXES["torch"]: (TORCH_PACKAGES, TORCH),
+        SUFFIXES["safetensors"]: (SAFETENSORS_PACKAGES, SAFETENSORS),
     }[export.suffix]
     code = CODE.format(
-        imports=imports,
         packages=packages,
         classes=list(about.class_names),
         mode="L" if about.channels == 1 else "RGB",
@@ -116,8 +115,7 @@ def _use(about: Description, export: Path, pixels: bool) -> str:
 
 
 def _data(about: Description) -> str:
-    record = about.record or {}
-    digest = record.get("data_digest", "unknown")
+    digest = about.record.provenance.data_digest if about.record else "unknown"
     return (
         f"{about.dataset}, classes: {', '.join(about.class_names)}. The best epoch was chosen on a "
         f"validation split held out of the training set; the test set was read once, at the end. "
@@ -130,37 +128,40 @@ def _training(about: Description) -> str:
     if record is None:
         return "The run is not finished; this is its best epoch so far."
     rows = {
-        "Recipe": record["recipe"] or "none",
-        "Overrides": " ".join(record["overrides"]) or "none",
-        "Seed": record["seed"],
-        "Epochs": f"{record['epochs']}, of which {record['best_epoch']} was the best",
-        "Parameters": f"{record['parameters']:,}",
-        "Multiply-accumulates an image": f"{record['macs']:,}",
-        "Time": f"{record['seconds'] / 60:.1f} min on {record['hardware']}",
-        "Precision": record["precision"],
-        "Commit": record["git"] or "unknown",
-        "Versions": ", ".join(f"{k} {v}" for k, v in record["versions"].items()),
+        "Recipe": record.recipe or "none",
+        "Overrides": " ".join(record.overrides) or "none",
+        "Seed": record.seed,
+        "Epochs": f"{record.epochs}, of which {record.best_epoch} was the best",
+        "Parameters": f"{record.parameters:,}",
+        "Multiply-accumulates an image": f"{record.macs:,}",
+        "Time": f"{record.seconds / 60:.1f} min on {record.provenance.hardware}",
+        "Precision": record.provenance.precision,
+        "Commit": record.provenance.git or "unknown",
+        "Versions": ", ".join(f"{k} {v}" for k, v in record.provenance.versions.items()),
     }
     return _facts(rows)
 
 
-def _results(classifier: TrainedClassifier) -> str:
+def _results(classifier: Classifier) -> str:
     record = classifier.record
     if record is None:
         return "None yet: the run is not finished."
+    test = {"Test accuracy": f"{record.test_accuracy:.2%}"}
+    validation = {"Validation accuracy": f"{record.val_accuracy:.2%}"}
+    if classifier.directory is None:
+        return _facts(test | validation)
     metrics = summarize(of_logits(*classifier.directory.predictions()), 0.5)
-    rows = {
+    test = {
         "Test accuracy": f"{metrics['accuracy']:.2%} of {metrics['images']:,} images",
         "Macro F1": f"{metrics['macro']['f1']:.4f}",
         "Expected calibration error": f"{metrics['ece']:.4f}",
-        "Validation accuracy": f"{record['val/accuracy']:.2%}",
     }
     each = [
         (row["class"], *(f"{row[key]:.2%}" for key in ("precision", "recall", "f1")))
         for row in metrics["per_class"]
     ]
     table = markdown_table(("Class", "Precision", "Recall", "F1"), each)
-    return f"{_facts(rows)}\n\n{table}"
+    return f"{_facts(test | validation)}\n\n{table}"
 
 
 def _limits(about: Description) -> str:

@@ -5,8 +5,6 @@ import json
 import pickle
 import re
 import zipfile
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,11 @@ import torch
 from torch import Tensor
 
 from reslab.analysis.fold import fold_batch_norms
+from reslab.classifier import Classifier, Logits
 from reslab.errors import UserError
-from reslab.runs.load import Description, build_network
+from reslab.preprocess import resized
+from reslab.runs.description import Description
+from reslab.runs.load import build_network
 
 KEY = "reslab"
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
@@ -37,8 +38,6 @@ IN_GRAPH = {
     "name": re.compile(r"[\w.]*"),
 }
 
-Logits = Callable[[Tensor], Tensor]
-
 
 def to_metadata(description: Description, pixels: bool) -> str:
     """What an export carries beside its graph, as JSON.
@@ -56,14 +55,11 @@ def to_metadata(description: Description, pixels: bool) -> str:
         "input": f"images {shape}, {what}",
         "output": f"logits [N, {len(description.class_names)}], float32; softmax them",
     }
-    return json.dumps(asdict(description) | {"pixels": pixels, "preprocessing": preprocessing})
+    return json.dumps(description.as_json() | {"pixels": pixels, "preprocessing": preprocessing})
 
 
-def open_export(path: Path, device: torch.device) -> tuple[Description, Logits]:
+def open_export(path: Path, device: torch.device) -> Classifier:
     """Opens an exported file, by its ending.
-
-    Returns:
-        Its description, and uint8 `[N, C, S, S]` to logits fp32 `[N, K]` on the CPU.
 
     Raises:
         UserError: The file is none of reslab's exports, or a package is missing.
@@ -76,7 +72,8 @@ def open_export(path: Path, device: torch.device) -> tuple[Description, Logits]:
     opener = openers.get(path.suffix)
     if opener is None:
         raise UserError(
-            f"{path} is neither a run's folder nor an export ({', '.join(SUFFIXES.values())})"
+            f"{path} is neither a run's folder, nor a checkpoint (.ckpt), nor an export "
+            f"({', '.join(SUFFIXES.values())})"
         )
     try:
         metadata, ask = opener(path, device)
@@ -87,13 +84,13 @@ def open_export(path: Path, device: torch.device) -> tuple[Description, Logits]:
         raise
     except Exception as error:  # whatever a foreign or damaged file makes the libraries raise
         raise UserError(f"{path} cannot be opened: {str(error).partition(chr(10))[0]}") from error
-    normalize = description.normalization
+    prepare = description.preprocessing
 
     @torch.inference_mode()
     def logits(images: Tensor) -> Tensor:
-        return ask(images if pixels else normalize(images.float() / 255))
+        return ask(resized(images, description.size) if pixels else prepare(images))
 
-    return description, logits
+    return Classifier(description, logits)
 
 
 def _from_metadata(metadata: str | None, path: Path) -> tuple[Description, bool]:
@@ -101,12 +98,7 @@ def _from_metadata(metadata: str | None, path: Path) -> tuple[Description, bool]
     if metadata is None:
         raise UserError(f"{path} was not exported by reslab: it does not name its classes")
     content: dict[str, Any] = json.loads(metadata)
-    known = {key: content[key] for key in Description.__dataclass_fields__}
-    for key in ("class_names", "mean", "std"):
-        known[key] = tuple(known[key])
-    if Path(known["name"]).name != known["name"] or known["name"] in ("", ".."):
-        raise UserError(f"{path} names its run {known['name']!r}, which is no file's name")
-    return Description(**known), content["pixels"]
+    return Description.from_json(content), content["pixels"]
 
 
 def missing_package(error: ImportError) -> UserError:

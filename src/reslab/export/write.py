@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from reslab.analysis.fold import fold_batch_norms
+from reslab.classifier import Classifier
 from reslab.errors import UserError
 from reslab.export.read import KEY, SUFFIXES, missing_package, open_export, to_metadata
-from reslab.runs.load import Description, TrainedClassifier
+from reslab.preprocess import Preprocessing
 
 BOUND = 1e-3  # largest difference of a logit, relative to the largest logit
 OPSET = 20
@@ -18,17 +19,17 @@ OPSET = 20
 class _FromPixels(nn.Module):
     """A network with the preprocessing of pixels before it."""
 
-    def __init__(self, network: nn.Module, description: Description) -> None:
+    def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
         super().__init__()
-        self.normalization, self.network = description.normalization, network
+        self.preprocessing, self.network = preprocessing, network
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 `[B, C, H, W] -> [B, K]`."""
-        return self.network(self.normalization(images.float() / 255))
+        return self.network(self.preprocessing(images))
 
 
-def export(
-    classifier: TrainedClassifier, kind: str, pixels: bool, images: Tensor, path: Path
+def write_export(
+    classifier: Classifier, kind: str, pixels: bool, images: Tensor, path: Path
 ) -> float:
     """Writes an export and compares it with the checkpoint on real images.
 
@@ -49,8 +50,10 @@ def export(
     if pixels and kind == "safetensors":
         raise UserError("--pixels: safetensors holds weights alone, no graph to normalize in")
     description = classifier.description
+    if classifier.network is None:
+        raise UserError(f"{description.name} is an export already: export its run")
     folded = fold_batch_norms(classifier.network).to(memory_format=torch.contiguous_format)
-    network: nn.Module = _FromPixels(folded, description) if pixels else folded
+    network: nn.Module = _FromPixels(folded, description.preprocessing) if pixels else folded
     example = torch.zeros(2, description.channels, description.size, description.size)
     if pixels:
         example = example.byte()
@@ -73,20 +76,20 @@ def export(
     return difference
 
 
-def file_of(classifier: TrainedClassifier, kind: str, folder: Path) -> Path:
+def file_of(classifier: Classifier, kind: str, folder: Path) -> Path:
     """Where a run's export goes."""
     return folder / classifier.description.name / f"model{SUFFIXES[kind]}"
 
 
-def compare(classifier: TrainedClassifier, path: Path, images: Tensor) -> float:
+def compare(classifier: Classifier, path: Path, images: Tensor) -> float:
     """The largest difference of a logit, relative to the largest logit.
 
     Raises:
         UserError: It is above `BOUND`, or classes rank otherwise whose logits differ by more.
     """
     expected = classifier(images)
-    _, logits = open_export(path, torch.device("cpu"))
-    actual = torch.cat([logits(part) for part in (images[:1], images[1:]) if len(part)])
+    export = open_export(path, torch.device("cpu"))
+    actual = torch.cat([export(part) for part in (images[:1], images[1:]) if len(part)])
     scale = expected.abs().max()
     difference = float((actual - expected).abs().max() / scale)
     order = actual.argsort(1, descending=True)

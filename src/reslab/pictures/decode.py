@@ -14,7 +14,6 @@ from PIL import Image
 from PIL.Image import Transpose
 from torch import Tensor
 
-from reslab.data.loader import resized
 from reslab.pictures.checks import (
     FORMATS,
     LARGE_BYTES,
@@ -30,6 +29,7 @@ from reslab.pictures.checks import (
     read_png,
     read_png_head,
 )
+from reslab.preprocess import resized
 
 BITS, PHOTOMETRIC = 258, 262  # tags of a TIFF
 

@@ -5,8 +5,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from reslab.analysis.fold import fold_batch_norms
-from reslab.data.loader import Normalization, resized
 from reslab.machine import compiled
+from reslab.preprocess import Preprocessing, resized
 
 BATCH_SIZE = 256
 
@@ -18,9 +18,8 @@ class Engine:
     what is missing of a last batch is filled up.
 
     Args:
-        network: Normalized images to logits.
-        normalization: Pixels on the 0-1 scale to normalized images.
-        size: Height and width in pixels that the network was trained on.
+        network: Network input to logits.
+        preprocessing: Pixels to network input.
         device: Where to compute.
         bf16: Whether to compute in bf16; the logits are fp32 all the same.
         batch_size: Images computed at once.
@@ -33,8 +32,7 @@ class Engine:
     def __init__(
         self,
         network: nn.Module,
-        normalization: Normalization,
-        size: int,
+        preprocessing: Preprocessing,
         device: torch.device,
         *,
         bf16: bool,
@@ -42,8 +40,8 @@ class Engine:
         compile: bool = False,
     ) -> None:
         folded = fold_batch_norms(network).to(memory_format=torch.channels_last)
-        self.network, self.normalization = folded.to(device), normalization.to(device)
-        self.size, self.device, self.batch_size = size, device, batch_size
+        self.network, self.preprocessing = folded.to(device), preprocessing.to(device)
+        self.device, self.batch_size = device, batch_size
         self.bf16 = bf16
         if bf16:  # once and for all: autocast would do it again for every batch
             for module in self.network.modules():
@@ -59,7 +57,7 @@ class Engine:
 
     def _batch(self, images: Tensor) -> Tensor:
         number = len(images)
-        images = resized(images.to(self.device), self.size)
+        images = resized(images.to(self.device), self.preprocessing.size)
         if self._fills_up and number < self.batch_size:
             images = F.pad(images, (0, 0, 0, 0, 0, 0, 0, self.batch_size - number))
         logits = self._compute(images)[:number]
@@ -67,4 +65,4 @@ class Engine:
 
     def _logits(self, images: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            return self.network(self.normalization(images.float() / 255)).float()
+            return self.network(self.preprocessing(images)).float()

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reslab.classifier import Classifier
 from reslab.pictures.checks import BadPictureError
 from reslab.pictures.decode import decode
 from reslab.pictures.find import Found
 from reslab.pictures.labels import Labels
-from reslab.predicting.model import Model
 
 CHUNK = 16  # files that a thread decodes at a time
 
@@ -43,7 +43,7 @@ class Predicted:
 
 
 def predict_files(
-    model: Model,
+    classifier: Classifier,
     pictures: Iterable[Found],
     batch_size: int,
     *,
@@ -53,27 +53,27 @@ def predict_files(
     """Predicts pictures in their order; memory does not grow with their number.
 
     Args:
-        model: The network.
+        classifier: The network.
         pictures: The files.
         batch_size: Pictures computed at once.
         mirror: Whether to average over each picture and its mirror image.
         labels: What gives a file's class.
     """
     batch: list[Predicted] = []
-    for one in _decoded(model, pictures, labels or (lambda path: None), batch_size):
+    for one in _decoded(classifier, pictures, labels or (lambda path: None), batch_size):
         batch.append(one)
         if len(batch) == batch_size:
-            yield from _ask(model, batch, mirror)
+            yield from _ask(classifier, batch, mirror)
             batch = []
-    yield from _ask(model, batch, mirror)
+    yield from _ask(classifier, batch, mirror)
 
 
 def _decoded(
-    model: Model, pictures: Iterable[Found], labels: Labels, num_ahead: int
+    classifier: Classifier, pictures: Iterable[Found], labels: Labels, num_ahead: int
 ) -> Iterator[Predicted]:
     """Decodes in threads, a few files a piece, up to `num_ahead` files before they are needed."""
     workers = torch.get_num_threads()  # the cores that this process may use
-    decode_all = partial(_decode_all, model=model, labels=labels)
+    decode_all = partial(_decode_all, classifier=classifier, labels=labels)
     pictures = iter(pictures)
     ahead: deque[Future[list[Predicted]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
@@ -89,7 +89,7 @@ def _decoded(
 
 
 def predict_arrays(
-    model: Model,
+    classifier: Classifier,
     name: str,
     images: Tensor,
     labels: Tensor,
@@ -103,15 +103,15 @@ def predict_arrays(
     for batch, truths in batches:
         numbered = enumerate(zip(batch, truths.tolist(), strict=True), start)
         yield from _ask(
-            model,
+            classifier,
             [Predicted(Path(f"{name}/{at:05}"), truth, image) for at, (image, truth) in numbered],
             mirror,
         )
         start += len(batch)
 
 
-def _decode_all(chunk: list[Found], model: Model, labels: Labels) -> list[Predicted]:
-    channels, size = model.description.channels, model.description.size
+def _decode_all(chunk: list[Found], classifier: Classifier, labels: Labels) -> list[Predicted]:
+    channels, size = classifier.description.channels, classifier.description.size
     decoded = []
     for found in chunk:
         label, problem = None, found.problem
@@ -127,11 +127,11 @@ def _decode_all(chunk: list[Found], model: Model, labels: Labels) -> list[Predic
     return decoded
 
 
-def _ask(model: Model, decoded: list[Predicted], mirror: bool) -> Iterator[Predicted]:
+def _ask(classifier: Classifier, decoded: list[Predicted], mirror: bool) -> Iterator[Predicted]:
     images = [one.image for one in decoded if one.image is not None]
     probabilities: Iterator[np.ndarray] = iter(())
     if images:
-        probabilities = iter(model.probabilities(torch.stack(images), mirror).numpy())
+        probabilities = iter(classifier.probabilities(torch.stack(images), mirror).numpy())
     for one in decoded:
         if one.image is None:
             yield one

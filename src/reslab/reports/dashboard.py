@@ -31,14 +31,15 @@ from bokeh.resources import INLINE
 from PIL import Image
 from torch import Tensor
 
-from reslab.data.loader import resized
 from reslab.evaluation.metrics import Predictions
 from reslab.files import write_atomically
 from reslab.predicting.predict import Predicted
+from reslab.preprocess import resized
 from reslab.reports import plots
+from reslab.reports.confusion import confusion
 from reslab.reports.plots import FONT
 from reslab.reports.results import Answer
-from reslab.runs.load import Description
+from reslab.runs.description import Description
 
 MOST_IMAGES = 10_000
 THUMBNAIL = 32  # pixels at most: whole blocks of a JPEG, so that neighbours do not run together
@@ -141,8 +142,8 @@ def write_dashboard(
         )
         parts += [
             row(
-                plots.confusion(predictions, filters),
-                plots.per_class(predictions, threshold),
+                confusion(predictions, filters),
+                plots.per_class(predictions),
             ),
             slider,
             row(*threshold_plots, plots.reliability_diagram(predictions)),

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from reslab.errors import UserError
 from reslab.evaluation import figures
 from reslab.evaluation.metrics import Predictions, summarize
 from reslab.pictures.find import SUFFIXES
-from reslab.predicting.model import Description
 from reslab.predicting.predict import Predicted
+from reslab.reporter import SILENT, Reporter
 from reslab.reports.dashboard import Gallery, write_dashboard
 from reslab.reports.labelled import Labelled, write_metrics
 from reslab.reports.results import UNCERTAIN, Answer, results_files
+from reslab.runs.description import Description
 
 RESULTS = ("predictions.json", "predictions.csv", "submission.csv")
 OF_LABELLED = (
@@ -49,20 +49,24 @@ class Outcome:
     """What came of it.
 
     Attributes:
+        folder: Where it all is.
         counts: Files by `answered`, `uncertain` and `failed`.
         notes: How often each thing was done to a picture.
         metrics: Of the labelled ones alone, None if there are none.
         answers: Of the first ten, with their files.
         problems: The first ten, with their files.
+        unlabelled: Files without a label, where labels were given.
         repeated_ids: Rows of `submission.csv` whose ID an earlier row has.
         written: The files with the results.
     """
 
+    folder: Path
     counts: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     metrics: dict[str, Any] | None = None
     answers: list[tuple[Path, Answer]] = field(default_factory=list)
     problems: list[tuple[Path, str]] = field(default_factory=list)
+    unlabelled: int = 0
     repeated_ids: int = 0
     written: list[Path] = field(default_factory=list)
 
@@ -93,6 +97,7 @@ def report(
     description: Description,
     options: Options,
     folder: Path,
+    reporter: Reporter = SILENT,
 ) -> Outcome:
     """Writes results as they come, then metrics, pictures and the dashboard.
 
@@ -104,15 +109,16 @@ def report(
         description: The network's.
         options: What the user asked for.
         folder: Where to write.
+        reporter: Told how far it is.
     """
     folder.mkdir(parents=True, exist_ok=True)
     is_ours = (folder / "predictions.json").exists()
-    outcome, gallery = Outcome(), Gallery(description)
+    outcome, gallery = Outcome(folder), Gallery(description)
     labelled = Labelled(description.class_names)
     asked = {"top_k": options.top_k, "threshold": options.threshold, "tta": options.mirror}
     with (
         results_files(folder, description, asked, kaggle=options.kaggle) as writer,
-        tqdm(total=total, unit="img", unit_scale=True, dynamic_ncols=True, leave=False) as bar,
+        reporter.progress(total, "img") as advance,
     ):
         for one in stream:
             given = writer.write(one)
@@ -120,7 +126,7 @@ def report(
             if given:
                 gallery.add(one, given)
                 labelled.add(one)
-            bar.update()
+            advance()
         predictions = labelled.predictions()
         if predictions:
             outcome.metrics = summarize(predictions, options.threshold)

@@ -12,8 +12,8 @@ import numpy as np
 
 from reslab.evaluation.metrics import DIGITS, is_sure
 from reslab.files import text_written_atomically
-from reslab.predicting.model import Description
 from reslab.predicting.predict import Predicted
+from reslab.runs.description import Description
 
 UNCERTAIN = "uncertain"
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
@@ -138,13 +138,13 @@ def safe(text: str) -> str:
 
 
 def _about(description: Description) -> dict[str, Any]:
-    record = description.record or {}
+    record = description.record
     return {
         "name": description.name,
         "dataset": description.dataset,
-        "recipe": record.get("recipe"),
-        "parameters": record.get("parameters"),
-        "test_accuracy": record.get("test/accuracy"),
+        "recipe": record and record.recipe,
+        "parameters": record and record.parameters,
+        "test_accuracy": record and record.test_accuracy,
         "input": [description.channels, description.size, description.size],
         "mean": list(description.mean),
         "std": list(description.std),

@@ -8,10 +8,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer, seed_everythin
 from lightning.pytorch.callbacks import EarlyStopping
 from omegaconf import DictConfig
 
-from reslab.callbacks import Gradients, History, Progress, StepLimit, StopRequest, TensorBoard
+from reslab.callbacks import Gradients, History, ShowProgress, StepLimit, StopRequest, TensorBoard
 from reslab.config import instantiate, refusal
 from reslab.data import ImageData
 from reslab.optim import better_is
+from reslab.reporter import SILENT, Reporter
 from reslab.runs.identity import hashed_config, identity
 from reslab.runs.options import THE_TASK_S
 from reslab.runs.request import try_network
@@ -58,7 +59,9 @@ class Run:
     tensorboard: TensorBoard | None
 
 
-def build(cfg: DictConfig, directory: RunDirectory, stop: StopRequest) -> Run:
+def build(
+    cfg: DictConfig, directory: RunDirectory, stop: StopRequest, reporter: Reporter = SILENT
+) -> Run:
     """Builds a run from a configuration that was checked, no data read yet.
 
     Raises:
@@ -66,6 +69,7 @@ def build(cfg: DictConfig, directory: RunDirectory, stop: StopRequest) -> Run:
     """
     data = instantiate(cfg, "dataset")
     task = build_task(cfg)
+    task.reporter = reporter
     macs = sum(layer.macs for layer in try_network(cfg, task.network))
     history = History(directory.metrics_file)
     checkpoints = SaveCheckpoints(
@@ -91,8 +95,8 @@ def build(cfg: DictConfig, directory: RunDirectory, stop: StopRequest) -> Run:
     if cfg.max_steps is not None:
         callbacks.append(StepLimit(cfg.max_steps))
     callbacks.append(Gradients(directory.gradients_file))  # after what may stop training
-    if cfg.trainer.enable_progress_bar and not quiet:
-        callbacks.append(Progress(cfg.max_steps))
+    bar = bool(cfg.trainer.enable_progress_bar) and not quiet
+    callbacks.append(ShowProgress(directory.progress_file, bar=bar, max_steps=cfg.max_steps))
     trainer = build_trainer(cfg, callbacks, directory.path)
     drop_idle_hooks(task, callbacks)
     return Run(data, task, macs, trainer, history, checkpoints, tensorboard)

@@ -57,6 +57,8 @@ def load(path: Path) -> dict[str, Any]:
         return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(f"{path} holds more than tensors and plain values: refused") from error
+    except (RuntimeError, EOFError) as error:  # bytes that torch never wrote
+        raise UserError(f"{path} is no checkpoint") from error
 
 
 class LatestCheckpoint:

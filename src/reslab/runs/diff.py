@@ -60,8 +60,8 @@ def diff(first: RunDirectory, second: RunDirectory) -> Difference:
             key: (select(config, key), select(their_config, key))
             for key in differing_keys(config, their_config)
         },
-        _differing(one, other, ENVIRONMENT),
-        _differing(one, other, RESULTS),
+        _differing(one.as_json(), other.as_json(), ENVIRONMENT),
+        _differing(one.as_json(), other.as_json(), RESULTS),
         _curves(history, their_history),
         lost,
         gained,

@@ -20,6 +20,8 @@ def describe_environment(device: torch.device, precision: str) -> dict[str, Any]
     """All that must stay the same for a resumed run to be bitwise the uninterrupted one."""
     return {
         "hardware": describe_hardware(device),
+        "device": device.type,
+        "cores": os.cpu_count(),
         "precision": precision,
         "threads": torch.get_num_threads(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),

@@ -2,77 +2,120 @@
 
 import contextlib
 import logging
-import sys
-import time
 import traceback
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from reslab.analysis.summary import count_parameters
 from reslab.callbacks import StopRequest
-from reslab.callbacks.history import others_cpu_seconds
 from reslab.errors import UserError
+from reslab.reporter import SILENT, Reporter
 from reslab.runs import checkpoint as files
-from reslab.runs.build import Run, build, prepare_data
+from reslab.runs import log
+from reslab.runs.attempt import Attempt, begin, refuse_another_s
+from reslab.runs.build import build, prepare_data
+from reslab.runs.description import describe
 from reslab.runs.environment import (
     describe_environment,
     git_commit,
-    peak_memory_bytes,
     reset_peak_memory,
 )
-from reslab.runs.identity import code_digest, differing_keys, hashed_config, identity
+from reslab.runs.finish import finish
+from reslab.runs.identity import (
+    code_digest,
+    differing_keys,
+    hashed_config,
+)
+from reslab.runs.record import Record
 from reslab.runs.request import check
+from reslab.runs.started import Started
 from reslab.runs.store import RunDirectory, find_run
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a command: the run's record, and whether this process trained it."""
+
+    record: Record
+    trained: bool
+
+    def __str__(self) -> str:
+        """What a line says of it."""
+        record = self.record
+        accuracy = f"test accuracy {record.test_accuracy:.2%}"
+        if not self.trained:
+            return f"finished, {accuracy}"
+        best = f"best epoch {record.best_epoch} of {record.epochs}"
+        return f"{accuracy} ({best}), {record.seconds:.0f} s"
+
+    @property
+    def is_of_older_code(self) -> bool:
+        """Whether the code that can change a result has changed since."""
+        return self.record.provenance.code_digest != code_digest()
+
+
 def execute(
-    cfg: DictConfig, directory: RunDirectory, overrides: list[str], recipe: str | None = None
-) -> dict[str, Any]:
-    """Brings the run in `directory` to its end and returns its record.
+    cfg: DictConfig, directory: RunDirectory, started: Started, reporter: Reporter = SILENT
+) -> Outcome:
+    """Brings the run in `directory` to its end.
 
     Args:
         cfg: The run's configuration.
         directory: Its directory.
-        overrides: What the user asked for, for the record.
-        recipe: The recipe that was chosen, for the record.
+        started: What the user asked for, and this process.
+        reporter: Told what happens on the way.
 
     Raises:
         UserError: See `runs.request`, `runs.store`, `runs.checkpoint`, `runs.build` and `data`.
     """
-    check(cfg)
     _quiet()
-    with directory.locked(), StopRequest() as stop:
-        record = None if cfg.rerun else directory.record()
-        if record:
-            directory.latest.settle()
-            _report_finished(directory, record)
-            return record
-        directory.failure_file.unlink(missing_ok=True)
+    with directory.locked(), StopRequest(reporter) as stop:
+        refuse_another_s(cfg, directory)
         try:
-            return _execute(cfg, directory, stop, {"recipe": recipe, "overrides": overrides})
+            check(cfg)
+            attempt = begin(cfg, directory)
+            if attempt.record:
+                directory.latest.settle()
+                return Outcome(attempt.record, trained=False)
+            with log.kept(directory.log_file):
+                started.write(directory.request_file)
+                for of_before in (directory.failure_file, directory.progress_file):
+                    of_before.unlink(missing_ok=True)
+                outcome = _execute(cfg, directory, attempt, started, stop, reporter)
+            log.add(directory.log_file, str(outcome))
+            return outcome
         except Exception as error:
-            with contextlib.suppress(OSError):  # the disk may be what failed
-                directory.failure_file.write_text(f"{error}\n\n{traceback.format_exc()}")
+            if not directory.record_file.exists():
+                log.add(directory.log_file, f"failed: {error}")
+                with contextlib.suppress(OSError, UserError):  # the disk may be what failed
+                    started.write(directory.request_file)
+                    directory.failure_file.write_text(f"{error}\n\n{traceback.format_exc()}")
             raise
 
 
 def _execute(
-    cfg: DictConfig, directory: RunDirectory, stop: StopRequest, asked: dict[str, Any]
-) -> dict[str, Any]:
-    checkpoint_path, begun_as = (None, None) if cfg.rerun else _find_checkpoint(cfg, directory)
-    run = build(cfg, directory, stop)
-    if checkpoint_path is None and cfg.init_from is not None:
+    cfg: DictConfig,
+    directory: RunDirectory,
+    attempt: Attempt,
+    started: Started,
+    stop: StopRequest,
+    reporter: Reporter,
+) -> Outcome:
+    for problem in attempt.problems:
+        reporter.warn(f"{problem}; going on from {attempt.checkpoint}")
+    if attempt.checkpoint:
+        reporter.say(f"resuming at step {attempt.step} from {attempt.checkpoint}")
+    run = build(cfg, directory, stop, reporter)
+    if attempt.checkpoint is None and cfg.init_from is not None:
         _load_initial_weights(run.task.network, cfg)
     device = run.trainer.strategy.root_device
     reset_peak_memory(device)
     prepare_data(run.data)
-    if cfg.rerun:
+    if attempt.starts_over:
         directory.clear()  # only now, when nothing speaks against the new run
     directory.write_config(cfg)
     environment = describe_environment(device, str(run.trainer.precision))
@@ -81,37 +124,14 @@ def _execute(
         "environment": environment,
         "git": git_commit(),  # now: the code may be changed while this runs
         "data_digest": data_digest,
-        "exact": _is_exact(cfg, begun_as, environment, data_digest, device),
-        "class_names": list(run.data.class_names),
-        "mean": run.data.normalization.mean.flatten().tolist(),
-        "std": run.data.normalization.std.flatten().tolist(),
+        "exact": _is_exact(cfg, attempt.about, environment, data_digest, device, reporter),
+        "rerun": attempt.rerun,
+        "description": describe(directory.name, cfg, run.data).as_json(),
     }
-    print(f"{directory.path}", file=sys.stderr)
-    run.trainer.fit(run.task, datamodule=run.data, ckpt_path=checkpoint_path)
-    return _finish(cfg, directory, asked, run, environment)
-
-
-def _find_checkpoint(
-    cfg: DictConfig, directory: RunDirectory
-) -> tuple[str | None, dict[str, Any] | None]:
-    """Path of the checkpoint to go on from and what it says of its run, if there is one."""
-    found = directory.latest.load()
-    if found is None:
-        if cfg.resume == "must":
-            raise UserError(f"resume=must, but {directory.path} has no checkpoint to resume from")
-        return None, None
-    path, checkpoint, problems = found
-    for problem in problems:
-        print(f"warning: {problem}; going on from {path}", file=sys.stderr)
-    about = checkpoint["reslab"]
-    if about["identity"] != identity(cfg):
-        keys = differing_keys(hashed_config(cfg), about["config"])
-        raise UserError(
-            f"{path} belongs to another run ({about['identity']}), which differs in "
-            f"{', '.join(keys)}; move it away, or start over with rerun=true"
-        )
-    print(f"resuming at step {checkpoint['global_step']} from {path}", file=sys.stderr)
-    return str(path), about
+    reporter.say(f"{directory.path}")
+    checkpoint = str(attempt.checkpoint) if attempt.checkpoint else None
+    run.trainer.fit(run.task, datamodule=run.data, ckpt_path=checkpoint)
+    return Outcome(finish(cfg, directory, started, run, environment), trained=True)
 
 
 def _is_exact(
@@ -120,6 +140,7 @@ def _is_exact(
     environment: dict[str, Any],
     data_digest: str,
     device: torch.device,
+    reporter: Reporter,
 ) -> bool:
     """Whether the run is, to the bit, what one uninterrupted process would have made of it."""
     if begun_as is None:
@@ -133,7 +154,7 @@ def _is_exact(
     text = f"the run began in another environment, which differs in {', '.join(keys)}"
     if cfg.trainer.deterministic:
         raise UserError(f"{text}: trainer=exact does not go on; resume it there, or use rerun=true")
-    print(f"warning: {text}; it goes on, and is recorded as not exact", file=sys.stderr)
+    reporter.warn(f"{text}; it goes on, and is recorded as not exact")
     return False
 
 
@@ -150,110 +171,6 @@ def _load_initial_weights(network: torch.nn.Module, cfg: DictConfig) -> None:
         keys = differing_keys(our_model, their_model, "model.")
         raise UserError(f"init_from={asked} has another network: {', '.join(keys)} differ")
     network.load_state_dict(theirs)
-
-
-def _finish(
-    cfg: DictConfig,
-    directory: RunDirectory,
-    asked: dict[str, Any],
-    run: Run,
-    environment: dict[str, Any],
-) -> dict[str, Any]:
-    rows = run.history.rows
-    best, last = rows[run.checkpoints.best_epoch - 1], rows[-1]
-    labels = run.data.test_labels.numpy()
-    peak = peak_memory_bytes(run.trainer.strategy.root_device)
-    last_logits = _test_logits(run)  # also warms up, for the time of what follows
-    run.task.network.load_state_dict(files.load(directory.best)["state_dict"])
-    begun, others = time.perf_counter(), others_cpu_seconds()
-    logits = _test_logits(run)
-    seconds = time.perf_counter() - begun
-    others = others_cpu_seconds() - others
-    directory.write_predictions(logits, labels, run.data.class_names)
-    test, last_test = score(logits, labels), score(last_logits, labels)
-    images = last["step"] * run.data.batch_size
-    epoch_seconds = float(np.median([row["seconds"] for row in rows]))
-    record = {
-        "identity": identity(cfg),
-        **asked,
-        "seed": cfg.seed,
-        "parameters": count_parameters(run.task.network),
-        "macs": run.macs,
-        "epochs": len(rows),
-        "best_epoch": run.checkpoints.best_epoch,
-        "val/accuracy": best["val/accuracy"],
-        "val/loss": best["val/loss"],
-        "test/accuracy": test["accuracy"],
-        "test/loss": test["loss"],
-        "last/test/accuracy": last_test["accuracy"],
-        "train/accuracy": last["train/accuracy"],
-        "train/loss": last["train/loss"],
-        "seconds": run.history.seconds,
-        "epoch_seconds": epoch_seconds,
-        "images_per_second": images / sum(row["train_seconds"] for row in rows),
-        "peak_memory_bytes": peak,
-        "checkpoint_bytes": directory.best.stat().st_size,
-        "inference_images_per_second": len(labels) / seconds,
-        "others_cpu": sum(row["others_cpu_seconds"] for row in rows) / run.history.seconds,
-        "inference_others_cpu": others / seconds,
-        **{key: environment[key] for key in ("hardware", "precision", "threads", "versions")},
-        "git": run.checkpoints.about["git"],
-        "code_digest": environment["code_digest"],
-        "data_digest": run.checkpoints.about["data_digest"],
-        "exact": run.checkpoints.about["exact"],
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
-    if run.tensorboard:
-        _write_hyperparameters(run, cfg, directory, record)
-    _slim_last_checkpoint(directory)
-    directory.write_record(record)
-    directory.latest.settle()
-    print(
-        f"test accuracy {record['test/accuracy']:.2%} (best epoch {record['best_epoch']} of "
-        f"{record['epochs']}), {record['seconds']:.0f} s\n{directory.path}"
-    )
-    return record
-
-
-def _test_logits(run: Run) -> np.ndarray:
-    batches = run.trainer.predict(run.task, datamodule=run.data)
-    assert batches is not None
-    return torch.cat([batch for batch in batches if isinstance(batch, torch.Tensor)]).half().numpy()
-
-
-def score(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Accuracy (a fraction) and mean cross-entropy of logits `[N, K]` against labels `[N]`."""
-    loss = F.cross_entropy(torch.from_numpy(logits).double(), torch.from_numpy(labels))
-    return {"accuracy": float((logits.argmax(1) == labels).mean()), "loss": float(loss)}
-
-
-def _write_hyperparameters(
-    run: Run, cfg: DictConfig, directory: RunDirectory, record: dict[str, Any]
-) -> None:
-    assert run.tensorboard is not None
-    keys = ("optimizer.lr", "optimizer.weight_decay", "dataset.batch_size", "label_smoothing")
-    values = {"run": directory.name.rpartition("-s")[0]} | {
-        key: OmegaConf.select(cfg, key) for key in (*keys, "trainer.max_epochs", "seed")
-    }
-    names = ("test/accuracy", "test/loss", "last/test/accuracy", "seconds")
-    run.tensorboard.write_hyperparameters(values, {name: record[name] for name in names})
-
-
-def _slim_last_checkpoint(directory: RunDirectory) -> None:
-    """A finished run is not resumed: optimizer state and best weights are not needed in it."""
-    checkpoint = files.load(directory.latest.last)
-    checkpoint["optimizer_states"] = []
-    checkpoint["callbacks"].pop("SaveCheckpoints")  # with the best weights
-    files.save(checkpoint, directory.latest.slim)
-
-
-def _report_finished(directory: RunDirectory, record: dict[str, Any]) -> None:
-    print(f"{directory.path}: finished, test accuracy {record['test/accuracy']:.2%}")
-    if record["code_digest"] != code_digest():
-        print(
-            "warning: the code that can change a result has changed since; rerun=true trains anew",
-            file=sys.stderr,
-        )
 
 
 def _quiet() -> None:

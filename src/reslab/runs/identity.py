@@ -32,7 +32,7 @@ WITHOUT_EFFECT = tuple(key for key in IGNORED if key not in ("augment", "join"))
 # that of the steps of augmentation as the presets have them.
 USUAL_ORDER = ("crop", "flip", "brightness", "cutout")
 
-SOURCES_THAT_MATTER = ("nn", "data", "optim.py", "task.py", "callbacks/limit.py")
+SOURCES_THAT_MATTER = ("nn", "data", "preprocess.py", "optim.py", "task.py", "callbacks/limit.py")
 
 
 def register_resolvers() -> None:
@@ -102,10 +102,23 @@ def run_name(cfg: DictConfig) -> str:
     """`<data set>-<model>[-<join>]-s<seed>-<identity>`; tolerates a partial configuration."""
     if "model" not in cfg or "dataset" not in cfg:
         return f"partial-{identity(cfg)}"
-    join = (cfg.model.get("join") or {}).get("_target_", "").rpartition(".")[2].lower()
-    model = cfg.model.get("name") or cfg.model._target_.rpartition(".")[2].lower()
-    parts = [cfg.dataset.name, model, *([join] if join == "nojoin" else [])]
-    return "-".join([*parts, f"s{cfg.seed}", identity(cfg)])
+    return f"{label(cfg)}-s{cfg.seed}-{identity(cfg)}"
+
+
+def label(cfg: DictConfig) -> str:
+    """`<data set>-<model>[-<join>]`, what runs share that differ in seed and numbers."""
+    plain = ["nojoin"] if join_name(cfg) == "NoJoin" else []
+    return "-".join([cfg.dataset.name, model_name(cfg), *plain])
+
+
+def model_name(cfg: DictConfig) -> str:
+    """What people call the network."""
+    return cfg.model.get("name") or cfg.model._target_.rpartition(".")[2].lower()
+
+
+def join_name(cfg: DictConfig) -> str | None:
+    """The class that merges a block's input with its branch, None in a network without blocks."""
+    return (cfg.model.get("join") or {}).get("_target_", "").rpartition(".")[2] or None
 
 
 def code_digest() -> str:

@@ -1,134 +1,108 @@
-"""A finished run as a classifier to use."""
+"""A run's best network, from its folder or from its checkpoint alone."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import OmegaConf
-from torch import Tensor, nn
+from torch import nn
 
 from reslab.config import instantiate
-from reslab.data import ImageData
-from reslab.data.loader import Normalization, resized
 from reslab.errors import UserError
 from reslab.runs import checkpoint as files
-from reslab.runs.build import prepare_data
-from reslab.runs.store import RunDirectory, find_run
-
-MIRRORING = "reslab.data.HorizontalFlip"
+from reslab.runs.description import Description
+from reslab.runs.store import RunDirectory
 
 
-@dataclass(frozen=True)
-class Description:
-    """What belongs to a network besides its weights, as plain values.
-
-    Attributes:
-        name: The run's name.
-        dataset: The data set's name.
-        class_names: Name of each class.
-        channels: Channels of the images.
-        size: Height and width in pixels that the network was trained on.
-        mean: What is subtracted from pixels on the 0-1 scale, one a channel.
-        std: What they are divided by, one a channel.
-        mirrored: Whether it was trained on mirrored images too.
-        model: How the network is built.
-        record: The run's record, None if it is not finished.
-    """
-
-    name: str
-    dataset: str
-    class_names: tuple[str, ...]
-    channels: int
-    size: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    mirrored: bool
-    model: dict[str, Any]
-    record: dict[str, Any] | None
-
-    @property
-    def normalization(self) -> Normalization:
-        """Pixels on the 0-1 scale to normalized images."""
-        return Normalization(self.mean, self.std)
-
-
-@dataclass(frozen=True)
-class TrainedClassifier:
-    """A run's best network, in evaluation mode, with all that belongs to it.
-
-    Attributes:
-        network: Normalized images to logits.
-        description: How pictures become such images, and what the logits mean.
-        directory: The run's files.
-    """
-
-    network: nn.Module
-    description: Description
-    directory: RunDirectory
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Name of each class."""
-        return self.description.class_names
-
-    @property
-    def record(self) -> dict[str, Any] | None:
-        """The run's record, None if it is not finished."""
-        return self.description.record
-
-    @torch.inference_mode()
-    def __call__(self, images: Tensor) -> Tensor:
-        """Logits `[B, K]` of uint8 images `[B, C, H, W]`, resized where their size differs."""
-        images = resized(images, self.description.size).float() / 255
-        return self.network(self.description.normalization(images))
-
-
-def load(run: str | Path, runs_dir: str | Path = "outputs/runs") -> TrainedClassifier:
-    """Loads a run by its directory, its name, or a unique part of its name.
+def load_best(directory: RunDirectory) -> tuple[Description, nn.Module]:
+    """A run's best network in evaluation mode, and its description.
 
     Raises:
-        UserError: There is no such run, or it has no checkpoint yet.
+        UserError: It has no checkpoint yet, or one that is foreign or damaged.
     """
-    directory = find_run(str(run), Path(runs_dir))
     if not directory.best.exists():
         raise UserError(f"{directory.path} has no best checkpoint yet")
-    saved = files.load(directory.best)
-    description = _describe(directory, saved["reslab"])
-    network = build_network(description)
-    network.load_state_dict(saved["state_dict"])
-    return TrainedClassifier(network.eval(), description, directory)
+    saved = _read(directory.best)
+    if "description" in saved["reslab"]:
+        description = _description_in(saved, directory.best)
+    else:
+        description = _describe_older(directory, saved["reslab"])
+    description = replace(description, name=directory.name, record=directory.record())
+    return description, _network_in(saved, description, directory.best)
+
+
+def load_checkpoint(path: Path) -> tuple[Description, nn.Module]:
+    """The same from a file `best.ckpt` alone, wherever it lies.
+
+    Raises:
+        UserError: The file is foreign, damaged, of an older version, or no run's best.
+    """
+    saved = _read(path)
+    if "optimizer_states" in saved:
+        raise UserError(f"{path} is what a run is resumed from: give its best.ckpt")
+    if "description" not in saved["reslab"]:
+        raise UserError(
+            f"{path} is of an older version, which did not say in it what its network is: give the "
+            f"run's folder"
+        )
+    description = _description_in(saved, path)
+    return description, _network_in(saved, description, path)
 
 
 def build_network(description: Description) -> nn.Module:
-    """The network as it is built, its weights drawn at random."""
-    cfg = OmegaConf.create({"model": description.model})
-    return instantiate(cfg, "model").to(memory_format=torch.channels_last)
-
-
-def data_of(classifier: TrainedClassifier, data_dir: str | None = None) -> ImageData:
-    """The run's data set, ready, with the test set as the network saw it.
-
-    Args:
-        classifier: The run.
-        data_dir: Where the data sets lie; where the run found them by default.
+    """The network as it is built, its weights drawn at random.
 
     Raises:
-        UserError: The files are missing, or not the official ones.
+        UserError: It names what may not be built, or what is no network.
     """
-    cfg = classifier.directory.config()
-    if data_dir is not None:
-        cfg.dataset.data_dir = data_dir
-    data = instantiate(cfg, "dataset")
-    prepare_data(data)
-    return data
+    network = instantiate(OmegaConf.create({"model": description.model}), "model")
+    if not isinstance(network, nn.Module):
+        raise UserError(f"model is a {type(network).__name__}, no network")
+    return network.to(memory_format=torch.channels_last)
 
 
-def _describe(directory: RunDirectory, about: dict[str, Any]) -> Description:
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        saved = files.load(path)
+    except files.TruncatedCheckpointError as error:
+        raise UserError(f"{error}, or was not written by reslab") from error
+    if not isinstance(saved, dict) or not isinstance(saved.get("reslab"), dict):
+        raise UserError(f"{path} was not written by reslab")
+    return saved
+
+
+def _description_in(saved: dict[str, Any], path: Path) -> Description:
+    try:
+        return Description.from_json(saved["reslab"]["description"])
+    except ValueError as error:
+        raise UserError(f"{path} does not describe its network: {error}") from error
+
+
+def _network_in(saved: dict[str, Any], description: Description, path: Path) -> nn.Module:
+    """The network with the weights that were saved, tried on one image."""
+    try:
+        network = build_network(description)
+        network.load_state_dict(saved["state_dict"])
+        network.eval()
+        shape = description.channels, description.size, description.size
+        with torch.inference_mode():
+            given = network(torch.zeros(1, *shape)).shape
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except Exception as error:  # whatever a network raises that meets what it is not made for
+        line = str(error).strip().partition("\n")[0]
+        raise UserError(f"{path}: its weights are no such network's as it says: {line}") from error
+    if given != (1, len(description.class_names)):
+        raise UserError(f"{path}: its network does not tell {len(description.class_names)} classes")
+    return network
+
+
+def _describe_older(directory: RunDirectory, about: dict[str, Any]) -> Description:
+    """What a run's configuration says, whose checkpoint is of a version that did not say it."""
     cfg = directory.config()
-    steps: Any = OmegaConf.to_container(cfg.dataset.augment)
-    targets = [step.get("_target_") for step in steps.values() if isinstance(step, dict)]
     model: Any = OmegaConf.to_container(cfg.model)
+    dataset: Any = OmegaConf.to_container(cfg.dataset)
     return Description(
         name=directory.name,
         dataset=cfg.dataset.name,
@@ -137,7 +111,8 @@ def _describe(directory: RunDirectory, about: dict[str, Any]) -> Description:
         size=cfg.dataset.size,
         mean=tuple(about["mean"]),
         std=tuple(about["std"]),
-        mirrored=MIRRORING in targets,
+        mirrored=instantiate(cfg.dataset, "augment").mirrors,
         model=model,
-        record=directory.record(),
+        record=None,
+        data=dataset,
     )

@@ -1,36 +1,43 @@
 """The run directory as a contract: everything downstream reads a run through here."""
 
+import contextlib
 import io
-import json
-import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
+import yaml
+from filelock import Timeout
 from omegaconf import DictConfig, OmegaConf
 
+from reslab import locks
 from reslab.errors import UserError
 from reslab.files import remove_leftovers, write_atomically
+from reslab.progress import Progress
 from reslab.runs.checkpoint import LatestCheckpoint
+from reslab.runs.record import Record, read_record, write_record
+from reslab.runs.started import Started
 
 
 class RunDirectory:
     """The files of one run.
 
-    `config.yaml` what was asked; `checkpoints/{best,last,previous}.ckpt`; `metrics.csv` a row an
-    epoch; `gradients.csv` a row an epoch and layer; `metrics.json` the record, written when the
-    run is finished; `predictions.npz` test logits and labels; `failure.txt` why the last attempt
-    ended; TensorBoard's event files.
+    `request.json` what was asked, where, and by which process it was begun; `config.yaml` what that
+    is resolved; `progress.json` how far it is; `log.txt` what it printed;
+    `checkpoints/{best,last,previous}.ckpt`; `metrics.csv` a row an epoch; `gradients.csv` a row an
+    epoch and layer; `metrics.json` the record, written when the run is finished; `predictions.npz`
+    test logits and labels; `failure.txt` why the last attempt ended; TensorBoard's event files.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.request_file = path / "request.json"
         self.config_file = path / "config.yaml"
+        self.progress_file = path / "progress.json"
+        self.log_file = path / "log.txt"
         self.checkpoints = path / "checkpoints"
         self.best = self.checkpoints / "best.ckpt"
         self.latest = LatestCheckpoint(self.checkpoints)
@@ -53,38 +60,57 @@ class RunDirectory:
         Raises:
             UserError: Another process holds it, or it cannot be written.
         """
-        lock = FileLock(self.lock_file, timeout=1)  # `state` holds it for a moment
-        try:
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-            (self.path / ".writable").touch()
-            (self.path / ".writable").unlink()
-        except Timeout as error:
-            raise UserError(f"{self.path} is in use by another process; wait or stop it") from error
-        except OSError as error:
-            lock.release()
-            raise UserError(f"cannot write in {self.path}: {error.strerror}") from error
-        try:
+        with ExitStack() as stack:
+            try:
+                self.checkpoints.mkdir(parents=True, exist_ok=True)
+                # `is_held` holds it for a moment.
+                stack.enter_context(locks.held(self.lock_file, timeout=1))
+                (self.path / ".writable").touch()
+                (self.path / ".writable").unlink()
+            except Timeout as error:
+                raise UserError(
+                    f"{self.path} is in use by another process; wait, or `reslab stop {self.name}`"
+                ) from error
+            except OSError as error:
+                raise UserError(f"cannot write in {self.path}: {error.strerror}") from error
             remove_leftovers(self.path)
             remove_leftovers(self.checkpoints)
             yield
-        finally:
-            lock.release()
 
     def clear(self) -> None:
-        """Deletes what the run has saved, all but the lock; first what says that it is finished."""
+        """Deletes what the run has saved; first what says that it is finished.
+
+        The lock stays, and what says of the process that holds it what it was asked.
+        """
         self.record_file.unlink(missing_ok=True)
+        stays = (self.lock_file, locks.lease(self.lock_file), self.request_file, self.log_file)
         for path in self.path.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
-            elif path != self.lock_file:
+            elif path not in stays:
                 path.unlink()
         self.checkpoints.mkdir()
 
+    def started(self) -> Started | None:
+        """What was asked and by which process it was begun, None for a run of an older version."""
+        return Started.read(self.request_file)
+
+    def progress(self) -> Progress | None:
+        """How far training is, None before its first second."""
+        return Progress.read(self.progress_file)
+
     def config(self) -> DictConfig:
-        """The run's resolved configuration."""
-        cfg = OmegaConf.load(self.config_file)
-        assert isinstance(cfg, DictConfig)
+        """The run's resolved configuration.
+
+        Raises:
+            UserError: The file is missing, damaged or foreign.
+        """
+        try:
+            cfg = OmegaConf.load(self.config_file)
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise UserError(f"{self.config_file} cannot be read: {error}") from error
+        if not isinstance(cfg, DictConfig):
+            raise UserError(f"{self.config_file} is no run's configuration")
         return cfg
 
     def write_config(self, cfg: DictConfig) -> None:
@@ -92,18 +118,13 @@ class RunDirectory:
         if not self.config_file.exists():
             write_atomically(self.config_file, OmegaConf.to_yaml(cfg, resolve=True).encode())
 
-    def record(self) -> dict[str, Any] | None:
+    def record(self) -> Record | None:
         """The finished run's record, None before."""
-        if not self.record_file.exists():
-            return None
-        try:
-            return json.loads(self.record_file.read_text())
-        except ValueError as error:
-            raise UserError(f"{self.record_file} is not JSON; rerun=true starts over") from error
+        return read_record(self.record_file)
 
-    def write_record(self, record: dict[str, Any]) -> None:
+    def write_record(self, record: Record) -> None:
         """Writes the record: from now on the run is finished."""
-        write_atomically(self.record_file, (json.dumps(record, indent=2) + "\n").encode())
+        write_record(record, self.record_file)
 
     def write_predictions(
         self, logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
@@ -130,24 +151,28 @@ class RunDirectory:
         """`finished`, `running`, `failed` or `interrupted`."""
         if self.record_file.exists():
             return "finished"
-        if self._is_held():
+        if self.is_running():
             return "running"
         return "failed" if self.failure_file.exists() else "interrupted"
 
-    def _is_held(self) -> bool:
-        if not os.access(self.path, os.W_OK):
-            return False
-        try:
-            with FileLock(self.lock_file, blocking=False):
-                return False
-        except Timeout:
-            return True
+    def is_running(self) -> bool:
+        """Proven by the lock, which goes with its process; where it cannot be read, by that one."""
+        held = locks.is_held(self.lock_file)
+        if held is None:
+            with contextlib.suppress(UserError):
+                started = self.started()
+                return started is not None and started.is_alive
+        return bool(held)
 
 
 def list_runs(folder: Path) -> list[RunDirectory]:
-    """The runs below a folder, oldest first; what has no `config.yaml` is not one."""
-    files = sorted(folder.glob("*/config.yaml"), key=lambda path: path.stat().st_mtime)
-    return [RunDirectory(file.parent) for file in files]
+    """The runs below a folder, oldest first; one that was refused has no `config.yaml`."""
+    begun: dict[Path, float] = {}
+    for name in ("config.yaml", "request.json"):
+        for file in folder.glob(f"*/{name}"):
+            with contextlib.suppress(OSError):  # deleted just now
+                begun.setdefault(file.parent, file.stat().st_mtime)
+    return [RunDirectory(path) for path in sorted(begun, key=lambda path: (begun[path], path))]
 
 
 def find_run(run: str, folder: Path) -> RunDirectory:
@@ -157,7 +182,7 @@ def find_run(run: str, folder: Path) -> RunDirectory:
         UserError: There is none, or more than one.
     """
     for path in (Path(run), folder / run):
-        if (path / "config.yaml").is_file():
+        if (path / "config.yaml").is_file() or (path / "request.json").is_file():
             return RunDirectory(path if path.name not in ("", "..") else path.resolve())
     found = [directory for directory in list_runs(folder) if run in directory.name]
     if len(found) == 1:

@@ -6,7 +6,6 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from omegaconf import DictConfig, OmegaConf
 
-from reslab.callbacks import Progress
 from reslab.config import instantiate
 from reslab.errors import UserError
 from reslab.machine import configure_kernels, supports_bf16
@@ -29,7 +28,7 @@ def build_trainer(cfg: DictConfig, callbacks: list[Callback], folder: Path) -> T
         "default_root_dir": str(folder),
         "logger": False,
         "enable_model_summary": False,
-        "enable_progress_bar": any(isinstance(callback, Progress) for callback in callbacks),
+        "enable_progress_bar": False,  # ours is a callback like others
         "num_sanity_val_steps": 0,
     }
     if cfg.trainer.precision == "auto":

@@ -14,13 +14,13 @@ from bokeh.plotting import figure
 from bokeh.resources import INLINE
 
 from reslab.files import write_atomically
-from reslab.tables.collect import Result
-from reslab.tables.columns import Line, as_text, pairs_as_text
+from reslab.tables.columns import as_text, pairs_as_text
 from reslab.tables.figures import PANELS, over_seeds
-from reslab.tables.gradients import has_gradients, norms
-from reslab.tables.spec import Table
-from reslab.tables.stats import Comparison
-from reslab.tables.styles import row_styles
+from reslab.tables.findings import Findings
+from reslab.tables.finished import FinishedRun
+from reslab.tables.gradients import over_layers
+from reslab.tables.plan import Table
+from reslab.tables.styles import styled
 
 FOREIGN = ("Model", "Pair", "paper")  # headings of what is not our runs'
 FONT = {"font-family": "sans-serif"}
@@ -34,29 +34,16 @@ td[title] { cursor: help; text-decoration: underline dotted #888 }
 """
 
 
-def write_page(
-    table: Table,
-    lines: list[Line],
-    pairs: list[Comparison],
-    notes: list[str],
-    results: list[Result],
-    path: Path,
-) -> Path:
-    """Writes the page: numbers say on hovering which runs they are of, curves go on and off.
-
-    Args:
-        table: The table.
-        lines: Its rows.
-        pairs: Comparisons of its models.
-        notes: What a reader must know.
-        results: Its cells.
-        path: The HTML file.
-    """
-    done = [result for result in results if result.record]
+def write_page(findings: Findings, path: Path) -> Path:
+    """Writes the page: numbers say on hovering which runs they are of, curves go on and off."""
+    table, lines, pairs = findings.table, findings.lines, findings.pairs
+    done = findings.done
     behind_lines = [[one for one in done if one.cell.row.name == line["model"]] for line in lines]
     parts = [
         f"<h1>{html.escape(table.heading)}</h1>",
-        _table(*as_text(lines, table.columns), [_provenance(runs) for runs in behind_lines]),
+        _table(
+            *as_text(lines, table.publication.columns), [_provenance(runs) for runs in behind_lines]
+        ),
     ]
     if pairs:
         behind_pairs = [
@@ -69,7 +56,7 @@ def write_page(
         ]
         parts.append("<h2>Differences on the same test images</h2>")
         parts.append(_table(*pairs_as_text(pairs), [_provenance(runs) for runs in behind_pairs]))
-    items = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
+    items = "".join(f"<li>{html.escape(note)}</li>" for note in findings.notes)
     parts += [f"<ul>{items}</ul>", "<p>Click a name in a legend to hide or show its curves.</p>"]
     text = Div(text=STYLE + "".join(parts), styles=FONT, width=1300, name="table")
     plots: list[Any] = [_curves(table, done, key, title) for key, title in PANELS]
@@ -93,26 +80,26 @@ def _table(headings: list[str], rows: list[list[str]], titles: Sequence[str]) ->
     return f"<table><tr>{head}</tr>{''.join(body)}</table>"
 
 
-def _provenance(done: list[Result]) -> str:
+def _provenance(runs: list[FinishedRun]) -> str:
     """The runs behind numbers: seed, result, commit, hardware, overrides."""
     texts = []
-    for result in done:
-        record = result.record or {}
+    for run in runs:
+        record, origin = run.record, run.record.provenance
         texts.append(
-            f"{result.cell.directory.name} ({record['identity']}): seed {record['seed']}, "
-            f"{record['test/accuracy']:.2%}, {record['finished']}\n"
-            f"  commit {record['git'] or 'unknown'}\n"
-            f"  {record['hardware']}, {record['precision']}, {record['threads']} threads\n"
-            f"  {' '.join(record['overrides'])}"
+            f"{run.cell.directory.name} ({record.identity}): seed {record.seed}, "
+            f"{record.test_accuracy:.2%}, {record.finished}\n"
+            f"  commit {origin.git or 'unknown'}\n"
+            f"  {origin.hardware}, {origin.precision}, {origin.threads} threads\n"
+            f"  {' '.join(record.overrides)}"
         )
     return "\n".join(texts)
 
 
-def _names(results: list[Result]) -> str:
-    return ", ".join(result.cell.directory.name for result in results)
+def _names(runs: list[FinishedRun]) -> str:
+    return ", ".join(run.cell.directory.name for run in runs)
 
 
-def _curves(table: Table, done: list[Result], key: str, title: str) -> UIElement:
+def _curves(table: Table, done: list[FinishedRun], key: str, title: str) -> UIElement:
     plot = figure(
         width=640,
         height=340,
@@ -129,16 +116,16 @@ def _curves(table: Table, done: list[Result], key: str, title: str) -> UIElement
         ],
         name=key,
     )
-    for row, style in zip(table.rows, row_styles(table), strict=True):
-        mine = [result for result in done if result.cell.row == row]
+    for row, style in styled(table.publication.rows):
+        mine = [run for run in done if run.cell.row == row]
         if not mine:
             continue
         values = over_seeds(mine, key).reset_index().assign(model=row.name, runs=_names(mine))
-        _line(plot, values, "epoch", style)
+        _line(plot, row.name, values, "epoch", style)
     return _finished(plot)
 
 
-def _gradients(table: Table, done: list[Result]) -> UIElement:
+def _gradients(table: Table, done: list[FinishedRun]) -> UIElement:
     """The last epoch's norms over depth."""
     plot = figure(
         width=640,
@@ -155,20 +142,16 @@ def _gradients(table: Table, done: list[Result]) -> UIElement:
         ],
         name="gradients",
     )
-    for row, style in zip(table.rows, row_styles(table), strict=True):
-        mine = [one for one in done if one.cell.row == row and has_gradients(one)]
+    for row, style in styled(table.publication.rows):
+        mine = [one for one in done if one.cell.row == row and one.gradients is not None]
         if mine:
-            last = [(frame, frame.columns.max()) for frame in map(norms, mine)]
-            values = np.array([one[epoch].to_numpy() for one, epoch in last])
-            frame = pd.DataFrame({"mean": values.mean(0), "layer": last[0][0].index})
-            frame = frame.assign(min=values.min(0), max=values.max(0), model=row.name)
-            frame = frame.assign(runs=_names(mine))
-            _line(plot, frame.assign(depth=np.arange(1, len(frame) + 1)), "depth", style)
+            frame = over_layers(mine, 1.0).reset_index().assign(model=row.name, runs=_names(mine))
+            _line(plot, row.name, frame.assign(depth=np.arange(1, len(frame) + 1)), "depth", style)
     return _finished(plot)
 
 
-def _line(plot: Any, frame: pd.DataFrame, x: str, style: dict[str, str]) -> None:
-    source, name = ColumnDataSource(frame), frame["model"].iloc[0]
+def _line(plot: Any, name: str, frame: pd.DataFrame, x: str, style: dict[str, str]) -> None:
+    source = ColumnDataSource(frame)
     dash = "dashed" if style["ls"] == "--" else "solid"
     color = style["color"]
     plot.varea(x, "min", "max", source=source, color=color, alpha=0.15, legend_label=name)

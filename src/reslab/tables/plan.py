@@ -1,59 +1,171 @@
-"""Which cells are done, and how long the rest will take."""
+"""The cells that reproduce a published table: its rows times seeds, as the user wants them."""
 
-from statistics import fmean
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
-from reslab.tables.collect import Result
-from reslab.tables.spec import Table
-from reslab.terminal.console import print_table
+from omegaconf import DictConfig
+
+from reslab.config import compose, instantiate, parse_overrides
+from reslab.errors import UserError
+from reslab.runs.identity import WITHOUT_EFFECT, hashed_config, identity, run_name
+from reslab.runs.request import check, try_network
+from reslab.runs.store import RunDirectory
+from reslab.tables.publication import Publication, Row, read_publication
 
 
-def estimate_seconds(results: list[Result]) -> list[float]:
-    """Seconds that each cell took, or will still take; empty before any cell has a record.
+class Workload:
+    """What a run of a configuration costs, worked out when it is first asked for.
 
-    A cell takes what its row's finished cells took; for a row without one, its work scales what
-    the others took.
+    Args:
+        cfg: The configuration, of any seed.
     """
-    finished = [(result.cell, result.record["seconds"]) for result in results if result.record]
-    if not finished:
-        return []
-    rate = fmean(seconds / cell.work for cell, seconds in finished)
-    estimates = []
-    for result in results:
-        known = [seconds for cell, seconds in finished if cell.row.name == result.cell.row.name]
-        estimate = fmean(known) if known else rate * result.cell.work
-        seconds = max(0.0, estimate - result.seconds)
-        estimates.append(result.record["seconds"] if result.record else seconds)
-    return estimates
+
+    def __init__(self, cfg: DictConfig) -> None:
+        self.cfg = cfg
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulates of a forward pass times epochs or steps: comparable in a table.
+
+        Raises:
+            UserError: The network cannot be built, or does not take the data set's images.
+        """
+        layers = try_network(self.cfg, instantiate(self.cfg, "model"))
+        length = self.cfg.max_steps or self.cfg.trainer.max_epochs
+        return sum(layer.macs for layer in layers) * length
 
 
-def time_left(results: list[Result]) -> str:
-    """`about 3 min left`, going by the finished cells; empty before there is one."""
-    estimates = estimate_seconds(results)
-    if not estimates:
-        return ""
-    left = (t for t, result in zip(estimates, results, strict=True) if not result.record)
-    return f"about {_text(sum(left))} left"
+@dataclass(frozen=True)
+class Cell:
+    """One run of a row: what to ask of Hydra, and where it lies.
+
+    Attributes:
+        row: The row.
+        seed: The run's seed.
+        overrides: What to ask of Hydra.
+        directory: Where the run lies.
+        identity: The hash of what its result is a function of.
+        cfg: Its configuration.
+        workload: What it costs; cells of one recipe share it.
+    """
+
+    row: Row
+    seed: int
+    overrides: tuple[str, ...]
+    directory: RunDirectory
+    identity: str
+    cfg: DictConfig = field(repr=False, compare=False)
+    workload: Workload = field(repr=False, compare=False)
+
+    @property
+    def dataset(self) -> str:
+        """The data set that it trains on."""
+        return self.cfg.dataset.name
+
+    @property
+    def rerun(self) -> bool | int:
+        """Whether it is to be run though it may be finished."""
+        return self.cfg.rerun
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What its result is a function of."""
+        return hashed_config(self.cfg)
 
 
-def print_plan(table: Table, results: list[Result]) -> None:
-    """A line a cell: its state, its directory and the time it took or will take."""
-    times = [_text(seconds) for seconds in estimate_seconds(results)] or [""] * len(results)
-    rows = []
-    for result, time in zip(results, times, strict=True):
-        cell, about = result.cell, "" if result.record or not time else "about "
-        rows.append(
-            (cell.row.name, str(cell.seed), result.state, about + time, cell.directory.name)
-        )
-    print_table(table.heading, ("Cell", "Seed", "State", "Time", "Run"), rows)
-    done = sum(result.record is not None for result in results)
-    print(f"\n{done} of {len(results)} cells are done", end="")
-    if done == len(results):
-        print()
-    else:
-        print(f"; {time_left(results) or 'none to tell the time of the rest from'}")
+@dataclass(frozen=True)
+class Table:
+    """A published table with the cells to fill it.
+
+    Attributes:
+        publication: What was published.
+        published_dataset: The data set that its recipes name, or all of them: `mnist+cifar10`.
+        cells: Rows times seeds.
+        changes: The user's to its recipes.
+        quick: Whether it is at the small scale that its file names.
+    """
+
+    publication: Publication
+    published_dataset: str
+    cells: tuple[Cell, ...]
+    changes: tuple[str, ...]
+    quick: bool = False
+
+    @property
+    def heading(self) -> str:
+        """What the table and its pictures are called."""
+        scale = f", with {' '.join(self.alterations)}" if self.alterations else ""
+        if self.quick:
+            scale = " at the quick scale, not the published one"
+        return f"{self.publication.title}, on {self.dataset}{scale}"
+
+    @property
+    def alterations(self) -> tuple[str, ...]:
+        """The user's changes to recipes on their own data set: this is not the published table."""
+        return self.changes if self.dataset == self.published_dataset else ()
+
+    @property
+    def place(self) -> Path:
+        """Where its files are, below a folder with tables: `<table>/<data set>[-quick]`."""
+        dataset = f"{self.dataset}-quick" if self.quick else self.dataset
+        return Path(self.publication.name) / dataset
+
+    @property
+    def dataset(self) -> str:
+        """The data set that the cells train on, or all of them: `mnist+cifar10`."""
+        return _join(cell.dataset for cell in self.cells)
 
 
-def _text(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+def load_table(name: str, overrides: Sequence[str] = (), *, quick: bool = False) -> Table:
+    """A published table's cells; each configuration is composed once, and no network built.
+
+    Args:
+        name: The table's name.
+        overrides: Hydra overrides for every cell; `seed=0,1` replaces the table's seeds.
+        quick: Whether to begin with the overrides that the table's file calls quick.
+
+    Raises:
+        UserError: There is no such table, or an override is wrong.
+    """
+    publication = read_publication(name)
+    if quick and not publication.quick:
+        raise UserError(f"the table {name} has no quick scale: its file names none")
+    seeds: Sequence[int] = publication.seeds
+    asked: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+    for key, text, values in parse_overrides([*(publication.quick if quick else ()), *overrides]):
+        if key == "seed":
+            seeds = values
+        elif len(values) > 1:
+            raise UserError(f"{text}: a table sweeps over seeds alone")
+        else:
+            asked += (text,)
+            changes += (text,) if key not in WITHOUT_EFFECT else ()
+    recipes = dict.fromkeys(row.recipe for row in publication.rows)
+    published = {recipe: compose([f"recipe={recipe}"]) for recipe in recipes}
+    ours = {r: compose([f"recipe={r}", *asked]) for r in recipes} if asked else published
+    workloads = {recipe: Workload(cfg) for recipe, cfg in ours.items()}
+    cells = tuple(
+        _cell(row, seed, workloads[row.recipe], asked)
+        for row in publication.rows
+        for seed in dict.fromkeys(seeds)  # a seed that is given twice is one
+    )
+    published_dataset = _join(cfg.dataset.name for cfg in published.values())
+    return Table(publication, published_dataset, cells, changes, quick)
+
+
+def _cell(row: Row, seed: int, workload: Workload, asked: tuple[str, ...]) -> Cell:
+    cfg = deepcopy(workload.cfg)
+    cfg.seed = seed
+    check(cfg)
+    overrides = (f"recipe={row.recipe}", f"seed={seed}", *asked)
+    directory = RunDirectory(Path(cfg.runs_dir) / run_name(cfg))
+    return Cell(row, seed, overrides, directory, identity(cfg), cfg, workload)
+
+
+def _join(datasets: Iterable[str]) -> str:
+    return "+".join(dict.fromkeys(datasets))

@@ -10,18 +10,19 @@ from omegaconf import OmegaConf
 from reslab.errors import UserError
 from reslab.runs.identity import WITHOUT_EFFECT, differing_keys, hashed_config
 from reslab.runs.store import RunDirectory
-from reslab.tables.collect import Result, collect
-from reslab.tables.spec import Cell, Table, slug
+from reslab.tables.collect import Result, look_up
+from reslab.tables.plan import Cell, Table
+from reslab.tables.publication import slug
 
 FILES = ("metrics.csv", "gradients.csv", "predictions.npz")
 DIGESTS = "SHA256SUMS"
 PLACES = {"runs_dir": "outputs/runs", "data_dir": "data", "dataset.data_dir": "data"}
 
 
-def place(cell: Cell, table: Table, folder: Path) -> RunDirectory:
-    """Where a cell's reference record lies: `<folder>/<table>/<data set>/runs/<row>-s<seed>`."""
+def kept_as(cell: Cell, table: Table, folder: Path) -> Cell:
+    """The cell where its record is kept: `<folder>/<table>/<data set>/runs/<row>-s<seed>`."""
     name = f"{slug(cell.row.name)}-s{cell.seed}"
-    return RunDirectory(folder / table.name / table.folder / "runs" / name)
+    return replace(cell, directory=RunDirectory(folder / table.place / "runs" / name))
 
 
 def keep_records(table: Table, results: list[Result], folder: Path) -> list[Path]:
@@ -40,9 +41,9 @@ def keep_records(table: Table, results: list[Result], folder: Path) -> list[Path
     kept = []
     for result in results:
         if result.record:
-            source, target = result.cell.directory, place(result.cell, table, folder)
+            source, target = result.cell.directory, kept_as(result.cell, table, folder).directory
             there = target.record()
-            if there and there["identity"] != result.record["identity"]:
+            if there and there.identity != result.record.identity:
                 keys = differing_keys(result.cell.config, hashed_config(target.config()))
                 raise UserError(
                     f"{target.path} is the record of another configuration, which differs in "
@@ -55,10 +56,10 @@ def keep_records(table: Table, results: list[Result], folder: Path) -> list[Path
             for key, usual in PLACES.items():
                 OmegaConf.update(cfg, key, usual)
             target.config_file.write_text(OmegaConf.to_yaml(cfg))
-            asked = [
-                o for o in result.record["overrides"] if o.partition("=")[0] not in WITHOUT_EFFECT
-            ]
-            target.write_record(result.record | {"overrides": asked})
+            asked = tuple(
+                o for o in result.record.overrides if o.partition("=")[0] not in WITHOUT_EFFECT
+            )
+            target.write_record(replace(result.record, overrides=asked))
             (target.path / DIGESTS).write_text(digests(target.path))
             kept.append(target.path)
     return kept
@@ -74,5 +75,4 @@ def digests(folder: Path) -> str:
 
 def from_reference(table: Table, folder: Path) -> list[Result]:
     """The table's cells as the reference has them; those without a record are missing."""
-    cells = [replace(cell, directory=place(cell, table, folder)) for cell in table.cells]
-    return collect(replace(table, cells=tuple(cells)))
+    return [look_up(kept_as(cell, table, folder)) for cell in table.cells]

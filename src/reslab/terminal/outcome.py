@@ -1,11 +1,13 @@
-"""What `predict` and `evaluate` print."""
+"""What commands print that use a trained network."""
 
 import sys
 from pathlib import Path
 from typing import Any
 
+from reslab.export.write import BOUND
 from reslab.reports.report import Outcome
 from reslab.terminal.console import print_table
+from reslab.use import Exported
 
 
 def print_outcome(outcome: Outcome) -> None:
@@ -37,6 +39,19 @@ def print_outcome(outcome: Outcome) -> None:
         _print_metrics(outcome.metrics, of_labelled=outcome.metrics["images"] < predicted)
     for written in outcome.written:
         print(written)
+    if outcome.unlabelled:
+        print(f"{outcome.unlabelled} of {counts.total()} files have no label")
+
+
+def print_exported(exported: Exported) -> None:
+    """How near it came to the checkpoint, and where it is."""
+    print(
+        f"on {exported.compared} test images: the same answers, logits within "
+        f"{exported.difference:.1e} of the largest ({BOUND:.0e} is allowed), and the same ranking "
+        f"but for classes that are closer"
+    )
+    print(exported.path)
+    print(exported.card)
 
 
 def _print_metrics(metrics: dict[str, Any], of_labelled: bool) -> None:

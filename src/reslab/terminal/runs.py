@@ -3,24 +3,51 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from reslab.errors import UserError
 from reslab.runs.diff import Difference
-from reslab.runs.identity import differing_keys, hashed_config, select
+from reslab.runs.identity import differing_keys, hashed_config, label, select
+from reslab.runs.record import Record
 from reslab.runs.store import RunDirectory
 from reslab.terminal.console import print_table
+from reslab.terminal.duration import as_duration
+from reslab.terminal.reporter import Terminal
+
+if TYPE_CHECKING:
+    from reslab.runs.execute import Outcome
+
+
+def print_outcome(outcome: "Outcome", folder: Path) -> None:
+    """What a run came to, or had come to before."""
+    print(f"{outcome}\n{folder}" if outcome.trained else f"{folder}: {outcome}")
+    if not outcome.trained and outcome.is_of_older_code:
+        Terminal().warn(
+            "the code that can change a result has changed since; rerun=true trains anew"
+        )
 
 
 def print_runs(runs: list[RunDirectory], folder: Path) -> None:
-    """A line a run: state, epochs, best validation and test accuracy, time."""
+    """A line a run: state, progress, epochs, best validation and test accuracy, time."""
     if not runs:
         print(f"no runs under {folder}")
         return
-    headings = ("Run", "State", "Epochs", "Val, %", "Test, %", "Min")
-    print_table(None, headings, [(run.name, run.state(), *_results(run)) for run in runs])
+    headings = ("Run", "State", "Left", "Epochs", "Val, %", "Test, %", "Min")
+    rows = [(run.name, *_state(run), *_results(run)) for run in runs]
+    shown = [at for at, name in enumerate(headings) if name != "Left" or any(r[at] for r in rows)]
+    print_table(None, [headings[at] for at in shown], [[row[at] for at in shown] for row in rows])
+
+
+def _state(run: RunDirectory) -> tuple[str, str]:
+    """The state, of a running one with how much is done, and the time left."""
+    state, at = run.state(), None
+    if state == "running":
+        at = run.progress()
+    if at is None:
+        return state, ""
+    return f"{state} {at.done:.0%}", as_duration(at.seconds_left)
 
 
 def print_runs_by_seed(runs: list[RunDirectory], folder: Path) -> None:
@@ -28,10 +55,10 @@ def print_runs_by_seed(runs: list[RunDirectory], folder: Path) -> None:
 
     Groups of one name are told apart by the keys in which their configurations differ.
     """
-    groups: dict[str, tuple[dict[str, Any], list[RunDirectory]]] = {}
+    groups: dict[str, tuple[str, dict[str, Any], list[RunDirectory]]] = {}
     for run in runs:
         try:
-            config = hashed_config(run.config())
+            name, config = label(run.config()), hashed_config(run.config())
             for seeded in (config, config["dataset"]):
                 seeded.pop("seed", None)
         except Exception as error:  # whatever stands in a foreign or spoilt file
@@ -39,33 +66,27 @@ def print_runs_by_seed(runs: list[RunDirectory], folder: Path) -> None:
                 f"warning: {run.config_file} is no run's: {type(error).__name__}", file=sys.stderr
             )
             continue
-        groups.setdefault(json.dumps(config, sort_keys=True), (config, []))[1].append(run)
+        groups.setdefault(json.dumps(config, sort_keys=True), (name, config, []))[2].append(run)
     if not groups:
         print(f"no runs under {folder}")
         return
     namesakes: dict[str, list[dict[str, Any]]] = {}
-    for config, members in groups.values():
-        namesakes.setdefault(_name(members), []).append(config)
+    for name, config, _ in groups.values():
+        namesakes.setdefault(name, []).append(config)
     rows = []
-    for config, members in groups.values():
-        name = _name(members)
+    for name, config, members in groups.values():
         differs = {key for other in namesakes[name] for key in differing_keys(config, other)}
-        label = [name, *(f"{key}={select(config, key)}" for key in sorted(differs))]
+        words = [name, *(f"{key}={select(config, key)}" for key in sorted(differs))]
         records = [record for record in map(_record, members) if record]
-        tests = pd.Series([100 * record["test/accuracy"] for record in records], dtype=float)
-        vals = pd.Series([100 * record["val/accuracy"] for record in records], dtype=float)
+        tests = pd.Series([100 * record.test_accuracy for record in records], dtype=float)
+        vals = pd.Series([100 * record.val_accuracy for record in records], dtype=float)
         n = f"{len(records)}/{len(members)}" if len(records) < len(members) else f"{len(records)}"
-        if len({record["code_digest"] for record in records}) > 1:
-            label.append("(several versions of the code)")
-        if not all(record["exact"] for record in records):
-            label.append("(some not exact)")
-        rows.append((" ".join(label), n, _mean(vals), _mean(tests)))
+        if len({record.provenance.code_digest for record in records}) > 1:
+            words.append("(several versions of the code)")
+        if not all(record.provenance.exact for record in records):
+            words.append("(some not exact)")
+        rows.append((" ".join(words), n, _mean(vals), _mean(tests)))
     print_table(None, ("Runs", "n", "Val, %", "Test, %"), rows)
-
-
-def _name(members: list[RunDirectory]) -> str:
-    """What the runs are called, without seed and hash."""
-    return members[0].name.rpartition("-s")[0]
 
 
 def _mean(values: pd.Series) -> str:
@@ -74,7 +95,7 @@ def _mean(values: pd.Series) -> str:
     return f"{values.mean():.2f}" + (f" ± {values.std():.2f}" if len(values) > 1 else "")
 
 
-def _record(run: RunDirectory) -> dict[str, Any] | None:
+def _record(run: RunDirectory) -> Record | None:
     try:
         return run.record()
     except UserError:  # spoilt: there is nothing to show
@@ -86,8 +107,8 @@ def _results(run: RunDirectory) -> tuple[str, str, str, str]:
         history, record = pd.read_csv(run.metrics_file), run.record()
     except (OSError, ValueError, UserError):  # not there yet, or spoilt: there is nothing to show
         return "", "", "", ""
-    val = record["val/accuracy"] if record else history["val/accuracy"].max()
-    test = f"{100 * record['test/accuracy']:.2f}" if record else ""
+    val = record.val_accuracy if record else history["val/accuracy"].max()
+    test = f"{100 * record.test_accuracy:.2f}" if record else ""
     return f"{len(history)}", f"{100 * val:.2f}", test, f"{history['seconds'].sum() / 60:.1f}"
 
 

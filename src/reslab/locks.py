@@ -1,0 +1,111 @@
+"""Locks on files that go when their holder does, on whatever file system they lie."""
+
+import errno
+import fcntl
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from filelock import BaseFileLock, FileLock, LeaseCompromise, SoftFileLease
+
+LEASE_SECONDS = 60.0
+NO_FLOCK = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
+
+
+@contextmanager
+def held(path: Path, timeout: float = -1) -> Iterator[None]:
+    """Holds a lock while it is entered.
+
+    The system lets go of it when the process ends, however it ends. On a file system without such
+    locks it is a lease, a file beside it: whoever holds it says so every few seconds, and a minute
+    after the last time it is another's to take; a holder that finds it taken ends at once, for what
+    it writes would be mixed with the other's.
+
+    Args:
+        path: The lock's file; it stays.
+        timeout: Seconds to wait for another holder; negative: for as long as it takes.
+
+    Raises:
+        filelock.Timeout: Another process holds it.
+        OSError: The file cannot be written.
+    """
+    lock: BaseFileLock = FileLock(path)
+    if not _has_flock(path):
+        lock = SoftFileLease(lease(path), lease_duration=LEASE_SECONDS, on_compromise=_end)
+        timeout = max(timeout, 1.5 * LEASE_SECONDS) if timeout >= 0 else timeout  # to see it expire
+    with lock.acquire(timeout):
+        yield
+
+
+def is_held(path: Path) -> bool | None:
+    """Whether a process holds a lock, asked without taking or writing anything.
+
+    None where that cannot be told: the file may not be read.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return _is_leased(path)
+    finally:
+        os.close(file)
+    return False
+
+
+def is_alive(pid: int, started: float, host: str) -> bool:
+    """Whether a process of this host is still the one that started then (seconds since 1970)."""
+    if host != socket.gethostname():
+        return False
+    try:
+        process = psutil.Process(pid)
+        return abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _has_flock(path: Path) -> bool:
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        if error.errno in NO_FLOCK:
+            return False
+        raise
+    finally:
+        os.close(file)
+    return True
+
+
+def lease(path: Path) -> Path:
+    """The file that takes a lock's place where the file system has none."""
+    return path.with_name(f"{path.name}.lease")
+
+
+def _is_leased(path: Path) -> bool:
+    try:
+        return time.time() - lease(path).stat().st_mtime < LEASE_SECONDS
+    except OSError:
+        return False
+
+
+def _end(compromise: LeaseCompromise) -> None:
+    text = (
+        f"reslab: {compromise.lock_file} is no longer this process' ({compromise.reason}): it ends "
+        f"without saving, since another one may go on from its last checkpoint\n"
+    )
+    os.write(2, text.encode())
+    os.kill(os.getpid(), signal.SIGKILL)

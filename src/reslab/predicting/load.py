@@ -1,0 +1,108 @@
+"""One way to open a trained network: a run, a checkpoint or an export."""
+
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+
+from reslab.classifier import Classifier
+from reslab.config import instantiate
+from reslab.data import ImageData
+from reslab.errors import UserError
+from reslab.export.read import open_export
+from reslab.machine import configure_kernels, supports_bf16
+from reslab.predicting.engine import BATCH_SIZE, Engine
+from reslab.runs.build import prepare_data
+from reslab.runs.load import load_best, load_checkpoint
+from reslab.runs.store import find_run
+
+CHECKPOINT = ".ckpt"
+
+
+def load(
+    what: str | Path,
+    runs_dir: str | Path = "outputs/runs",
+    *,
+    device: str | None = None,
+    batch_size: int = BATCH_SIZE,
+    compile: bool = False,
+) -> Classifier:
+    """Opens a run by its directory, its name or a unique part of that, or a file of one.
+
+    Args:
+        what: The run; or its `best.ckpt` alone, wherever that lies; or an exported file.
+        runs_dir: Where runs lie.
+        device: `auto`, `cpu` or `cuda`, to compute there as fast as it can be done: folded, and in
+            bf16 where the hardware has it. None computes on the CPU what the run did.
+        batch_size: Images computed at once on a device.
+        compile: Whether to compile the network for the device.
+
+    Raises:
+        UserError: There is no such run or device, the run has no checkpoint yet, the file is not
+            one that reslab wrote, or the network cannot be compiled.
+    """
+    path, directory = Path(what), None
+    if not path.is_file():
+        directory = find_run(str(what), Path(runs_dir))
+        description, network = load_best(directory)
+    elif path.suffix == CHECKPOINT:
+        description, network = load_checkpoint(path)
+    elif compile:
+        raise UserError(f"--compile is for runs, and {what} is a file")
+    else:
+        return open_export(path, _prepared(device or "cpu"))
+    if device is None:
+        return Classifier.as_trained(description, network, directory)
+    where = _prepared(device)
+    engine = Engine(
+        network,
+        description.preprocessing,
+        where,
+        bf16=supports_bf16(where),
+        batch_size=batch_size,
+        compile=compile,
+    )
+    return Classifier(description, engine, network, directory)
+
+
+def data_of(classifier: Classifier, data_dir: str | None = None) -> ImageData:
+    """The data set that a network was trained on, ready, with the test set as the network saw it.
+
+    Args:
+        classifier: The network.
+        data_dir: Where the data sets lie; where the run found them by default.
+
+    Raises:
+        UserError: The files are missing, or not the official ones, or it is not known which.
+    """
+    description = classifier.description
+    if description.data is None:
+        raise UserError(
+            f"{description.name} is an export of an older version, which did not say how its data "
+            f"set is made: give its run"
+        )
+    cfg = OmegaConf.create({"dataset": description.data})
+    if data_dir is not None:
+        cfg.dataset.data_dir = data_dir
+    data = instantiate(cfg, "dataset")
+    try:
+        prepare_data(data)
+    except UserError as error:
+        raise UserError(
+            f"the test images of {description.dataset} are needed: {error} (--data-dir names "
+            f"another folder)"
+        ) from error
+    return data
+
+
+def _prepared(device: str) -> torch.device:
+    """The device of that name, this process' kernels chosen for speed; `auto` is a GPU if any."""
+    configure_kernels(exact=False)
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {device}: not on this machine; try auto or cpu") from error
+    return chosen

@@ -1,0 +1,50 @@
+"""How far a run is, in a file that others read while it trains."""
+
+import contextlib
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Self
+
+from reslab.files import write_atomically
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands.
+
+    Attributes:
+        epoch: The epoch that is under way, from 1.
+        epochs: As many as there will be at the most.
+        step: Steps of this epoch that are done.
+        steps_per_epoch: As many as it has.
+        done: The share of the whole run that is done, from 0 to 1.
+        loss: A recent batch's loss, None before the first is known.
+        lr: The learning rate.
+        images_per_second: Lately, None before it is known.
+        seconds_left: To the end of training, None before it is known.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps_per_epoch: int
+    done: float
+    loss: float | None
+    lr: float
+    images_per_second: float | None
+    seconds_left: float | None
+
+    def write(self, path: Path) -> None:
+        """Replaces the file; where that fails, as on a full disk, training is to go on."""
+        with contextlib.suppress(OSError):
+            write_atomically(path, json.dumps(asdict(self)).encode(), durably=False)
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """What the file says, None where there is none or it is another program's."""
+        try:
+            content = json.loads(path.read_text())
+            return cls(**{one.name: content[one.name] for one in fields(cls)})
+        except (OSError, ValueError, KeyError, TypeError):
+            return None

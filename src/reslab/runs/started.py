@@ -1,0 +1,106 @@
+"""What a run was asked and by which process it was begun, on disk from its start."""
+
+import getpass
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from reslab.errors import UserError
+from reslab.files import write_atomically
+from reslab.locks import is_alive
+
+# What a user's own modules are found by and allowed by.
+VARIABLES = ("RESLAB_TARGETS", "PYTHONPATH")
+
+
+@dataclass(frozen=True)
+class Started:
+    """All that it takes to stop a run, or to go on with it from anywhere.
+
+    Attributes:
+        overrides: What the user asked of Hydra.
+        recipe: The recipe that was chosen, None for none.
+        command: The command line, for people.
+        folder: Where it was given.
+        config_dirs: The user's own folders with configurations.
+        variables: The environment variables that matter.
+        host: The machine's name.
+        user: Who began it.
+        pid: The process.
+        process_started: When that process began, seconds since 1970: a pid is used again.
+        begun: When the run began or last went on, ISO 8601.
+    """
+
+    overrides: tuple[str, ...]
+    recipe: str | None
+    command: tuple[str, ...]
+    folder: str
+    config_dirs: tuple[str, ...]
+    variables: dict[str, str]
+    host: str
+    user: str
+    pid: int
+    process_started: float
+    begun: str
+
+    @classmethod
+    def here(
+        cls, overrides: Sequence[str], recipe: str | None, config_dirs: Sequence[str] = ()
+    ) -> Self:
+        """A run of this process."""
+        return cls(
+            overrides=tuple(overrides),
+            recipe=recipe,
+            command=tuple(sys.argv),
+            folder=os.getcwd(),
+            config_dirs=tuple(config_dirs),
+            variables={name: os.environ[name] for name in VARIABLES if name in os.environ},
+            host=socket.gethostname(),
+            user=_user(),
+            pid=os.getpid(),
+            process_started=psutil.Process().create_time(),
+            begun=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        )
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process is on this machine and lives."""
+        return is_alive(self.pid, self.process_started, self.host)
+
+    def write(self, path: Path) -> None:
+        """Writes it as JSON."""
+        write_atomically(path, (json.dumps(asdict(self), indent=2) + "\n").encode())
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """Reads it, None where there is no file: the run is of an older version.
+
+        Raises:
+            UserError: The file is foreign or damaged.
+        """
+        try:
+            content: dict[str, Any] = json.loads(path.read_text())
+            values: list[Any] = [content[one.name] for one in fields(cls)]
+        except FileNotFoundError:
+            return None
+        except KeyError as error:
+            raise UserError(f"{path} lacks {error}: it is not a request of reslab's") from error
+        except (ValueError, TypeError, OSError) as error:
+            raise UserError(f"{path} is damaged: {error}") from error
+        values = [tuple(value) if isinstance(value, list) else value for value in values]
+        return cls(*values)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in a container
+        return str(os.getuid())

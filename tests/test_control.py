@@ -1,0 +1,251 @@
+"""Runs are watched, stopped and gone on with by their names, from wherever one is."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from conftest import open_to_others
+from processes import run, start
+from reslab.runs.store import RunDirectory, list_runs
+from training import SMALL, assert_same_results, only_run
+
+TRAIN = ("train", *SMALL, "trainer=exact", "logger=none", "checkpoint_every=0")
+NETWORK = """
+from torch import nn
+
+class Tiny(nn.Sequential):
+    def __init__(self, in_channels, num_classes, width):
+        layers = nn.Conv2d(in_channels, width, 3, padding=1), nn.ReLU()
+        pooled = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, num_classes)
+        super().__init__(*layers, *pooled)
+"""
+MODEL = """
+_target_: own_networks.Tiny
+in_channels: ${dataset.channels}
+num_classes: ${dataset.num_classes}
+width: 4
+"""
+ASKED = (
+    "model=own",
+    "model.width=8",
+    "optimizer.lr=0.01",
+    "trainer=exact",
+    "logger=none",
+    "trainer.max_epochs=120",
+)
+
+
+def wait_for(condition, timeout=120):
+    deadline = time.monotonic() + timeout
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+def knows_its_pace(directory):
+    progress = directory.progress()
+    return progress is not None and progress.seconds_left is not None
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "reslab.cli", *arguments]
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A run of a user's own network, begun in another terminal, watched and stopped by its name."""
+    folder, elsewhere = (tmp_path_factory.mktemp(name) for name in ("begun", "elsewhere"))
+    run(elsewhere, "runs")  # from here on commands answer at once
+    (folder / "conf/model").mkdir(parents=True)
+    (folder / "conf/model/own.yaml").write_text(MODEL)
+    (folder / "own_networks.py").write_text(NETWORK)
+    own = {"PYTHONPATH": f".:{os.environ.get('PYTHONPATH', '')}", "RESLAB_TARGETS": "own_networks"}
+    with (folder / "terminal").open("w") as terminal:
+        process = subprocess.Popen(
+            command("train", "--config-dir", "conf", *ASKED),
+            cwd=folder,
+            env=os.environ | own,
+            stdout=terminal,
+            stderr=terminal,
+        )
+    runs = folder / "outputs/runs"
+    (directory,) = wait_for(lambda: [one for one in list_runs(runs) if knows_its_pace(one)])
+    listed = run(elsewhere, "runs", "--runs-dir", str(runs))
+    progress = directory.progress()
+    done = run(elsewhere, "stop", "digits-", "--runs-dir", str(runs))
+    assert process.wait(60) == 128 + signal.SIGTERM
+    return directory, elsewhere, listed, progress, done
+
+
+def test_progress_and_time_left_of_a_running_one_are_listed(stopped):
+    directory, _, listed, progress, _ = stopped
+    assert re.search(rf"{directory.name} running +\d+% +\d+ (s|min)", listed.out), listed.out
+    assert 0 <= progress.done < 1
+    assert 1 <= progress.epoch <= progress.epochs == 120
+    assert 0 < progress.step <= progress.steps_per_epoch == 1257 // 64
+    steps = (progress.epoch - 1) * progress.steps_per_epoch + progress.step
+    assert progress.done == pytest.approx(steps / (120 * progress.steps_per_epoch))
+    assert progress.lr == 0.01
+
+
+def test_a_stopped_run_has_saved_and_is_interrupted(stopped):
+    directory, _, _, _, done = stopped
+    assert done.code == 0, done.err
+    assert f"{directory.path}: interrupted; `reslab resume {directory.name}` goes on" in done.out
+    assert directory.state() == "interrupted"
+    assert directory.latest.last.exists()
+
+
+def test_what_it_was_asked_is_on_disk(stopped):
+    directory, *_ = stopped
+    content = json.loads(directory.request_file.read_text())
+    assert content["overrides"] == list(ASKED)
+    assert content["command"][-len(ASKED) :] == list(ASKED)
+    assert content["folder"] == str(directory.path.parents[2])
+    assert content["config_dirs"] == [f"{content['folder']}/conf"]
+    assert content["variables"]["RESLAB_TARGETS"] == "own_networks"
+    assert content["host"] == os.uname().nodename
+
+
+def test_the_log_is_what_it_printed_without_a_bar_s_repeats(stopped):
+    directory, *_ = stopped
+    lines = directory.log_file.read_text().splitlines()
+    assert lines[0].endswith(directory.name)
+    assert "stopping after this step; Ctrl-C again stops at once" in lines
+    assert sum(line.startswith("epoch ") for line in lines) == 1
+    assert not any(set("\r\x1b") & set(line) for line in lines)
+
+
+def test_it_goes_on_from_anywhere_to_what_an_uninterrupted_one_comes_to(stopped, tmp_path):
+    directory, elsewhere, *_ = stopped
+    resumed = run(elsewhere, "resume", directory.name, "--runs-dir", str(directory.path.parent))
+    assert resumed.code == 0, resumed.err
+    assert directory.state() == "finished"
+    assert "resuming at step" in directory.log_file.read_text()
+    assert directory.log_file.read_text().splitlines()[-1].startswith("test accuracy ")
+    folder = directory.path.parents[2]
+    own = {"PYTHONPATH": f".:{os.environ.get('PYTHONPATH', '')}", "RESLAB_TARGETS": "own_networks"}
+    whole = command("train", "--config-dir", "conf", *ASKED, f"runs_dir={tmp_path}/outputs/runs")
+    subprocess.run(whole, cwd=folder, env=os.environ | own, check=True, capture_output=True)
+    assert_same_results(directory.path, only_run(tmp_path))
+    again = run(elsewhere, "resume", str(directory.path)).error_line()
+    assert "is finished: there is nothing to resume" in again
+
+
+@pytest.fixture(scope="module")
+def _interrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("interrupted")
+    for seed in (0, 1):
+        asked = (*TRAIN, "trainer.max_epochs=2", f"seed={seed}")
+        assert run(folder, *asked, kill=("step", 10)).killed
+    return folder
+
+
+@pytest.fixture
+def interrupted(_interrupted, tmp_path):
+    """A folder with two interrupted runs, moved from where they were begun."""
+    shutil.copytree(_interrupted, tmp_path / "moved")
+    return tmp_path / "moved"
+
+
+def test_all_that_were_interrupted_go_on_and_finished_ones_are_left(interrupted):
+    done = run(interrupted, "resume", "--all-interrupted")
+    assert done.code == 0, done.err
+    assert [one.state() for one in list_runs(interrupted / "outputs/runs")] == ["finished"] * 2
+    nothing = run(interrupted, "resume", "--all-interrupted")
+    assert nothing.code == 0
+    assert "0 interrupted" in nothing.err
+
+
+def test_a_signal_to_the_resuming_process_is_the_run_s(interrupted):
+    first = list_runs(interrupted / "outputs/runs")[0]
+    process = subprocess.Popen(command("resume", first.name), cwd=interrupted)
+    wait_for(lambda: first.is_running() and first.progress())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert first.state() == "interrupted"
+
+
+@pytest.fixture
+def running(tmp_path):
+    """A run that trains for long, in a process of its own."""
+    process = start(tmp_path, *TRAIN, "trainer.max_epochs=500")
+    (directory,) = wait_for(
+        lambda: [r for r in list_runs(tmp_path / "outputs/runs") if r.progress()]
+    )
+    yield directory
+    process.process.kill()
+    process.wait()
+
+
+def test_a_state_is_true_on_a_read_only_mount_and_for_another_user(running, tmp_path):
+    other = tmp_path / "mounted"
+    other.mkdir()
+    bind = ["mount", "--bind", "-o", "ro", str(running.path), str(other)]
+    if subprocess.run(bind, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        with pytest.raises(OSError, match="Read-only"):
+            (other / "new").touch()
+        assert RunDirectory(other).state() == "running"
+        open_to_others(tmp_path)
+        pid = os.fork()
+        if pid == 0:
+            os.setuid(65534)
+            os._exit(RunDirectory(other).state() != "running")
+        assert os.waitpid(pid, 0)[1] == 0
+    finally:
+        subprocess.run(["umount", "-l", str(other)], check=True)
+
+
+def test_where_the_lock_cannot_be_read_the_process_is_the_proof(running, monkeypatch):
+    from reslab import locks
+
+    monkeypatch.setattr(locks, "is_held", lambda path: None)
+    assert running.state() == "running"
+    content = json.loads(running.request_file.read_text())
+    running.request_file.write_text(json.dumps(content | {"process_started": 1.0}))
+    assert running.state() == "interrupted", "the number is another process' by now"
+
+
+def test_what_runs_on_another_host_is_not_stopped_from_here(running, tmp_path):
+    content = json.loads(running.request_file.read_text())
+    running.request_file.write_text(json.dumps(content | {"host": "another-node"}))
+    line = run(tmp_path, "stop", running.name).error_line()
+    assert f"runs on another-node (process {content['pid']}), not here" in line
+    assert running.state() == "running"
+
+
+def test_what_does_not_run_is_not_stopped(interrupted):
+    line = run(interrupted, "stop", "s0").error_line()
+    assert "is not running: it is interrupted" in line
+
+
+def test_a_run_that_was_refused_before_it_had_a_configuration_is_listed_as_failed(tmp_path):
+    line = run(tmp_path, *TRAIN, "init_from=nothing").error_line()
+    (directory,) = list_runs(tmp_path / "outputs/runs")
+    assert not directory.config_file.exists()
+    assert directory.state() == "failed"
+    assert "failed" in run(tmp_path, "runs").out
+    assert directory.failure_file.read_text().splitlines()[0] in line
+    assert directory.log_file.read_text().splitlines()[-1].removeprefix("failed: ") in line
+
+
+def test_watching_ends_with_what_it_watches(running, tmp_path):
+    watching = subprocess.Popen(
+        command("watch"), cwd=tmp_path, stdout=subprocess.PIPE, text=True, stderr=subprocess.STDOUT
+    )
+    time.sleep(2)
+    assert watching.poll() is None
+    assert run(tmp_path, "stop", running.name).code == 0
+    out, _ = watching.communicate(timeout=30)
+    assert watching.returncode == 0, out
+    assert re.search(rf"{running.name} +interrupted .* \d+/500", out), out

@@ -1,0 +1,143 @@
+"""Locks of real processes, on a file system with locks and on one that has none."""
+
+import errno
+import fcntl
+import multiprocessing
+import os
+import signal
+import socket
+import time
+
+import filelock
+import pytest
+
+from conftest import open_to_others
+from reslab import locks
+
+_context = multiprocessing.get_context("fork")
+
+
+def hold(path, host, flock, ready):
+    """Holds a lock until it is killed; without `flock`, as on a file system that has none."""
+    if not flock:
+        take_flock_away()
+    if host:
+        socket.gethostname = lambda: host
+    locks.LEASE_SECONDS = 2.0
+    with locks.held(path):
+        ready.set()
+        time.sleep(600)
+
+
+def take_flock_away():
+    def refuse(*arguments):
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    fcntl.flock = refuse
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Starts a process that holds the lock; ends all of them in the end."""
+    started = []
+
+    def start(*, host=None, flock=True):
+        ready = _context.Event()
+        process = _context.Process(target=hold, args=(tmp_path / "lock", host, flock, ready))
+        process.start()
+        started.append(process)
+        assert ready.wait(30)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.join()
+
+
+@pytest.fixture
+def no_flock(monkeypatch):
+    monkeypatch.setattr(fcntl, "flock", fcntl.flock)
+    take_flock_away()
+    monkeypatch.setattr(locks, "LEASE_SECONDS", 2.0)
+
+
+def seconds_to_take(path, timeout):
+    begun = time.monotonic()
+    with locks.held(path, timeout=timeout):
+        return time.monotonic() - begun
+
+
+def test_a_lock_is_one_process_s_and_goes_with_it_when_it_is_killed(holder, tmp_path):
+    process = holder()
+    assert locks.is_held(tmp_path / "lock")
+    with pytest.raises(filelock.Timeout), locks.held(tmp_path / "lock", timeout=0.2):
+        pass
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert locks.is_held(tmp_path / "lock") is False
+    assert seconds_to_take(tmp_path / "lock", 5) < 1
+
+
+def test_asking_takes_nothing_and_makes_nothing(tmp_path):
+    assert locks.is_held(tmp_path / "lock") is False
+    assert list(tmp_path.iterdir()) == []
+    with locks.held(tmp_path / "lock"):
+        before = sorted(path.stat().st_mtime_ns for path in tmp_path.iterdir())
+        assert locks.is_held(tmp_path / "lock") is True
+        assert sorted(path.stat().st_mtime_ns for path in tmp_path.iterdir()) == before
+
+
+def test_without_locks_of_the_system_too_it_is_one_process_s(holder, no_flock, tmp_path):
+    process = holder(flock=False)
+    assert locks.is_held(tmp_path / "lock")
+    with pytest.raises(filelock.Timeout), locks.held(tmp_path / "lock", timeout=0.2):
+        pass
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert seconds_to_take(tmp_path / "lock", 5) < 5, "its process is known to be dead"
+
+
+def test_what_a_dead_node_left_is_taken_after_a_lease_and_not_before(holder, no_flock, tmp_path):
+    """Nobody here can ask whether a process of another host lives."""
+    process = holder(host="another-node", flock=False)
+    with pytest.raises(filelock.Timeout), locks.held(tmp_path / "lock", timeout=0.2):
+        pass  # it answers
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert 1 < seconds_to_take(tmp_path / "lock", 20) < 10
+    assert locks.is_held(tmp_path / "lock") is False
+
+
+def test_a_holder_whose_lease_was_taken_ends(holder, no_flock, tmp_path):
+    """A node that hung and came back must not write beside the one that took its place."""
+    process = holder(host="another-node", flock=False)
+    os.kill(process.pid, signal.SIGSTOP)
+    with locks.held(tmp_path / "lock", timeout=20):
+        os.kill(process.pid, signal.SIGCONT)
+        process.join(20)
+        assert process.exitcode == -signal.SIGKILL
+
+
+def test_a_file_that_may_not_be_read_says_nothing(holder, tmp_path):
+    if os.getuid() != 0:
+        pytest.skip("needs root, to be another user")
+    holder()
+    (tmp_path / "lock").chmod(0o600)
+    open_to_others(tmp_path)
+    os.seteuid(65534)
+    try:
+        assert locks.is_held(tmp_path / "lock") is None
+    finally:
+        os.seteuid(0)
+
+
+def test_a_process_is_known_by_its_start_too():
+    import psutil
+
+    started = psutil.Process().create_time()
+    host = os.uname().nodename
+    assert locks.is_alive(os.getpid(), started, host)
+    assert not locks.is_alive(os.getpid(), started - 60, host), "the number is used again"
+    assert not locks.is_alive(os.getpid(), started, "another-node")
+    assert not locks.is_alive(2**22 - 1, started, host)
