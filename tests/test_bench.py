@@ -17,9 +17,9 @@ from reslab.bench.compare import compare, order_of, parse_request, summarize
 from reslab.bench.report import file_name, markdown
 from reslab.bench.setup import prepare
 from reslab.bench.stopwatch import WARMUP_STEPS, Stopwatch
-from reslab.callbacks.history import others_cpu_seconds
 from reslab.config import compose
 from reslab.errors import UserError
+from reslab.machine import others_cpu_seconds
 from reslab.predicting import engine
 from training import SMALL
 

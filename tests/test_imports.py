@@ -31,7 +31,7 @@ BELOW: dict[str, set[str]] = {
     "evaluation": set(),
     "analysis": {"nn", "evaluation"},
     "task": {"nn", "data", "optim", "machine"},
-    "callbacks": {"nn", "data", "optim", "task", "progress"},
+    "callbacks": {"machine", "nn", "data", "optim", "task", "progress"},
     "runs": {
         *("nn", "data", "optim", "task", "callbacks", "config", "machine", "analysis"),
         *("locks", "progress", "preprocess"),

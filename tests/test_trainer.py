@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Trainer
 from omegaconf import OmegaConf
 
-from reslab.callbacks import Progress, StopRequest
+from reslab.callbacks import ShowProgress, StopRequest
 from reslab.config import compose
 from reslab.errors import UserError
 from reslab.runs import options as module
@@ -55,7 +55,7 @@ def clips(run):
 
 
 def shows_progress(run):
-    return any(isinstance(callback, Progress) for callback in run.trainer.callbacks)
+    return next(one.bar for one in run.trainer.callbacks if isinstance(one, ShowProgress))
 
 
 def is_deterministic(run):

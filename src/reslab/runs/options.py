@@ -102,4 +102,10 @@ def _are_one(devices: Any, accelerator: Any) -> bool:
     """Whether that is one device, by Lightning's ways to say how many or which."""
     if devices == "auto":
         return accelerator == "cpu" or torch.cuda.device_count() < 2
-    return re.fullmatch(r"1|\[\d+\]|\d+,", str(devices)) is not None
+    return str(devices) == "1" or chosen_number(devices) is not None
+
+
+def chosen_number(devices: Any) -> int | None:
+    """Which GPU `[3]` or `3,` says; None of anything else."""
+    found = re.fullmatch(r"\[(\d+)\]|(\d+),", str(devices))
+    return int(found[1] or found[2]) if found else None

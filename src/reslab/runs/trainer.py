@@ -8,43 +8,64 @@ from omegaconf import DictConfig, OmegaConf
 
 from reslab.config import instantiate
 from reslab.errors import UserError
-from reslab.machine import configure_kernels, supports_bf16
-from reslab.runs.options import NOT_LIGHTNING_S, REFUSED
+from reslab.machine import choose_device, configure_kernels, supports_bf16
+from reslab.runs.options import NOT_LIGHTNING_S, REFUSED, chosen_number
 from reslab.runs.saving import VerifiedCheckpointIO
 
 
 def build_trainer(cfg: DictConfig, callbacks: list[Callback], folder: Path) -> Trainer:
-    """Lightning's trainer; what `precision: auto` means is settled here, on this machine.
+    """Lightning's trainer, its device and precision settled on this machine.
 
     Raises:
-        UserError: An option has no such value.
+        UserError: An option has no such value, here.
     """
+    device = device_of(cfg)
+    precision = precision_of(cfg, device)
     keys = [key for key in cfg.trainer if key not in (*NOT_LIGHTNING_S, *REFUSED)]
-    cfg = OmegaConf.create({"trainer": OmegaConf.masked_copy(cfg.trainer, keys)})
+    options = OmegaConf.create({"trainer": OmegaConf.masked_copy(cfg.trainer, keys)})
     configure_kernels(exact=bool(cfg.trainer.deterministic))
-    arguments = {
-        "callbacks": callbacks,
-        "plugins": [VerifiedCheckpointIO()],
-        "default_root_dir": str(folder),
-        "logger": False,
-        "enable_model_summary": False,
-        "enable_progress_bar": False,  # ours is a callback like others
-        "num_sanity_val_steps": 0,
-    }
-    if cfg.trainer.precision == "auto":
-        trainer = instantiate(cfg, "trainer", precision="32-true", **arguments)
-        if not uses_bf16(cfg, trainer.strategy.root_device):
-            return trainer
-        return instantiate(cfg, "trainer", precision="bf16-mixed", **arguments)
-    trainer = instantiate(cfg, "trainer", **arguments)
-    if trainer.precision != cfg.trainer.precision:  # Lightning takes another, with a warning
-        kind = trainer.strategy.root_device.type
-        raise UserError(f"trainer.precision={cfg.trainer.precision} is not to be had on {kind}")
+    trainer = instantiate(
+        options,
+        "trainer",
+        accelerator=device.type,
+        devices=1 if device.index is None else [device.index],
+        precision=precision,
+        callbacks=callbacks,
+        plugins=[VerifiedCheckpointIO()],
+        default_root_dir=str(folder),
+        logger=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,  # ours is a callback like others
+        num_sanity_val_steps=0,
+    )
+    if trainer.precision != precision:  # Lightning takes another, with a warning
+        raise UserError(f"trainer.precision={precision} is not to be had on {device.type}")
     return trainer
 
 
-def uses_bf16(cfg: DictConfig, device: torch.device) -> bool:
-    """Whether a device computes in bf16; `precision: auto` is bf16 where the hardware has it."""
+def device_of(cfg: DictConfig) -> torch.device:
+    """The one device of a run.
+
+    Raises:
+        UserError: This machine does not have it.
+    """
+    accelerator, devices = (cfg.trainer.get(key, "auto") for key in ("accelerator", "devices"))
+    device = choose_device(str(accelerator), f"trainer.accelerator={accelerator}")
+    if (which := chosen_number(devices)) is None:
+        return device
+    asked = f"trainer.devices={devices}"
+    if device.type != "cuda":
+        raise UserError(f"{asked}: says which GPU, and the run is on {device.type}; give 1")
+    return choose_device(f"cuda:{which}", asked)
+
+
+def precision_of(cfg: DictConfig, device: torch.device) -> str:
+    """In which precision a device computes; `auto` is bf16 where the hardware has it."""
     if cfg.trainer.precision == "auto":
-        return supports_bf16(device)
-    return cfg.trainer.precision == "bf16-mixed"
+        return "bf16-mixed" if supports_bf16(device) else "32-true"
+    return cfg.trainer.precision
+
+
+def uses_bf16(cfg: DictConfig, device: torch.device) -> bool:
+    """Whether that is bf16."""
+    return precision_of(cfg, device) == "bf16-mixed"
