@@ -20,10 +20,10 @@ from reslab.bench.report import file_name, markdown
 from reslab.bench.setup import prepare
 from reslab.bench.stopwatch import WARMUP_STEPS, Stopwatch
 from reslab.bench.variants import measure
-from reslab.callbacks.history import others_cpu_seconds
 from reslab.cli import cli
 from reslab.config import compose
 from reslab.errors import UserError
+from reslab.machine import others_cpu_seconds
 from reslab.predicting import engine
 from training import SMALL
 

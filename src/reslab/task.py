@@ -1,6 +1,5 @@
 """The one LightningModule: what a step of training, validation and prediction does."""
 
-from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
@@ -13,16 +12,10 @@ from torchmetrics import Metric
 
 from reslab.errors import UserError
 from reslab.machine import compiled
-from reslab.optim import Optimization
+from reslab.optim import CLIP, Optimization
 from reslab.reporter import SILENT, Reporter
 
 Batch = tuple[Tensor, Tensor]
-
-# Names and meaning as of Lightning's `gradient_clip_algorithm`.
-CLIP: dict[str, Callable[..., Any]] = {
-    "norm": nn.utils.clip_grad_norm_,
-    "value": nn.utils.clip_grad_value_,
-}
 
 
 class LossAndAccuracy(Metric):

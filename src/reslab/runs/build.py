@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
 from omegaconf import DictConfig
@@ -14,10 +13,11 @@ from reslab.data import ImageData
 from reslab.optim import better_is
 from reslab.reporter import SILENT, Reporter
 from reslab.runs.identity import hashed_config, identity
-from reslab.runs.request import try_network
+from reslab.runs.network import build_network, try_network
+from reslab.runs.options import THE_TASK_S
 from reslab.runs.saving import SaveCheckpoints
 from reslab.runs.store import RunDirectory
-from reslab.runs.trainer import THE_TASK_S, build_trainer
+from reslab.runs.trainer import build_trainer
 from reslab.task import ImageClassifier
 
 STEP_HOOKS = (
@@ -104,7 +104,7 @@ def build(
 def build_task(cfg: DictConfig) -> ImageClassifier:
     """The seeded network with its optimization, on the CPU."""
     seed_everything(cfg.seed, verbose=False)
-    network = instantiate(cfg, "model").to(memory_format=torch.channels_last)
+    network = build_network(cfg)
     optimization = instantiate(cfg, "optimizer")
     try:
         optimization.build(network, cfg.monitor)

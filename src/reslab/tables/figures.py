@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from reslab.analysis.diagram import draw_network
-from reslab.config import instantiate
 from reslab.errors import UserError
 from reslab.evaluation.figures import (
     draw_confusion,
@@ -19,7 +18,7 @@ from reslab.evaluation.figures import (
 from reslab.evaluation.metrics import summarize
 from reslab.evaluation.palette import BLUE, COLORS
 from reslab.reporter import Reporter
-from reslab.runs.request import try_network
+from reslab.runs.network import build_network, try_network
 from reslab.tables.findings import Findings, Line
 from reslab.tables.finished import FinishedRun
 from reslab.tables.gradients import draw_gradient_map, draw_gradients
@@ -65,7 +64,7 @@ def draw_all(findings: Findings, folder: Path, reporter: Reporter) -> Path:
         metrics = summarize(run.predictions, 0.5)
         draw_per_class(metrics, title, folder / f"per_class-{part}")
         try:
-            network = instantiate(run.cfg, "model")
+            network = build_network(run.cfg)
             draw_network(network, try_network(run.cfg, network), folder / f"network-{part}")
         except UserError as error:  # a network of the user's that takes its ways
             reporter.warn(f"{name} is without a picture of its network: {error}")

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from reslab.analysis.summary import count_parameters
-from reslab.config import instantiate
 from reslab.errors import UserError
 from reslab.runs.identity import differing_keys, hashed_config
+from reslab.runs.network import build_network, try_network
 from reslab.runs.record import Record
-from reslab.runs.request import try_network
 from reslab.tables.collect import Result, look_up
 from reslab.tables.finished import FinishedRun, contradictions, differing, read_finished
 from reslab.tables.plan import Cell, Table, load_table
@@ -105,7 +104,7 @@ def _verdict(fresh: Result, kept: Cell) -> Verdict:
 def _contradictions(committed: FinishedRun) -> list[str]:
     """Where a record differs from its recipe, and from what can be worked out anew beside it."""
     record, cfg, directory = committed.record, committed.cfg, committed.cell.directory
-    network = instantiate(cfg, "model")
+    network = build_network(cfg)
     expected = {
         "parameters": count_parameters(network),
         "macs": sum(layer.macs for layer in try_network(cfg, network)),
