@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from reslab.analysis.summary import count_parameters
 from reslab.callbacks.history import write_rows
+from reslab.config import instantiate
 from reslab.runs.identity import code_digest
 from reslab.runs.record import Provenance, Record
+from reslab.runs.request import try_network
 from reslab.tables import publication
 from reslab.tables.plan import Cell
 
@@ -81,13 +84,14 @@ def finish(
     normalized = exact - np.log(np.exp(exact).sum(1, keepdims=True))
     accuracy, last = float((logits.argmax(1) == labels).mean()), history[-1]
     seconds = [row["seconds"] for row in history]
+    network = instantiate(cell.cfg, "model")
     fields = {
         "identity": cell.identity,
         "recipe": cell.row.recipe,
         "overrides": cell.overrides,
         "seed": cell.seed,
-        "parameters": 272_474,
-        "macs": 2_500_000,
+        "parameters": count_parameters(network),
+        "macs": sum(layer.macs for layer in try_network(cell.cfg, network)),
         "epochs": epochs,
         "best_epoch": epochs,
         "val_accuracy": last["val/accuracy"],

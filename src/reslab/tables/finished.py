@@ -75,6 +75,7 @@ def read_finished(cell: Cell) -> FinishedRun | None:
         return None
     with _reading(directory.config_file):
         cfg = directory.config()
+        _require({"dataset", "model", "seed"} <= set(cfg), "it is no run's")
     history = read_history(directory.metrics_file)
     with _reading(directory.record_file):
         _require(1 <= record.best_epoch <= len(history), f"best_epoch is {record.best_epoch}")
