@@ -5,18 +5,18 @@ INSTALLED := $(VENV)/.installed
 
 DEMO := liu_goh dataset=digits seed=0,1 trainer.max_epochs=3
 
-.PHONY: demo install test lint readme reference bench-gpu
+.PHONY: demo install test test-all lint readme reference bench-gpu
 
 # Liu & Goh's ablation on 1,797 real digits: under two minutes on 2 cores.
 demo: install
 	$(BIN)/reslab reproduce $(DEMO)
 
-# The README's tables and pictures, from the records in outputs/reference.
-README := --reference --output outputs/reference --readme README.md
+# The tables and pictures of the README and of docs/results.md, from the records in outputs/reference.
+RENDER := --reference --output outputs/reference --readme docs/results.md
 readme: install
-	$(BIN)/reslab table $(DEMO) $(README)
-	$(BIN)/reslab table liu_goh $(README)
-	$(BIN)/reslab table system $(README)
+	$(BIN)/reslab table $(DEMO) $(RENDER) --readme README.md
+	$(BIN)/reslab table liu_goh $(RENDER)
+	$(BIN)/reslab table system $(RENDER)
 
 # Every table in full, what matters most and takes least first: days on a CPU. A record is kept in
 # outputs/reference as soon as its run ends, and what is kept is not run again. With a GPU, the three
@@ -36,7 +36,7 @@ reference: install
 # in data. Each line can be run alone.
 GPU_VENV ?= .venv-gpu
 GPU := dataset=cifar10 model=resnet18 augment=crop_flip optimizer=sgd_cosine trainer=gpu
-BENCH := --output outputs/reference/bench --readme README.md
+BENCH := --output outputs/reference/bench --readme docs/speed.md
 bench-gpu:
 	@$(PYTHON) -c 'import torch' 2>/dev/null || { echo "PYTHON=$(PYTHON) has no PyTorch; name one that has"; exit 1; }
 	$(PYTHON) -m venv --system-site-packages $(GPU_VENV)
@@ -57,7 +57,11 @@ bench-gpu:
 
 install: $(INSTALLED)
 
+# What is done in minutes; at its end it says what it leaves out.
 test: install
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-all: install
 	$(BIN)/python -m pytest
 
 lint: install

@@ -1,5 +1,6 @@
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 # Two workers of one thread each: set before torch is imported, here and in every child process.
@@ -95,3 +96,35 @@ def older(trained, tmp_path):
     shutil.copytree(only_run(trained), folder)
     make_older(folder / "checkpoints/best.ckpt")
     return folder
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Puts files with slow tests first: one that began last would be waited for alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+left_out: Counter[str] = Counter()
+
+
+def pytest_deselected(items):
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    left_out.update(item.path.stem.removeprefix("test_") for item in slow)
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = dict(left_out)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Every worker leaves out the same."""
+    left_out.update(Counter(getattr(node, "workeroutput", {}).get("left_out")) - left_out)
+
+
+def pytest_unconfigure(config):
+    if left_out and config.option.markexpr == "not slow" and not hasattr(config, "workeroutput"):
+        kinds = ", ".join(f"{name} {number}" for name, number in left_out.most_common())
+        print(f"left out: {left_out.total()} slow tests ({kinds}); make test-all runs them too")

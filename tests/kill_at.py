@@ -107,7 +107,7 @@ def main() -> None:
     elif moment == "stall":
         stall(number)
     elif moment == "end":
-        wrap(execute, "_finish", number)
+        wrap(execute, "finish", number)
     elif moment == "finished":
         wrap(LatestCheckpoint, "settle", number)
     else:

@@ -92,6 +92,8 @@ def run(
 def _work(cwd, arguments, kill, environment, out, err):
     os.environ.update(environment)
     os.chdir(cwd)
+    if "PYTHONPATH" in environment:  # which a process that is forked does not read
+        sys.path[:0] = environment["PYTHONPATH"].split(os.pathsep)
     for path, stream in [(out, sys.stdout), (err, sys.stderr)]:
         file = os.open(path, os.O_WRONLY | os.O_APPEND)
         os.dup2(file, stream.fileno())

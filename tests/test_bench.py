@@ -4,12 +4,14 @@ import itertools
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from functools import partial
 
 import psutil
 import pytest
 import torch
+from click.testing import CliRunner
 
 from processes import run
 from reslab.bench import prediction, stopwatch, training
@@ -17,7 +19,9 @@ from reslab.bench.compare import compare, order_of, parse_request, summarize
 from reslab.bench.report import file_name, markdown
 from reslab.bench.setup import prepare
 from reslab.bench.stopwatch import WARMUP_STEPS, Stopwatch
+from reslab.bench.variants import measure
 from reslab.callbacks.history import others_cpu_seconds
+from reslab.cli import cli
 from reslab.config import compose
 from reslab.errors import UserError
 from reslab.predicting import engine
@@ -52,14 +56,18 @@ def test_the_json_has_what_was_measured_of_the_user_s_own_configuration(tmp_path
     assert json.loads(record.read_text()) == [content]
 
 
-@pytest.mark.slow
-def test_an_axis_is_a_table_and_a_curve_and_pictures_may_be_files(tmp_path):
+def test_an_axis_is_a_table_and_a_curve_and_pictures_may_be_files(in_empty_folder, monkeypatch):
+    """The variants run in this process, for six of their own take a minute to begin."""
+    monkeypatch.setattr("reslab.bench.compare._run", measure)
+    monkeypatch.setattr(tempfile, "tempdir", str(in_empty_folder))
     asked = ("bench.files=true", "bench.batch_size=8,32")
-    finished = run(tmp_path, "bench", "predict", *QUICK, *asked)
-    assert finished.code == 0, finished.err
-    rows = [line.split() for line in finished.out.splitlines()]
+    finished = CliRunner().invoke(cli, ["bench", "predict", *QUICK, *asked])
+    assert finished.exit_code == 0, finished.output
+    rows = [line.split() for line in finished.stdout.splitlines()]
     assert [row[1] for row in rows if row and row[0] == "reslab"] == ["8", "32"]
-    (curve,) = (tmp_path / "outputs/bench").glob("predict-digits-*-batch_size-8-32-files-true.png")
+    (curve,) = (in_empty_folder / "outputs/bench").glob(
+        "predict-digits-*-batch_size-8-32-files-true.png"
+    )
     points = json.loads(curve.with_suffix(".json").read_text())
     given = [[f"bench.batch_size={size}", "bench.files=true"] for size in (8, 32)]
     assert [point["given"] for point in points] == given

@@ -130,6 +130,7 @@ def test_it_goes_on_from_anywhere_to_what_an_uninterrupted_one_comes_to(stopped,
     assert resumed.code == 0, resumed.err
     assert directory.state() == "finished"
     assert "resuming at step" in directory.log_file.read_text()
+    assert directory.log_file.read_text().splitlines()[-1].startswith("test accuracy ")
     folder = directory.path.parents[2]
     own = {"PYTHONPATH": f".:{os.environ.get('PYTHONPATH', '')}", "RESLAB_TARGETS": "own_networks"}
     whole = command("train", "--config-dir", "conf", *ASKED, f"runs_dir={tmp_path}/outputs/runs")
@@ -235,6 +236,7 @@ def test_a_run_that_was_refused_before_it_had_a_configuration_is_listed_as_faile
     assert directory.state() == "failed"
     assert "failed" in run(tmp_path, "runs").out
     assert directory.failure_file.read_text().splitlines()[0] in line
+    assert directory.log_file.read_text().splitlines()[-1].removeprefix("failed: ") in line
 
 
 def test_watching_ends_with_what_it_watches(running, tmp_path):

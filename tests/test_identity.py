@@ -6,7 +6,13 @@ from omegaconf import OmegaConf
 
 from processes import run
 from reslab.config import compose
-from reslab.runs.identity import code_digest, differing_keys, hashed_config, identity, run_name
+from reslab.runs.identity import (
+    code_digest,
+    differing_keys,
+    hashed_config,
+    identity,
+    run_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +72,42 @@ def test_whole_numbers_are_floats_and_booleans_are_not():
     hashed = hashed_config(compose([]))
     assert hashed["trainer"]["deterministic"] is False
     json.dumps(hashed)
+
+
+SHIPPED = {
+    "augment=crop_flip": "039eafc8",
+    "augment=cutmix": "97fddb37",
+    "augment=cutout": "208de297",
+    "augment=flip": "46570797",
+    "augment=flip_brightness": "20e601a0",
+    "augment=mixup": "9ead2935",
+    "augment=none": "76454397",
+    "recipe=bhise_karale": "e8a99a9d",
+    "recipe=he2016/plain110": "0e540e17",
+    "recipe=he2016/plain20": "d75f3d9b",
+    "recipe=he2016/plain32": "25ec89dc",
+    "recipe=he2016/plain44": "af36102b",
+    "recipe=he2016/plain56": "29ea45e6",
+    "recipe=he2016/resnet110": "dbd8e566",
+    "recipe=he2016/resnet20": "dcfa48ff",
+    "recipe=he2016/resnet32": "5081f88e",
+    "recipe=he2016/resnet44": "5a1f9b42",
+    "recipe=he2016/resnet56": "1e52a184",
+    "recipe=liu_goh/baseline_cnn": "dd2474a0",
+    "recipe=liu_goh/mini_resnet": "74a0a5be",
+    "recipe=liu_goh/no_skip": "f63c2eaf",
+    "recipe=liu_goh/resnet18": "0cdbbebf",
+    "recipe=resnet3": "1b12d6fe",
+    "recipe=system/cifar10": "5349d554",
+    "recipe=system/mnist": "417c8fd2",
+    "recipe=virakden": "efcd79c8",
+    "": "76454397",
+}
+
+
+@pytest.mark.parametrize("shipped", SHIPPED)
+def test_what_is_shipped_stays_the_run_that_it_was(shipped):
+    assert identity(compose(shipped.split())) == SHIPPED[shipped]
 
 
 def test_presets_that_resolve_to_one_configuration_are_one_run():

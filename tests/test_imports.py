@@ -27,7 +27,7 @@ BELOW: dict[str, set[str]] = {
     "config": set(),
     "nn": set(),
     "optim": set(),
-    "data": {"preprocess"},
+    "data": {"preprocess", "locks"},
     "evaluation": set(),
     "analysis": {"nn", "evaluation"},
     "task": {"nn", "data", "optim", "machine"},
@@ -45,13 +45,15 @@ BELOW: dict[str, set[str]] = {
     },
     "reports": {"preprocess", "runs", "evaluation", "pictures", "predicting"},
     "use": {"classifier", "pictures", "predicting", "export", "reports"},
-    "tables": {"analysis", "data", "runs", "evaluation", "markdown", "config", "terminal"},
+    "tables": {"analysis", "data", "runs", "evaluation", "markdown", "config"},
     "bench": {
         *("data", "callbacks", "runs", "config", "machine", "evaluation", "markdown"),
         *("preprocess", "classifier", "pictures", "predicting", "reports", "terminal"),
     },
-    "terminal": {"analysis", "data", "runs", "export", "reports", "use"},
-    "apps": {"runs", "tables", "config", "terminal"},
+    "terminal": {
+        *("analysis", "data", "runs", "export", "reports", "use", "tables", "apps"),
+    },
+    "apps": {"runs", "tables", "config"},
     "cli": {
         *("apps", "terminal", "tables", "bench", "use", "reports"),
         *("runs", "analysis", "markdown", "config"),
@@ -59,7 +61,7 @@ BELOW: dict[str, set[str]] = {
     "__init__": {"predicting"},
 }
 ALONE = {
-    "hydra": {"config", "runs", "apps"},
+    "hydra": {"config", "runs", "apps", "cli"},
     "matplotlib": {"analysis", "evaluation", "tables", "bench"},
     "bokeh": {"reports", "tables"},
 }
@@ -111,6 +113,24 @@ def test_networks_need_torch_alone():
     for path, part, name in modules():
         if part == "nn":
             assert name.partition(".")[0] in allowed, f"{path} imports {name}"
+
+
+PRINTS = {"bench/variants.py"}  # a program that a comparison starts
+
+
+def test_only_the_commands_print():
+    """What a function finds it returns, and what it tells meanwhile it tells a reporter."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = str(path.relative_to(PACKAGE))
+        if name.startswith(("cli/", "terminal/")) or name in PRINTS:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                printing = re.fullmatch(
+                    r"print|.*print_\w+|click\.echo|tqdm\.write|sys\.(stdout|stderr)\.write", called
+                )
+                assert not printing, f"{name}:{node.lineno} calls {called}"
 
 
 @pytest.mark.parametrize("module", ["reslab", "reslab.cli", "reslab.terminal.runs"])

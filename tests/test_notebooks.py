@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom, on some batches of digits, in an empty folder."""
+"""The notebooks run from top to bottom, on some batches of digits and narrow networks."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import pytest
 
 from conftest import REPOSITORY
 
-SHORTENED = "+trainer.limit_train_batches=4"
+SHORTENED = "+trainer.limit_train_batches=4 model.widths=[8,16,32,64]"
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 
 

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import yaml
 
-from reslab.apps import train as app
+from reslab.cli import app
 from training import SMALL
 
 MONITORS = ["val/accuracy", "val/loss", "train/accuracy", "train/loss"]
@@ -14,8 +14,8 @@ MONITORS = ["val/accuracy", "val/loss", "train/accuracy", "train/loss"]
 def test_a_sweeper_optimizes_what_chose_the_best_epoch_and_never_the_test_set(
     in_empty_folder, monkeypatch
 ):
-    told, run_cell = [], app.run_cell
-    monkeypatch.setattr(app, "run_cell", lambda cfg: told.append(run_cell(cfg)) or told[-1])
+    told, objective = [], app.objective
+    monkeypatch.setattr(app, "objective", lambda *run: told.append(objective(*run)) or told[-1])
     asked = (
         *("-m", f"monitor={','.join(MONITORS)}", *SMALL, "trainer=cpu", "trainer.quiet=true"),
         *("optimizer.lr=0.3", "trainer.max_epochs=4", "+trainer.limit_train_batches=4"),

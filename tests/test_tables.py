@@ -22,7 +22,7 @@ from reslab.config import compose, list_options
 from reslab.errors import UserError
 from reslab.runs.identity import identity, run_name
 from reslab.runs.store import RunDirectory
-from reslab.tables.collect import difference
+from reslab.tables.findings import difference
 from reslab.tables.plan import load_table
 
 pytestmark = pytest.mark.slow
@@ -235,6 +235,8 @@ def test_joblib_launches_cells_side_by_side(tmp_path):
     finished = run(tmp_path, "reproduce", *arguments, *launcher)
     assert finished.code == 0, finished.err
     assert len(list(tmp_path.glob("outputs/runs/*/metrics.json"))) == 2
+    announced = re.findall(r"^\[(\d)/2\] ResNet-20, seed (\d)", finished.err, re.MULTILINE)
+    assert sorted(announced) == [("1", "0"), ("2", "1")]
 
 
 def test_the_plan_lists_cells_and_the_time_of_the_rest(demo, copy):

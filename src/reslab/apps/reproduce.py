@@ -1,6 +1,5 @@
-"""`reslab reproduce`: runs a table's missing cells through Hydra's launcher."""
+"""Reproducing a table: what it lacks is run through Hydra's launcher, then it is rendered."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,75 @@ from omegaconf import DictConfig
 
 from reslab.apps.train import run_cell
 from reslab.config import CONF_DIR, VERSION_BASE, search_path
-from reslab.tables.collect import Result, collect
-from reslab.tables.estimate import time_left
-from reslab.tables.plan import Cell, Table
+from reslab.reporter import SILENT, Reporter
+from reslab.tables.collect import Result, collect, look_up
+from reslab.tables.estimate import Outlook, time_left
+from reslab.tables.plan import Cell, Table, load_table
 from reslab.tables.reference import from_reference, keep_records
-from reslab.terminal.reporter import Terminal
+from reslab.tables.render import OUTPUT, Rendered, render
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came of reproducing a table.
+
+    Attributes:
+        launched: The cells that were run, cheapest first.
+        failures: A line for each of them that failed.
+        rendered: The table as it now is, and where it was written.
+    """
+
+    launched: tuple[Cell, ...]
+    failures: tuple[str, ...]
+    rendered: Rendered
+
+
+def reproduce(
+    name: str,
+    overrides: Sequence[str] = (),
+    *,
+    quick: bool = False,
+    keep: Path | None = None,
+    output: Path = OUTPUT,
+    reporter: Reporter = SILENT,
+) -> Reproduction:
+    """Runs what a published table lacks, going on when a cell fails, and renders it.
+
+    Args:
+        name: The table's name.
+        overrides: Hydra's, for every cell; `seed=0,1` chooses the seeds, `hydra/launcher=joblib`
+            how cells are run.
+        quick: Whether at the small scale that the table's file names.
+        keep: Where each cell's record is kept as soon as its run ends, and those of runs that ended
+            before; what is there already is not run again, and the table is that of these records.
+        output: The folder with tables.
+        reporter: Is told which cell is run; processes of a launcher need one to pickle.
+
+    Raises:
+        UserError: There is no such table, an override is wrong, or a record cannot be kept.
+    """
+    own, asked = _parted(overrides)
+    table = load_table(name, asked, quick=quick)
+    launched = _lacking(table, keep, reporter)
+    failures = _launch(table, launched, own, keep, reporter) if launched else ()
+    results = from_reference(table, keep) if keep else collect(table)
+    return Reproduction(launched, failures, render(table, results, output, reporter))
+
+
+def plan(name: str, overrides: Sequence[str] = (), *, quick: bool = False) -> Outlook:
+    """What `reproduce` would find: which cells are done, and how long the rest will take.
+
+    Raises:
+        UserError: There is no such table, or an override is wrong.
+    """
+    table = load_table(name, _parted(overrides)[1], quick=quick)
+    return Outlook(table, collect(table))
+
+
+def _parted(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Overrides of Hydra's own, such as its launcher, and those of the runs."""
+    own = [override for override in overrides if override.lstrip("+").startswith("hydra")]
+    return own, [override for override in overrides if override not in own]
 
 
 @dataclass(frozen=True)
@@ -33,60 +96,72 @@ class AnnouncedCell:
     table: Table
     launched: tuple[Cell, ...]
     keep: Path | None
+    reporter: Reporter
 
     def __call__(self, cfg: DictConfig) -> None:
         number = HydraConfig.get().job.num
         cell, results = self.launched[number], collect(self.table)
         parts = [f"{cell.row.name}, seed {cell.seed}", time_left(results)]
         text = ", ".join(filter(None, parts))
-        print(f"\n[{number + 1}/{len(self.launched)}] {text}", file=sys.stderr, flush=True)
-        run_cell(cfg, Terminal())
+        self.reporter.say(f"\n[{number + 1}/{len(self.launched)}] {text}")
+        outcome = run_cell(cfg, self.reporter)
+        self.reporter.say(f"{outcome}\n{cell.directory.path}")
         if self.keep:
-            done = Result(cell, "finished", cell.directory.record())
-            keep_records(self.table, [done], self.keep)
+            keep_records(self.table, [look_up(cell)], self.keep)
 
 
-def launch(
-    table: Table, launcher_overrides: Sequence[str] = (), keep: Path | None = None
-) -> list[str]:
-    """Runs what is not finished, cheapest first, and goes on when a cell fails.
+def _is_to_run(result: Result) -> bool:
+    """Whether a cell is missing, or to be started over.
 
-    Args:
-        table: The table.
-        launcher_overrides: Overrides of Hydra's own, such as `hydra/launcher=joblib`.
-        keep: Where each cell's record is kept as soon as its run ends, and those of runs that ended
-            before; what is there already is not run again.
-
-    Returns:
-        A line for each cell that failed.
+    A damaged run is what its owner may want to look at: only a rerun puts another there.
     """
+    rerun = result.cell.rerun
+    if result.record:
+        return rerun is True or result.record.rerun < rerun
+    return result.state != "damaged" or bool(rerun)
+
+
+def _lacking(table: Table, keep: Path | None, reporter: Reporter) -> tuple[Cell, ...]:
+    """What is to be run, cheapest first; records of runs that ended are kept on the way."""
     results = collect(table)
     cells = {
         result.cell.directory.path: result.cell  # rows may come to one run
         for result in results
-        if result.record is None or result.cell.rerun
+        if _is_to_run(result)
     }
+    for result in results:
+        if result.state == "damaged" and not result.cell.rerun:
+            name = f"{result.cell.row.name}, seed {result.cell.seed}"
+            reporter.warn(f"{name} is not run again, for its run is damaged: {result.reason}")
     if keep:
         known = {one.cell.identity for one in from_reference(table, keep) if one.record}
         ended = [one for one in results if one.cell.directory.path not in cells]
         keep_records(table, [one for one in ended if one.cell.identity not in known], keep)
         cells = {path: cell for path, cell in cells.items() if cell.identity not in known}
-    missing = tuple(sorted(cells.values(), key=lambda cell: cell.workload.macs))
-    if not missing:
-        return []
+    return tuple(sorted(cells.values(), key=lambda cell: cell.workload.macs))
+
+
+def _launch(
+    table: Table,
+    cells: tuple[Cell, ...],
+    own_overrides: Sequence[str],
+    keep: Path | None,
+    reporter: Reporter,
+) -> tuple[str, ...]:
+    """Runs cells by Hydra's launcher; gives a line for each that failed."""
     with initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE):
         loader = GlobalHydra.instance().config_loader()
         config = loader.load_configuration(
-            "train", [*search_path(), *launcher_overrides], run_mode=RunMode.MULTIRUN
+            "train", [*search_path(), *own_overrides], run_mode=RunMode.MULTIRUN
         )
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks(config)),
-            task_function=AnnouncedCell(table, missing, keep),
+            task_function=AnnouncedCell(table, cells, keep, reporter),
             config=config,
         )
-        jobs = launcher.launch([list(cell.overrides) for cell in missing], initial_job_idx=0)
-    return [
+        jobs = launcher.launch([list(cell.overrides) for cell in cells], initial_job_idx=0)
+    return tuple(
         f"{cell.row.name}, seed {cell.seed}: {job._return_value}"
-        for cell, job in zip(missing, jobs, strict=True)
+        for cell, job in zip(cells, jobs, strict=True)
         if job.status != JobStatus.COMPLETED
-    ]
+    )

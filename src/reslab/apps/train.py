@@ -1,21 +1,14 @@
-"""`reslab train`: one run, or with `-m` a sweep of them."""
+"""One run of what Hydra has composed."""
 
-import csv
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from reslab.config import CONF_DIR, VERSION_BASE, check_choices
-from reslab.errors import UserError
+from reslab.config import CONF_DIR, check_choices
 from reslab.reporter import Reporter
 from reslab.runs.identity import register_resolvers
-from reslab.terminal.reporter import Terminal
 
 if TYPE_CHECKING:
     from reslab.runs.execute import Outcome
@@ -33,32 +26,10 @@ def run_cell(cfg: DictConfig, reporter: Reporter) -> "Outcome":
     overrides = list(context.overrides.task)
     check_choices(overrides)
     directory = RunDirectory(Path(context.runtime.output_dir))
-    started = Started.here(overrides, context.runtime.choices.get("recipe"))
+    sources = [source.path for source in context.runtime.config_sources if source.schema == "file"]
+    started = Started.here(
+        overrides,
+        context.runtime.choices.get("recipe"),
+        [path for path in sources if Path(path) != CONF_DIR],
+    )
     return execute(cfg, directory, started, reporter)
-
-
-@hydra.main(version_base=VERSION_BASE, config_path=str(CONF_DIR), config_name="train")
-def train(cfg: DictConfig) -> float:
-    """Runs a configuration; in a sweep, a failure is named and the other runs go on.
-
-    Returns:
-        What a sweeper may optimize: the metric that chose the best epoch, in that epoch, with which
-        the test set has nothing to do.
-    """
-    from reslab.runs.store import RunDirectory
-    from reslab.terminal.runs import print_outcome
-
-    context = HydraConfig.get()
-    try:
-        outcome = run_cell(cfg, Terminal())
-    except UserError as error:
-        if context.mode == RunMode.MULTIRUN:
-            Terminal().say(f"reslab: failed: {' '.join(context.overrides.task)}: {error}")
-        elif os.environ.get("RESLAB_DEBUG") != "1":
-            sys.exit(f"reslab: {error}")  # Hydra adds a line of its own to exceptions
-        raise
-    directory = RunDirectory(Path(context.runtime.output_dir))
-    print_outcome(outcome, directory.path)
-    with directory.metrics_file.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return float(rows[outcome.record.best_epoch - 1][cfg.monitor])

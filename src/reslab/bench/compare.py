@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from tqdm import tqdm
-
 from reslab.config import compose, own_folders, parse_overrides, suggest
 from reslab.errors import UserError
+from reslab.reporter import SILENT, Reporter
 from reslab.runs.environment import git_commit
 from reslab.runs.request import check
 
@@ -95,12 +94,13 @@ def parse_request(overrides: Sequence[str]) -> Request:
     return Request(tuple(asked), **options, axis=axis, values=axis_values)
 
 
-def compare(task: str, request: Request) -> Iterator[dict[str, Any]]:
+def compare(task: str, request: Request, reporter: Reporter = SILENT) -> Iterator[dict[str, Any]]:
     """Measures every variant at every value of the axis, one value after the other.
 
     Args:
         task: `train` or `predict`.
         request: What to measure.
+        reporter: Is told what a variant warns of, and how many runs are done.
 
     Yields:
         One object a value, see `summarize`, with what was asked.
@@ -112,7 +112,7 @@ def compare(task: str, request: Request) -> Iterator[dict[str, Any]]:
         raise UserError("bench.files is for predict: training reads its data set")
     values = request.values or (None,)
     configured = compose(request.overrides).dataset.batch_size
-    with tqdm(total=len(values) * len(VARIANTS) * request.rounds, unit="run", leave=False) as bar:
+    with reporter.progress(len(values) * len(VARIANTS) * request.rounds, "run") as done:
         for value in values:
             asked = {name: getattr(request, name) for name in AXES}
             if request.axis:
@@ -128,9 +128,8 @@ def compare(task: str, request: Request) -> Iterator[dict[str, Any]]:
             measured: dict[str, list[dict[str, Any]]] = {variant: [] for variant in VARIANTS}
             for number in range(request.rounds):
                 for variant in order_of(number):
-                    bar.set_description(f"{variant}, batch {batch_size}")
-                    measured[variant].append(_run(task, variant, content))
-                    bar.update()
+                    measured[variant].append(_run(task, variant, content, reporter))
+                    done()
             point = {
                 "task": task,
                 "files": request.files,
@@ -152,7 +151,7 @@ def order_of(round_number: int) -> tuple[str, ...]:
     return orders[round_number % len(orders)]
 
 
-def _run(task: str, variant: str, content: dict[str, Any]) -> dict[str, Any]:
+def _run(task: str, variant: str, content: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
     command = [sys.executable, "-m", "reslab.bench.variants", task, variant, json.dumps(content)]
     with tempfile.TemporaryDirectory() as folder:  # pictures go here, and when all is over, away
         own = os.environ | ({"TMPDIR": folder} if content["files"] else {})
@@ -166,7 +165,7 @@ def _run(task: str, variant: str, content: dict[str, Any]) -> dict[str, Any]:
         raise UserError(f"bench {task}, variant {variant} failed: {lines[-1]}")
     for line in done.stderr.splitlines():
         if line.startswith("warning: "):
-            tqdm.write(f"{variant}: {line}", file=sys.stderr)
+            reporter.warn(f"{variant}: {line.removeprefix('warning: ')}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

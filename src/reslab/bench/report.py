@@ -14,61 +14,11 @@ from reslab.evaluation.figures import plain, save_figure
 from reslab.evaluation.palette import BLUE, ORANGE
 from reslab.files import write_atomically
 from reslab.markdown import around, insert, markdown_table
-from reslab.terminal.console import print_table
 
-HEADINGS = (
-    "Variant",
-    "Batch",
-    "Images",
-    "Images/s",
-    "min to max",
-    "ms a step",
-    "us over loop",
-    "MiB",
-    "x script",
-)
 NAMES = {"script": "usual script", "loop": "bare loop", "reslab": "reslab"}
 COLORS = {"script": "#666666", "loop": BLUE, "reslab": ORANGE}
 # Groups whose options say by themselves what they are; `none` and some names are in several others.
 TOLD_BY_OPTION = ("recipe", "dataset", "model", "augment", "optimizer")
-
-
-def print_points(points: list[dict[str, Any]]) -> None:
-    """A line for each variant at each point of the axis."""
-    rows = []
-    for point in points:
-        base = point["variants"]
-        for name, variant in base.items():
-            low, high = variant["images_per_second_range"]
-            over = 1000 * (variant["ms_per_step"] - base["loop"]["ms_per_step"])
-            if name == "reslab":
-                over = point["overhead_us_per_step"]  # of the same rounds
-            ratio = variant["images_per_second"] / base["script"]["images_per_second"]
-            rows.append(
-                (
-                    NAMES[name],
-                    str(point["batch_size"]),
-                    f"{point['num_images']:,}" if point["num_images"] else "all",
-                    f"{variant['images_per_second']:,.0f}",
-                    f"{low:,.0f} to {high:,.0f}",
-                    f"{variant['ms_per_step']:.2f}",
-                    f"{over:+,.0f}",
-                    f"{variant['peak_memory_bytes'] / 2**20:,.0f}",
-                    f"{ratio:.2f}",
-                )
-            )
-    first = points[0]
-    title = _what(first if len(points) == 1 else first | {"given": []})
-    print_table(f"{title}, on {first['hardware']}", HEADINGS, rows)
-    overheads = "; ".join(map(_overhead, points))
-    print(f"round by round, a step of reslab's exceeds the loop's by {overheads} us")
-    if first["task"] == "train":
-        starts = ", ".join(f"{point['seconds_to_first_step']:.1f} s" for point in points)
-        print(f"from the start of reslab's process to the end of its first step: {starts}")
-    others = max(one["others_cpu"] for point in points for one in point["variants"].values())
-    print(f"what is not measured kept up to {others:.2f} cores busy meanwhile")
-    if shares := [p["data_share_of_step"] for p in points if "data_share_of_step" in p]:
-        print(f"reslab's data path alone: {', '.join(f'{s:.1%}' for s in shares)} of a step")
 
 
 def markdown(points: list[dict[str, Any]]) -> str:
@@ -79,9 +29,9 @@ def markdown(points: list[dict[str, Any]]) -> str:
     for point in points:
         speeds = [_speed(variant) for variant in point["variants"].values()]
         ratios = [f"{point['ratios'][key]:.2f}" for key in ("reslab/script", "reslab/loop")]
-        what = f"`{_what(point)}`"
+        what = f"`{describe(point)}`"
         cells = [what, str(point["batch_size"]), *speeds, *ratios]
-        rows.append([*cells, _overhead(point), _machine(point)])
+        rows.append([*cells, overhead(point), _machine(point)])
     notes = [
         "- Images per second: the median of the rounds and, in brackets, least and most; over: the "
         "ratio to the script and to the loop. The loop predicts with the network as it was "
@@ -101,7 +51,7 @@ def markdown(points: list[dict[str, Any]]) -> str:
             "thumbnails."
         )
     if shares := [
-        f"{point['data_share_of_step']:.1%} (`{_what(point)}`)"
+        f"{point['data_share_of_step']:.1%} (`{describe(point)}`)"
         for point in points
         if "data_share_of_step" in point
     ]:
@@ -117,7 +67,8 @@ def markdown(points: list[dict[str, Any]]) -> str:
     return "\n".join([markdown_table(headings, rows), "", *notes, ""])
 
 
-def _what(point: dict[str, Any]) -> str:
+def describe(point: dict[str, Any]) -> str:
+    """What was measured, in the words in which it was asked for."""
     given = point.get("given", ["bench.files=true"] if point.get("files") else [])
     return " ".join([point["task"], *point["overrides"], *given])
 
@@ -127,7 +78,8 @@ def _speed(variant: dict[str, Any]) -> str:
     return f"{variant['images_per_second']:,.0f} ({low:,.0f} to {high:,.0f})"
 
 
-def _overhead(point: dict[str, Any]) -> str:
+def overhead(point: dict[str, Any]) -> str:
+    """Microseconds of a step of reslab's over the loop's: the median, and their range."""
     median = f"{point['overhead_us_per_step']:+,.0f}"
     if "overhead_us_per_step_range" not in point:
         return median

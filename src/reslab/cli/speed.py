@@ -30,22 +30,25 @@ def bench(
         check_places,
         file_name,
         insert_benchmarks,
-        print_points,
         write_points,
     )
+    from reslab.bench.wording import HEADINGS, as_text
+    from reslab.terminal.console import print_table
+    from reslab.terminal.reporter import Terminal
 
     request = parse_request(overrides)
     name = file_name(task, [*request.overrides, *request.given()])
     check_places(output, readme)
     points = []
-    for point in compare(task, request):  # written at once: the next may be too much for the memory
-        points.append(point)
+    for point in compare(task, request, Terminal()):
+        points.append(point)  # written at once: the next may be too much for the memory
         written = write_points(points, request.axis, output, name)
     if as_json:
         click.echo(json.dumps(points if request.axis else points[0]))
     else:
-        print_points(points)
-        for path in written:
-            click.echo(path)
+        title, rows, notes = as_text(points)
+        print_table(title, HEADINGS, rows)
+        for line in (*notes, *written):
+            click.echo(line)
     if readme:
         insert_benchmarks(readme, output)

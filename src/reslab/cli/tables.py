@@ -9,8 +9,7 @@ import click
 from reslab.cli.group import CONFIG_DIR, cli, output_option
 
 if TYPE_CHECKING:
-    from reslab.tables.collect import Result
-    from reslab.tables.plan import Table
+    from reslab.tables.render import Rendered
 
 OUTPUT = output_option("outputs/tables", "Where tables are written.")
 QUICK = click.option(
@@ -38,27 +37,29 @@ def reproduce(
 
     OVERRIDES apply to every cell; `seed=0,1` chooses the seeds, `hydra/launcher=...` how to run.
     """
-    from reslab.apps.reproduce import launch
-    from reslab.tables.collect import collect
-    from reslab.tables.estimate import print_plan
-    from reslab.tables.plan import load_table
-    from reslab.tables.reference import from_reference
+    from reslab.apps import reproduce as app
+    from reslab.terminal.reporter import Terminal
+    from reslab.terminal.tables import print_outlook, print_reproduction
 
-    own = tuple(o for o in overrides if o.lstrip("+").startswith("hydra"))
-    asked = tuple(o for o in overrides if o not in own)
-    spec = load_table(table, asked, quick=quick)
     if plan:
-        return print_plan(spec, collect(spec))
-    reference = Path(REFERENCE)
-    for failure in launch(spec, own, reference if keep else None):
-        click.echo(f"reslab: failed: {failure}", err=True)
-    _render(spec, from_reference(spec, reference) if keep else collect(spec), output)
+        return print_outlook(app.plan(table, overrides, quick=quick))
+    reference = Path(REFERENCE) if keep else None
+    reproduction = app.reproduce(
+        table, overrides, quick=quick, keep=reference, output=output, reporter=Terminal()
+    )
+    print_reproduction(reproduction)
+    _exit_if_incomplete(reproduction.rendered)
 
 
 @cli.command(name="table")
 @click.argument("table")
 @click.argument("overrides", nargs=-1)
-@click.option("--readme", type=click.Path(path_type=Path), help="Also insert it into this file.")
+@click.option(
+    "--readme",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Also insert it into this Markdown file; may be repeated.",
+)
 @click.option("--keep", is_flag=True, help=f"First copy the finished records to {REFERENCE}.")
 @click.option("--reference", is_flag=True, help=f"From the records in {REFERENCE}, not from runs.")
 @QUICK
@@ -67,26 +68,30 @@ def reproduce(
 def render_table(
     table: str,
     overrides: tuple[str, ...],
-    readme: Path | None,
+    readme: tuple[Path, ...],
     keep: bool,
     reference: bool,
     quick: bool,
     output: Path,
 ) -> None:
     """Render a published table from the runs at hand."""
-    from reslab.markdown import insert_table
-    from reslab.tables.collect import collect
-    from reslab.tables.plan import load_table
-    from reslab.tables.reference import from_reference, keep_records
+    from reslab.tables.render import render_table
+    from reslab.terminal.reporter import Terminal
+    from reslab.terminal.tables import print_rendered
 
-    spec = load_table(table, overrides, quick=quick)
-    if keep:
-        for path in keep_records(spec, collect(spec), Path(REFERENCE)):
-            click.echo(path)
-    results = from_reference(spec, Path(REFERENCE)) if reference else collect(spec)
-    _render(spec, results, output, complete=not reference)
-    if readme:
-        insert_table(readme, output / spec.place / "table.md")
+    rendered = render_table(
+        table,
+        overrides,
+        quick=quick,
+        keep=Path(REFERENCE) if keep else None,
+        reference=Path(REFERENCE) if reference else None,
+        output=output,
+        pages=readme,
+        reporter=Terminal(),
+    )
+    print_rendered(rendered)
+    if not reference:
+        _exit_if_incomplete(rendered)
 
 
 @cli.command()
@@ -106,24 +111,17 @@ def verify(table: str, overrides: tuple[str, ...], reference: Path, quick: bool)
 
     Ends with 1 if a cell fails; a cell that was not run, here or there, is MISSING.
     """
-    from reslab.tables.collect import collect
-    from reslab.tables.plan import load_table
-    from reslab.tables.verify import FAIL, print_verdicts, verify
+    from reslab.tables.verify import verify
+    from reslab.terminal.tables import print_verification
 
-    spec = load_table(table, overrides, quick=quick)
-    verdicts = verify(spec, collect(spec), reference)
-    print_verdicts(spec, verdicts)
-    if failed := sum(FAIL in (verdict.record, verdict.fresh) for verdict in verdicts):
-        sys.exit(f"reslab: {failed} of {len(verdicts)} cells fail")
+    verification = verify(table, overrides, quick=quick, reference=reference)
+    print_verification(verification)
+    if failed := verification.failed:
+        sys.exit(f"reslab: {failed} of {len(verification.verdicts)} cells fail")
 
 
-def _render(
-    table: "Table", results: "list[Result]", output: Path, *, complete: bool = True
-) -> None:
-    from reslab.tables.render import render
-
-    for path in render(table, results, output):
-        click.echo(path)
-    lacking = sum(result.record is None for result in results)
-    if complete and lacking:
-        sys.exit(f"reslab: {lacking} of {len(results)} cells are missing or failed")
+def _exit_if_incomplete(rendered: "Rendered") -> None:
+    findings = rendered.findings
+    if findings.missing:
+        cells = f"{findings.missing} of {len(findings.results)} cells"
+        sys.exit(f"reslab: {cells} are missing, failed or damaged")

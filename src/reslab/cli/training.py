@@ -19,7 +19,7 @@ OVERRIDES: dict[str, Any] = {
 @CONFIG_DIR
 def train(arguments: tuple[str, ...]) -> None:
     """Hands everything to Hydra, its --help included."""
-    from reslab.apps.train import train as app
+    from reslab.cli.app import train as app
     from reslab.config import search_path
 
     # Hydra's parser takes overrides in one row, behind its own flags.
@@ -73,7 +73,8 @@ def watch(names: tuple[str, ...], runs_dir: Path) -> None:
     from reslab.terminal.watch import watch_runs
 
     chosen = [find_run(name, runs_dir) for name in names]
-    watch_runs(lambda: chosen or [run for run in list_runs(runs_dir) if run.is_running()])
+    if not watch_runs(lambda: chosen or [run for run in list_runs(runs_dir) if run.is_running()]):
+        click.echo(f"nothing is running under {runs_dir}")
 
 
 @cli.command()
@@ -83,10 +84,10 @@ def stop(names: tuple[str, ...], runs_dir: Path) -> None:
     """Have RUNs save and end, wherever their commands were given."""
     from reslab.runs.control import stop
     from reslab.runs.store import find_run
+    from reslab.terminal.reporter import Terminal
 
     for run in [find_run(name, runs_dir) for name in names]:
-        click.echo(f"{run.path}: stopping")
-        stop(run)
+        stop(run, Terminal())
         click.echo(f"{run.path}: {run.state()}; `reslab resume {run.name}` goes on")
 
 

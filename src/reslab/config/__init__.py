@@ -12,7 +12,8 @@ from reslab.config.places import (
     own_folders,
     search_path,
 )
-from reslab.config.targets import instantiate, own_sources, trusted_modules
+from reslab.config.refusals import refusal
+from reslab.config.targets import instantiate, is_own_target, own_sources, trusted_modules
 
 __all__ = [
     "CONF_DIR",
@@ -23,11 +24,13 @@ __all__ = [
     "explain",
     "find_option",
     "instantiate",
+    "is_own_target",
     "list_groups",
     "list_options",
     "own_folders",
     "own_sources",
     "parse_overrides",
+    "refusal",
     "search_path",
     "suggest",
     "trusted_modules",

@@ -1,8 +1,8 @@
 """What configurations may build: an allow-list of targets, and what a user trusts besides."""
 
 import importlib.util
-import inspect
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from reslab.config.messages import explain, first_line, suggest
+from reslab.config.messages import explain, first_line
+from reslab.config.refusals import as_typed, refusal
 from reslab.errors import UserError
 
 TARGETS = (
@@ -21,8 +22,6 @@ TARGETS = (
     "torchvision.datasets.",
     "torchvision.transforms.v2.",
     "lightning.pytorch.Trainer.",
-    "lightning.pytorch.callbacks.",
-    "lightning.pytorch.loggers.",
 )
 TARGET_MODULES = (
     "reslab.",
@@ -42,53 +41,48 @@ def instantiate(cfg: DictConfig, field: str, **arguments: Any) -> Any:
     """
     node = cfg[field]
     try:
-        _check_targets(node, field)
+        for key, target in _targets(node, field):
+            if fault := _fault(target):
+                raise UserError(f"{as_typed(key, cfg)}._target_={target}{fault}")
         return hydra.utils.instantiate(node, _convert_="all", **arguments)
-    except InstantiationException as error:
-        cause = error.__cause__ or error
-        path = getattr(error, "full_key", None) or field
-        if isinstance(cause, TypeError) and "unexpected keyword argument" in str(cause):
-            unknown = str(cause).rpartition(" argument ")[2].split("'")[1]
-            options = inspect.signature(hydra.utils.get_object(node._target_)).parameters
-            hint = suggest(unknown, options)
-            raise UserError(f"{field} has no option {unknown}{hint}") from error
-        message = first_line(cause).removeprefix(f"Error in call to target '{path}':")
-        raise UserError(f"{field}: {message}") from error
     except OmegaConfBaseException as error:
         raise UserError(explain(error, ())) from error
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{field}: {first_line(error)}") from error
+    except (InstantiationException, ValueError, TypeError) as error:
+        raise refusal(error, field, cfg) from error
 
 
-def _check_targets(node: Any, path: str) -> None:
+def _targets(node: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Key of each mapping with a target, and that."""
     if isinstance(node, DictConfig):
-        for key in node:
-            value = node[key]
-            if key == "_target_":
-                _check_target(str(value), path)
-            elif isinstance(value, DictConfig | ListConfig):
-                _check_targets(value, f"{path}.{key!s}")
+        for name in node:
+            if name == "_target_":
+                yield key, str(node[name])
+            else:
+                yield from _targets(node[name], f"{key}.{name!s}")
     elif isinstance(node, ListConfig):
         for index, value in enumerate(node):
-            _check_targets(value, f"{path}[{index}]")
+            yield from _targets(value, f"{key}[{index}]")
 
 
-def _check_target(target: str, path: str) -> None:
+def _fault(target: str) -> str | None:
     """Both the path and the module of what it leads to: `reslab.x.os.system` is os' function."""
     own = tuple(f"{name}." for name in trusted_modules())
-    refusal = f"{path}._target_={target} is not allowed; set RESLAB_TARGETS to trust a package"
+    refused = " is not allowed; set RESLAB_TARGETS to trust a package"
     if not f"{target}.".startswith(TARGETS + own):
-        raise UserError(refusal)
+        return refused
     try:
         found = hydra.utils.get_object(target)
     except (ImportError, AttributeError, ValueError) as error:
-        cause = error.__cause__ or error
-        raise UserError(f"{path}._target_={target}: {first_line(cause)}") from error
+        return f": {first_line(error.__cause__ or error)}"
     module = f"{getattr(found, '__module__', '')}."
     if not isinstance(found, type):
-        raise UserError(f"{path}._target_={target} is not a class")
-    if not module.startswith(TARGET_MODULES + own):
-        raise UserError(refusal)
+        return " is not a class"
+    return None if module.startswith(TARGET_MODULES + own) else refused
+
+
+def is_own_target(target: str) -> bool:
+    """Whether it is none of reslab's and of the libraries that it builds upon."""
+    return not f"{target}.".startswith(TARGETS)
 
 
 def trusted_modules() -> list[str]:

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import hashlib
 import io
+import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,9 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 
+from reslab import locks
 from reslab.data.splits import split
 from reslab.errors import UserError
 
@@ -94,11 +95,13 @@ class TorchvisionSource:
             UserError: A file is not the official one, or cannot be fetched.
         """
         if self._missing(root):
-            try:
-                root.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise UserError(f"data_dir: cannot make {root}: {error.strerror}") from error
-            with FileLock(root / ".prepare.lock"):
+            with contextlib.ExitStack() as stack:
+                try:
+                    root.mkdir(parents=True, exist_ok=True)
+                    stack.enter_context(locks.held(root / ".prepare.lock"))
+                except OSError as error:
+                    text = f"data_dir: cannot write in {root}: {error.strerror}"
+                    raise UserError(text) from error
                 if self._missing(root):
                     _verify(root, self.archives)
                     _verify(root, self.files)
@@ -148,17 +151,42 @@ class TorchvisionSource:
         return [name for name in self.files if not (root / name).is_file()]
 
     def _fetch(self, root: Path) -> None:
+        """Fetches into a folder apart: under its name a file is whole, in any process' eyes."""
         wanted = ", ".join(f"{root / name} ({digest})" for name, digest in self.archives.items())
         wanted = wanted or "files"
+        apart = root / ".fetched"
         try:
+            shutil.rmtree(apart, ignore_errors=True)  # of a process that was killed
+            apart.mkdir()
+            for name in self.archives:
+                if (root / name).is_file():
+                    (apart / name).parent.mkdir(parents=True, exist_ok=True)
+                    (apart / name).symlink_to((root / name).resolve())
             with contextlib.redirect_stdout(io.StringIO()):
-                self.dataset(str(root), train=True, download=True)
+                self.dataset(str(apart), train=True, download=True)
+            fetched = [
+                path for path in apart.rglob("*") if path.is_file() and not path.is_symlink()
+            ]
+            # Archives first, which are to vouch for files that have no digest.
+            for path in sorted(fetched, key=lambda path: path.suffix != ".gz"):
+                _move_in(path, root / path.relative_to(apart))
         except (OSError, RuntimeError, EOFError) as error:
             raise UserError(
                 f"data_dir={root} lacks {', '.join(self._missing(root))}, and fetching failed "
                 f"({str(error).splitlines()[0]}); put the official {wanted} there and run the "
                 f"same command again"
             ) from error
+        finally:
+            shutil.rmtree(apart, ignore_errors=True)
+
+
+def _move_in(path: Path, target: Path) -> None:
+    """Moves a file to its place in one step, from another disk too; what is there is kept."""
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        near = target.with_name(f".{target.name}.tmp")
+        shutil.move(path, near)
+        near.replace(target)
 
 
 def _verify(root: Path, digests: Mapping[str, str | None]) -> None:

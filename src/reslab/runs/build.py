@@ -9,9 +9,8 @@ from lightning.pytorch.callbacks import EarlyStopping
 from omegaconf import DictConfig
 
 from reslab.callbacks import Gradients, History, ShowProgress, StepLimit, StopRequest, TensorBoard
-from reslab.config import instantiate
+from reslab.config import instantiate, refusal
 from reslab.data import ImageData
-from reslab.errors import UserError
 from reslab.optim import better_is
 from reslab.reporter import SILENT, Reporter
 from reslab.runs.identity import hashed_config, identity
@@ -109,8 +108,8 @@ def build_task(cfg: DictConfig) -> ImageClassifier:
     optimization = instantiate(cfg, "optimizer")
     try:
         optimization.build(network, cfg.monitor)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"optimizer: {error}") from error
+    except Exception as error:
+        raise refusal(error, "optimizer", cfg) from error
     return ImageClassifier(
         network,
         optimization,
@@ -126,10 +125,9 @@ def prepare_data(data: ImageData) -> None:
     Raises:
         UserError: The files are not the official ones, or not what the configuration says.
     """
-    data.prepare_data()
     try:
+        data.prepare_data()
         data.setup()
         next(iter(data.train_dataloader()))
     except (ValueError, RuntimeError, TypeError, AssertionError, EOFError, KeyError) as error:
-        line = str(error).partition("\n")[0] or type(error).__name__
-        raise UserError(f"dataset or augment: {line}") from error
+        raise refusal(error, "dataset or augment") from error

@@ -5,23 +5,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
 from reslab.errors import UserError
+from reslab.reporter import SILENT, Reporter
 from reslab.runs.started import VARIABLES, Started
 from reslab.runs.store import RunDirectory
 
 SECONDS_BETWEEN_LOOKS = 0.2
 
 
-def stop(directory: RunDirectory, wait: Callable[[float], None] = time.sleep) -> None:
+def stop(directory: RunDirectory, reporter: Reporter = SILENT) -> None:
     """Has a running run save and end, and waits until it has.
 
     Args:
         directory: The run.
-        wait: Called with the seconds between two looks at it.
+        reporter: Told that it was asked to.
 
     Raises:
         UserError: It is not running, or its process is not this user's or not on this machine.
@@ -41,8 +42,9 @@ def stop(directory: RunDirectory, wait: Callable[[float], None] = time.sleep) ->
             f"{directory.path} is run by {started.user} (process {started.pid}), who alone can "
             f"stop it"
         ) from error
+    reporter.say(f"{directory.path}: stopping")
     while started.is_alive and directory.is_running():
-        wait(SECONDS_BETWEEN_LOOKS)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 def resume(directory: RunDirectory) -> int:

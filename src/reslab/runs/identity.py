@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from reslab.config import own_sources
+from reslab.config import is_own_target, own_sources
 
 # What cannot change a result: `join` and `augment` act through `model` and `dataset`, which
 # interpolate them; the others say where things lie, what is shown and whether to resume.
@@ -28,6 +28,10 @@ IGNORED = (
 # As overrides, the two presets do change a result: through what interpolates them.
 WITHOUT_EFFECT = tuple(key for key in IGNORED if key not in ("augment", "join"))
 
+# Names in a mapping have this order, and else the alphabet's, unless the hashed part says another:
+# that of the steps of augmentation as the presets have them.
+USUAL_ORDER = ("crop", "flip", "brightness", "cutout")
+
 SOURCES_THAT_MATTER = ("nn", "data", "preprocess.py", "optim.py", "task.py", "callbacks/limit.py")
 
 
@@ -42,7 +46,8 @@ def hashed_config(cfg: DictConfig) -> dict[str, Any]:
     """The part of a configuration that a run is a function of, as plain values.
 
     Nulls are dropped and numbers are floats, so that an option that is added later with a null
-    default, or `1` written as `1.0`, leaves identities as they are.
+    default, or `1` written as `1.0`, leaves identities as they are. Where names may have an order
+    that matters, one that is not the usual one is kept beside them, as `_order_`.
     """
     config: dict[str, Any] = {
         str(key): OmegaConf.to_container(cfg[key], resolve=True)
@@ -60,14 +65,31 @@ def hashed_config(cfg: DictConfig) -> dict[str, Any]:
     return _canonical(config)
 
 
-def _canonical(value: Any) -> Any:
+def _canonical(value: Any, ordered: bool = False) -> Any:
     if isinstance(value, dict):
-        return {str(k): _canonical(v) for k, v in value.items() if v is not None}
+        ordered = _has_order(value["_target_"]) if "_target_" in value else ordered
+        canonical = {str(k): _canonical(v, ordered) for k, v in value.items() if v is not None}
+        names = [name for name in canonical if name not in ("_target_", "_partial_")]
+        if ordered and names != sorted(names, key=_usual_place):
+            canonical["_order_"] = names
+        return canonical
     if isinstance(value, list | tuple):
-        return [_canonical(v) for v in value]
+        return [_canonical(v, ordered) for v in value]
     if isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value
+
+
+def _has_order(target: str) -> bool:
+    """Whether the order of what it is given may matter: all but `Augment` take theirs by name.
+
+    Of a user's own nobody knows, nor of the mappings that they are given.
+    """
+    return is_own_target(target) or target.endswith(".Augment")
+
+
+def _usual_place(name: str) -> tuple[int, str]:
+    return USUAL_ORDER.index(name) if name in USUAL_ORDER else len(USUAL_ORDER), name
 
 
 def identity(cfg: DictConfig) -> str:

@@ -57,3 +57,9 @@ def kept(path: Path) -> Iterator[None]:
             sys.stdout, sys.stderr = before
             for stream in streams:
                 stream.close_line()
+
+
+def add(path: Path, line: str) -> None:
+    """Adds a line that is printed by whoever is told of it, or not at all."""
+    with contextlib.suppress(OSError), path.open("ab", buffering=0) as file:
+        file.write(f"{line}\n".encode(errors="backslashreplace"))

@@ -13,7 +13,6 @@ from typing import Any, Self
 
 import psutil
 
-from reslab.config import own_folders
 from reslab.errors import UserError
 from reslab.files import write_atomically
 from reslab.locks import is_alive
@@ -53,14 +52,16 @@ class Started:
     begun: str
 
     @classmethod
-    def here(cls, overrides: Sequence[str], recipe: str | None) -> Self:
+    def here(
+        cls, overrides: Sequence[str], recipe: str | None, config_dirs: Sequence[str] = ()
+    ) -> Self:
         """A run of this process."""
         return cls(
             overrides=tuple(overrides),
             recipe=recipe,
             command=tuple(sys.argv),
             folder=os.getcwd(),
-            config_dirs=tuple(own_folders()),
+            config_dirs=tuple(config_dirs),
             variables={name: os.environ[name] for name in VARIABLES if name in os.environ},
             host=socket.gethostname(),
             user=_user(),

@@ -2,12 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from reslab.tables.findings import Line
 from reslab.tables.stats import Comparison
-
-Line = dict[str, Any]
-"""What `collect.summarize` says of a row."""
 
 
 @dataclass(frozen=True)

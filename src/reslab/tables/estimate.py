@@ -1,10 +1,23 @@
-"""Which cells are done, and how long the rest will take."""
+"""How long cells will take, going by those that are done."""
 
+from dataclasses import dataclass
 from statistics import fmean
 
 from reslab.tables.collect import Result
 from reslab.tables.plan import Table
-from reslab.terminal.console import print_table
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A table's cells before anything is run for it."""
+
+    table: Table
+    results: list[Result]
+
+    @property
+    def done(self) -> int:
+        """How many cells are finished."""
+        return sum(result.record is not None for result in self.results)
 
 
 def estimate_seconds(results: list[Result]) -> list[float]:
@@ -34,28 +47,11 @@ def time_left(results: list[Result]) -> str:
     if not estimates:
         return ""
     left = (t for t, result in zip(estimates, results, strict=True) if not result.record)
-    return f"about {_text(sum(left))} left"
+    return f"about {in_words(sum(left))} left"
 
 
-def print_plan(table: Table, results: list[Result]) -> None:
-    """A line a cell: its state, its directory and the time it took or will take."""
-    times = [_text(seconds) for seconds in estimate_seconds(results)] or [""] * len(results)
-    rows = []
-    for result, time in zip(results, times, strict=True):
-        cell, about = result.cell, "" if result.record or not time else "about "
-        rows.append(
-            (cell.row.name, str(cell.seed), result.state, about + time, cell.directory.name)
-        )
-    print_table(table.heading, ("Cell", "Seed", "State", "Time", "Run"), rows)
-    done = sum(result.record is not None for result in results)
-    print(f"\n{done} of {len(results)} cells are done", end="")
-    if done == len(results):
-        print()
-    else:
-        print(f"; {time_left(results) or 'none to tell the time of the rest from'}")
-
-
-def _text(seconds: float) -> str:
+def in_words(seconds: float) -> str:
+    """`40 s`, `3 min`, `2.5 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

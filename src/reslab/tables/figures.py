@@ -18,10 +18,11 @@ from reslab.evaluation.figures import (
 )
 from reslab.evaluation.metrics import summarize
 from reslab.evaluation.palette import BLUE, COLORS
+from reslab.reporter import Reporter
 from reslab.runs.request import try_network
-from reslab.tables.collect import Result
-from reslab.tables.columns import Line
-from reslab.tables.gradients import draw_gradient_map, draw_gradients, has_gradients
+from reslab.tables.findings import Findings, Line
+from reslab.tables.finished import FinishedRun
+from reslab.tables.gradients import draw_gradient_map, draw_gradients
 from reslab.tables.plan import Table
 from reslab.tables.publication import slug
 from reslab.tables.styles import styled
@@ -34,67 +35,63 @@ PANELS = (
 )
 
 
-def draw_all(table: Table, lines: list[Line], results: list[Result], folder: Path) -> list[str]:
+def draw_all(findings: Findings, folder: Path, reporter: Reporter) -> Path:
     """Every picture of a table, each as PNG and as PDF.
 
-    Pictures of one model are of its first finished seed.
-
-    Returns:
-        What could not be drawn, and why.
+    Pictures of one model are of its first finished seed; the reporter is warned of what could not
+    be drawn.
     """
+    table, lines, runs = findings.table, findings.lines, findings.done
     folder.mkdir(exist_ok=True)
-    problems: list[str] = []
-    first: dict[str, Result] = {}
-    for result in results:
-        if result.record:
-            first.setdefault(result.cell.row.name, result)
-    draw_curves(table, results, folder / "curves")
+    first: dict[str, FinishedRun] = {}
+    for run in runs:
+        first.setdefault(run.cell.row.name, run)
+    draw_curves(table, runs, folder / "curves")
     draw_schedule(table, first, folder / "schedule")
     draw_costs(table, lines, folder / "costs")
-    predictions = {name: result.predictions for name, result in first.items()}
+    predictions = {name: run.predictions for name, run in first.items()}
     colors = [style["color"] for row, style in styled(table.publication.rows) if row.name in first]
     title = f"{table.heading} (first seed)"
     draw_reliability(predictions, title, folder / "reliability", colors)
     if any(row.depth for row in table.publication.rows):
         draw_depth(table, lines, folder / "depth")
-    if any(has_gradients(result) for result in first.values()):
-        draw_gradients(table, results, folder / "gradients")
+    if any(run.gradients is not None for run in first.values()):
+        draw_gradients(table, runs, folder / "gradients")
         draw_gradient_map(table, first, folder / "gradient_map")
-    for name, result in first.items():
+    for name, run in first.items():
         part, scale = slug(name), " (quick scale)" if table.quick else ""
-        title = f"{name}, seed {result.cell.seed}, on {result.cell.dataset}{scale}"
-        draw_confusion(result.predictions, title, folder / f"confusion-{part}")
-        metrics = summarize(result.predictions, 0.5)
+        title = f"{name}, seed {run.cell.seed}, on {run.cell.dataset}{scale}"
+        draw_confusion(run.predictions, title, folder / f"confusion-{part}")
+        metrics = summarize(run.predictions, 0.5)
         draw_per_class(metrics, title, folder / f"per_class-{part}")
-        cfg = result.cell.directory.config()
         try:
-            network = instantiate(cfg, "model")
-            draw_network(network, try_network(cfg, network), folder / f"network-{part}")
+            network = instantiate(run.cfg, "model")
+            draw_network(network, try_network(run.cfg, network), folder / f"network-{part}")
         except UserError as error:  # a network of the user's that takes its ways
-            problems.append(f"{name} is without a picture of its network: {error}")
-    return problems
+            reporter.warn(f"{name} is without a picture of its network: {error}")
+    return folder
 
 
-def over_seeds(results: list[Result], column: str) -> pd.DataFrame:
+def over_seeds(runs: list[FinishedRun], column: str) -> pd.DataFrame:
     """A metric's mean, min and max by epoch, as long as all of a row's finished runs last.
 
     Accuracies are in percent.
     """
-    history = pd.concat(pd.read_csv(one.cell.directory.metrics_file) for one in results)
+    history = pd.concat(run.history for run in runs)
     epochs = history.groupby("epoch")
     values = (100 if column.endswith("accuracy") else 1) * epochs[column].agg(
         ["mean", "min", "max"]
     )
-    return values[epochs.size() == len(results)]
+    return values[epochs.size() == len(runs)]
 
 
-def draw_schedule(table: Table, first: dict[str, Result], path: Path) -> Path:
+def draw_schedule(table: Table, first: dict[str, FinishedRun], path: Path) -> Path:
     """The learning rate with which each epoch ended its training, of each model's first seed."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     for row, style in styled(table.publication.rows):
         if row.name in first:
-            history = pd.read_csv(first[row.name].cell.directory.metrics_file)
+            history = first[row.name].history
             axes.step(history["epoch"], history["lr"], where="mid", label=row.name, **style)
     axes.set_yscale("log")
     axes.set_xlabel("Epoch")
@@ -133,13 +130,13 @@ def draw_costs(table: Table, lines: list[Line], path: Path) -> Path:
     return save_figure(figure, path)
 
 
-def draw_curves(table: Table, results: list[Result], path: Path) -> Path:
+def draw_curves(table: Table, runs: list[FinishedRun], path: Path) -> Path:
     """Accuracy and loss over epochs: a line is the mean over seeds, a band their range."""
     figure = Figure(figsize=(10, 7.5), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True).ravel()
     counts = []
     for row, style in styled(table.publication.rows):
-        mine = [r for r in results if r.cell.row == row and r.record]
+        mine = [run for run in runs if run.cell.row == row]
         if not mine:
             continue
         counts.append(len(mine))

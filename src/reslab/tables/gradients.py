@@ -9,43 +9,49 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from reslab.evaluation.figures import plain, save_figure
-from reslab.tables.collect import Result
+from reslab.tables.finished import FinishedRun
 from reslab.tables.plan import Table
 from reslab.tables.styles import styled
 
 
-def norms(result: Result) -> pd.DataFrame:
+def norms(run: FinishedRun) -> pd.DataFrame:
     """L2 norms of a run, a row a layer of the main path from the image on, a column an epoch.
 
     Epoch 0 is the first batch. Layers on a skip are left out, so that networks with and without
     skips have the same rows.
     """
-    frame = pd.read_csv(result.cell.directory.gradients_file, dtype={"layer": str})
-    frame = frame[~frame["layer"].str.contains(r"\bjoin\b")]
+    assert run.gradients is not None
+    frame = run.gradients[~run.gradients["layer"].str.contains(r"\bjoin\b")]
     order = frame["layer"].drop_duplicates()
     return frame.pivot(index="layer", columns="epoch", values="norm").loc[order]
 
 
-def has_gradients(result: Result) -> bool:
-    """Whether the run is finished and of a version that kept its gradients."""
-    return result.record is not None and result.cell.directory.gradients_file.exists()
+def over_layers(runs: list[FinishedRun], share: float) -> pd.DataFrame:
+    """Mean, min and max of the norms after a share of each run's epochs, by layer.
+
+    Layers that not all of them have are left out.
+    """
+    tables = [norms(run) for run in runs]
+    moments = [one[round(share * one.columns.max())] for one in tables]
+    values = pd.concat(moments, axis=1, join="inner")
+    return pd.DataFrame({"mean": values.mean(1), "min": values.min(1), "max": values.max(1)})
 
 
-def draw_gradients(table: Table, results: list[Result], path: Path) -> Path:
+def draw_gradients(table: Table, runs: list[FinishedRun], path: Path) -> Path:
     """Lines over depth at the start, in the middle and at the end: mean and range over seeds."""
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
     moments = (("at the first batch", 0.0), ("half-way", 0.5), ("after training", 1.0))
     for row, style in styled(table.publication.rows):
-        mine = [norms(r) for r in results if r.cell.row == row and has_gradients(r)]
+        mine = [run for run in runs if run.cell.row == row and run.gradients is not None]
         if not mine:
             continue
         for axes, (_, share) in zip(panels, moments, strict=True):
-            values = np.array([one[round(share * one.columns.max())].to_numpy() for one in mine])
-            depth = np.arange(1, values.shape[1] + 1)
-            axes.plot(depth, values.mean(0), **style, label=row.name, lw=1.5, marker=".", ms=5)
+            values = over_layers(mine, share)
+            depth = np.arange(1, len(values) + 1)
+            axes.plot(depth, values["mean"], **style, label=row.name, lw=1.5, marker=".", ms=5)
             band = {"color": style["color"], "alpha": 0.15, "lw": 0}
-            axes.fill_between(depth, values.min(0), values.max(0), **band)
+            axes.fill_between(depth, values["min"], values["max"], **band)
     for axes, (title, _) in zip(panels, moments, strict=True):
         axes.set_yscale("log")
         axes.set_title(title, loc="left", fontsize=11)
@@ -59,12 +65,12 @@ def draw_gradients(table: Table, results: list[Result], path: Path) -> Path:
     return save_figure(figure, path)
 
 
-def draw_gradient_map(table: Table, first: dict[str, Result], path: Path) -> Path:
+def draw_gradient_map(table: Table, first: dict[str, FinishedRun], path: Path) -> Path:
     """Layer by epoch, a map a model, of its first seed; one scale of colors for all."""
     maps = {
         row.name: norms(first[row.name])
         for row in table.publication.rows
-        if row.name in first and has_gradients(first[row.name])
+        if row.name in first and first[row.name].gradients is not None
     }
     columns = min(2, len(maps))
     rows = -(-len(maps) // columns)

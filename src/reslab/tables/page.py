@@ -1,65 +1,34 @@
 """A table as one interactive page, self-contained and of use offline."""
 
 import html
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from bokeh.embed import file_html
-from bokeh.layouts import column, gridplot
-from bokeh.models import ColumnDataSource, Div, UIElement
+from bokeh.models import BasicTicker, ColumnDataSource, UIElement
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
 
 from reslab.files import write_atomically
-from reslab.tables.collect import Result
-from reslab.tables.columns import Line, as_text, pairs_as_text
+from reslab.tables.columns import as_text, pairs_as_text
 from reslab.tables.figures import PANELS, over_seeds
-from reslab.tables.gradients import has_gradients, norms
+from reslab.tables.findings import Findings
+from reslab.tables.finished import FinishedRun
+from reslab.tables.gradients import over_layers
 from reslab.tables.plan import Table
-from reslab.tables.stats import Comparison
 from reslab.tables.styles import styled
 
 FOREIGN = ("Model", "Pair", "paper")  # headings of what is not our runs'
-FONT = {"font-family": "sans-serif"}
-STYLE = """
-<style>
-table { border-collapse: collapse; margin: 1em 0 }
-th, td { padding: .3em .8em; text-align: right; border-bottom: 1px solid #ddd }
-th:first-child, td:first-child { text-align: left }
-td[title] { cursor: help; text-decoration: underline dotted #888 }
-</style>
-"""
+TEMPLATE = Path(__file__).with_name("page.html")
 
 
-def write_page(
-    table: Table,
-    lines: list[Line],
-    pairs: list[Comparison],
-    notes: list[str],
-    results: list[Result],
-    path: Path,
-) -> Path:
-    """Writes the page: numbers say on hovering which runs they are of, curves go on and off.
-
-    Args:
-        table: The table.
-        lines: Its rows.
-        pairs: Comparisons of its models.
-        notes: What a reader must know.
-        results: Its cells.
-        path: The HTML file.
-    """
-    done = [result for result in results if result.record]
+def write_page(findings: Findings, path: Path) -> Path:
+    """Writes the page: numbers say on hovering which runs they are of, curves go on and off."""
+    table, lines, pairs, done = findings.table, findings.lines, findings.pairs, findings.done
     behind_lines = [[one for one in done if one.cell.row.name == line["model"]] for line in lines]
-    parts = [
-        f"<h1>{html.escape(table.heading)}</h1>",
-        _table(
-            *as_text(lines, table.publication.columns), [_provenance(runs) for runs in behind_lines]
-        ),
-    ]
+    tables = [_table("", *as_text(lines, table.publication.columns), behind_lines)]
     if pairs:
         behind_pairs = [
             [
@@ -69,41 +38,53 @@ def write_page(
             ]
             for pair in pairs
         ]
-        parts.append("<h2>Differences on the same test images</h2>")
-        parts.append(_table(*pairs_as_text(pairs), [_provenance(runs) for runs in behind_pairs]))
-    items = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
-    parts += [f"<ul>{items}</ul>", "<p>Click a name in a legend to hide or show its curves.</p>"]
-    text = Div(text=STYLE + "".join(parts), styles=FONT, width=1300, name="table")
-    plots: list[Any] = [_curves(table, done, key, title) for key, title in PANELS]
-    plots.append(_gradients(table, done))
-    page = column(text, gridplot(plots, ncols=2, toolbar_location="right"), name="page")
-    write_atomically(path, file_html(page, INLINE, table.heading).encode())
+        title = "Differences on the same test images"
+        tables.append(_table(title, *pairs_as_text(pairs), behind_pairs))
+    plots = [*(_curves(table, done, key, title) for key, title in PANELS), _gradients(table, done)]
+    content = {"heading": table.heading, "tables": tables, "notes": findings.notes}
+    page = file_html(
+        plots,
+        INLINE,
+        html.escape(table.heading),
+        template=TEMPLATE.read_text(),
+        template_variables=_escaped(content),
+    )
+    write_atomically(path, page.encode())
     return path
 
 
-def _table(headings: list[str], rows: list[list[str]], titles: Sequence[str]) -> str:
-    """An HTML table; `titles` are what the numbers of each row say on hovering."""
-    head = "".join(f"<th>{html.escape(text)}</th>" for text in headings)
-    body = []
-    for at, row in enumerate(rows):
-        title = f' title="{html.escape(titles[at])}"' if titles[at] else ""
-        cells = [
-            f"<td{title if text and heading not in FOREIGN else ''}>{html.escape(text)}</td>"
-            for heading, text in zip(headings, row, strict=True)
-        ]
-        body.append(f"<tr>{''.join(cells)}</tr>")
-    return f"<table><tr>{head}</tr>{''.join(body)}</table>"
+def _table(
+    title: str, headings: list[str], rows: list[list[str]], behind: list[list[FinishedRun]]
+) -> dict[str, Any]:
+    """A table for the template: of each cell its text and, of our numbers, the runs behind it."""
+    cells = []
+    for row, runs in zip(rows, behind, strict=True):
+        origin = _provenance(runs)
+        cells.append(
+            [
+                (text, origin if text and heading not in FOREIGN else "")
+                for heading, text in zip(headings, row, strict=True)
+            ]
+        )
+    return {"title": title, "headings": headings, "rows": cells}
 
 
-def _provenance(done: list[Result]) -> str:
+def _escaped(content: Any) -> Any:
+    """Every text in it as HTML, for Bokeh's templates do not escape."""
+    if isinstance(content, dict):
+        return {key: _escaped(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_escaped(value) for value in content]
+    return html.escape(content)
+
+
+def _provenance(runs: list[FinishedRun]) -> str:
     """The runs behind numbers: seed, result, commit, hardware, overrides."""
     texts = []
-    for result in done:
-        record = result.record
-        assert record is not None
-        origin = record.provenance
+    for run in runs:
+        record, origin = run.record, run.record.provenance
         texts.append(
-            f"{result.cell.directory.name} ({record.identity}): seed {record.seed}, "
+            f"{run.cell.directory.name} ({record.identity}): seed {record.seed}, "
             f"{record.test_accuracy:.2%}, {record.finished}\n"
             f"  commit {origin.git or 'unknown'}\n"
             f"  {origin.hardware}, {origin.precision}, {origin.threads} threads\n"
@@ -112,14 +93,14 @@ def _provenance(done: list[Result]) -> str:
     return "\n".join(texts)
 
 
-def _names(results: list[Result]) -> str:
-    return ", ".join(result.cell.directory.name for result in results)
+def _names(runs: list[FinishedRun]) -> str:
+    return ", ".join(run.cell.directory.name for run in runs)
 
 
-def _curves(table: Table, done: list[Result], key: str, title: str) -> UIElement:
+def _curves(table: Table, done: list[FinishedRun], key: str, title: str) -> UIElement:
     plot = figure(
-        width=640,
-        height=340,
+        height=360,
+        sizing_mode="stretch_width",
         title=title,
         x_axis_label="Epoch",
         y_axis_type="log" if key.endswith("loss") else "linear",
@@ -134,19 +115,19 @@ def _curves(table: Table, done: list[Result], key: str, title: str) -> UIElement
         name=key,
     )
     for row, style in styled(table.publication.rows):
-        mine = [result for result in done if result.cell.row == row]
+        mine = [run for run in done if run.cell.row == row]
         if not mine:
             continue
         values = over_seeds(mine, key).reset_index().assign(model=row.name, runs=_names(mine))
-        _line(plot, values, "epoch", style)
+        _line(plot, row.name, values, "epoch", style)
     return _finished(plot)
 
 
-def _gradients(table: Table, done: list[Result]) -> UIElement:
+def _gradients(table: Table, done: list[FinishedRun]) -> UIElement:
     """The last epoch's norms over depth."""
     plot = figure(
-        width=640,
-        height=340,
+        height=360,
+        sizing_mode="stretch_width",
         title="L2 norm of the gradient, layer by layer, after training",
         x_axis_label="Layer, from the image to the classifier",
         y_axis_type="log",
@@ -160,19 +141,15 @@ def _gradients(table: Table, done: list[Result]) -> UIElement:
         name="gradients",
     )
     for row, style in styled(table.publication.rows):
-        mine = [one for one in done if one.cell.row == row and has_gradients(one)]
+        mine = [one for one in done if one.cell.row == row and one.gradients is not None]
         if mine:
-            last = [(frame, frame.columns.max()) for frame in map(norms, mine)]
-            values = np.array([one[epoch].to_numpy() for one, epoch in last])
-            frame = pd.DataFrame({"mean": values.mean(0), "layer": last[0][0].index})
-            frame = frame.assign(min=values.min(0), max=values.max(0), model=row.name)
-            frame = frame.assign(runs=_names(mine))
-            _line(plot, frame.assign(depth=np.arange(1, len(frame) + 1)), "depth", style)
+            frame = over_layers(mine, 1.0).reset_index().assign(model=row.name, runs=_names(mine))
+            _line(plot, row.name, frame.assign(depth=np.arange(1, len(frame) + 1)), "depth", style)
     return _finished(plot)
 
 
-def _line(plot: Any, frame: pd.DataFrame, x: str, style: dict[str, str]) -> None:
-    source, name = ColumnDataSource(frame), frame["model"].iloc[0]
+def _line(plot: Any, name: str, frame: pd.DataFrame, x: str, style: dict[str, str]) -> None:
+    source = ColumnDataSource(frame)
     dash = "dashed" if style["ls"] == "--" else "solid"
     color = style["color"]
     plot.varea(x, "min", "max", source=source, color=color, alpha=0.15, legend_label=name)
@@ -183,7 +160,14 @@ def _line(plot: Any, frame: pd.DataFrame, x: str, style: dict[str, str]) -> None
 
 
 def _finished(plot: Any) -> UIElement:
+    plot.xaxis.ticker = BasicTicker(min_interval=1, num_minor_ticks=0)
+    plot.toolbar.logo = None
+    plot.toolbar.autohide = True
     if plot.legend:
-        plot.add_layout(plot.legend[0], "right")
+        plot.add_layout(plot.legend[0], "below")
         plot.legend.click_policy = "hide"
+        plot.legend.ncols = 2
+        plot.legend.orientation = "horizontal"
+        plot.legend.border_line_color = None
+        plot.legend.label_text_font_size = "11px"
     return plot

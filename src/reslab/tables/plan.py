@@ -67,7 +67,7 @@ class Cell:
         return self.cfg.dataset.name
 
     @property
-    def rerun(self) -> bool:
+    def rerun(self) -> bool | int:
         """Whether it is to be run though it may be finished."""
         return self.cfg.rerun
 

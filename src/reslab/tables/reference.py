@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from reslab.errors import UserError
 from reslab.runs.identity import WITHOUT_EFFECT, differing_keys, hashed_config
 from reslab.runs.store import RunDirectory
-from reslab.tables.collect import Result, collect
+from reslab.tables.collect import Result, look_up
 from reslab.tables.plan import Cell, Table
 from reslab.tables.publication import slug
 
@@ -19,10 +19,10 @@ DIGESTS = "SHA256SUMS"
 PLACES = {"runs_dir": "outputs/runs", "data_dir": "data", "dataset.data_dir": "data"}
 
 
-def place(cell: Cell, table: Table, folder: Path) -> RunDirectory:
-    """Where a cell's reference record lies: `<folder>/<table>/<data set>/runs/<row>-s<seed>`."""
+def kept_as(cell: Cell, table: Table, folder: Path) -> Cell:
+    """The cell where its record is kept: `<folder>/<table>/<data set>/runs/<row>-s<seed>`."""
     name = f"{slug(cell.row.name)}-s{cell.seed}"
-    return RunDirectory(folder / table.place / "runs" / name)
+    return replace(cell, directory=RunDirectory(folder / table.place / "runs" / name))
 
 
 def keep_records(table: Table, results: list[Result], folder: Path) -> list[Path]:
@@ -41,7 +41,7 @@ def keep_records(table: Table, results: list[Result], folder: Path) -> list[Path
     kept = []
     for result in results:
         if result.record:
-            source, target = result.cell.directory, place(result.cell, table, folder)
+            source, target = result.cell.directory, kept_as(result.cell, table, folder).directory
             there = target.record()
             if there and there.identity != result.record.identity:
                 keys = differing_keys(result.cell.config, hashed_config(target.config()))
@@ -75,5 +75,4 @@ def digests(folder: Path) -> str:
 
 def from_reference(table: Table, folder: Path) -> list[Result]:
     """The table's cells as the reference has them; those without a record are missing."""
-    cells = [replace(cell, directory=place(cell, table, folder)) for cell in table.cells]
-    return collect(replace(table, cells=tuple(cells)))
+    return [look_up(kept_as(cell, table, folder)) for cell in table.cells]

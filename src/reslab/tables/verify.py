@@ -1,22 +1,21 @@
 """Fresh records beside the committed ones, cell by cell."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from reslab.analysis.summary import count_parameters
 from reslab.config import instantiate
 from reslab.errors import UserError
-from reslab.runs.execute import score
 from reslab.runs.identity import differing_keys, hashed_config
 from reslab.runs.record import Record
 from reslab.runs.request import try_network
-from reslab.tables.collect import Result
-from reslab.tables.plan import Table
-from reslab.tables.reference import DIGESTS, digests, from_reference
-from reslab.terminal.console import print_table
+from reslab.tables.collect import Result, look_up
+from reslab.tables.finished import FinishedRun, contradictions, differing, read_finished
+from reslab.tables.plan import Cell, Table, load_table
+from reslab.tables.reference import DIGESTS, digests, kept_as
 
 PASS, FAIL, MISSING = "PASS", "FAIL", "MISSING"
 ENVIRONMENT = ("hardware", "precision", "threads", "versions", "code_digest", "data_digest")
@@ -47,89 +46,71 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-def verify(table: Table, fresh: list[Result], folder: Path) -> list[Verdict]:
-    """Compares the runs at hand with the reference below `folder`, found by table, row and seed.
+@dataclass(frozen=True)
+class Verification:
+    """What is said of a table's cells, one by one."""
+
+    table: Table
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def failed(self) -> int:
+        """How many cells fail."""
+        return sum(FAIL in (verdict.record, verdict.fresh) for verdict in self.verdicts)
+
+
+def verify(
+    name: str, overrides: Sequence[str] = (), *, quick: bool = False, reference: Path
+) -> Verification:
+    """Compares the runs at hand with records that were kept, found by table, row and seed.
+
+    Args:
+        name: The table's name.
+        overrides: Hydra's, for every cell.
+        quick: Whether at the small scale that the table's file names.
+        reference: The folder with the records.
 
     Raises:
-        UserError: There is no such folder.
+        UserError: There is no such table or folder, or an override is wrong.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder with records")
-    return [
-        _verdict(ours, committed)
-        for ours, committed in zip(fresh, from_reference(table, folder), strict=True)
-    ]
+    table = load_table(name, overrides, quick=quick)
+    if not reference.is_dir():
+        raise UserError(f"{reference} is not a folder with records")
+    verdicts = (_verdict(look_up(cell), kept_as(cell, table, reference)) for cell in table.cells)
+    return Verification(table, tuple(verdicts))
 
 
-def print_verdicts(table: Table, verdicts: list[Verdict]) -> None:
-    """A line a cell, and below what fails."""
-    rows = [
-        (
-            one.row,
-            str(one.seed),
-            one.record,
-            one.fresh,
-            "" if one.tolerance is None else f"{100 * one.tolerance:.2f}",
-        )
-        for one in verdicts
-    ]
-    headings = ("Cell", "Seed", "Record", "Run at hand", "Tolerance, pp")
-    print_table(table.heading, headings, rows)
-    for one in verdicts:
-        for reason in one.reasons:
-            print(f"{one.row}, seed {one.seed}: {reason}")
-
-
-def _verdict(fresh: Result, committed: Result) -> Verdict:
-    row, seed = committed.cell.row.name, committed.cell.seed
-    at_hand = MISSING if fresh.record is None else ""
-    tolerance = None
+def _verdict(fresh: Result, kept: Cell) -> Verdict:
+    row, seed = kept.row.name, kept.seed
+    at_hand, reasons = "" if fresh.record else MISSING, []
+    if fresh.state == "damaged":
+        at_hand, reasons = FAIL, [f"the run at hand is damaged: {fresh.reason}"]
     try:
-        if committed.record is None:
-            return Verdict(row, seed, MISSING, at_hand, None, ())
-        reasons = _contradictions(committed)
-        differences: list[str] = []
-        if fresh.record is not None:
-            labels = committed.predictions.labels
-            tolerance = _tolerance(fresh.record, committed.record, len(labels))
-            differences = _differences(fresh.record, committed.record, tolerance)
-            at_hand = FAIL if differences else PASS
-    except (UserError, OSError, KeyError, IndexError, ValueError) as error:
-        text = f"cannot be compared: {type(error).__name__}: {error}"
-        return Verdict(row, seed, FAIL, at_hand, None, (text,))
-    state = FAIL if reasons else PASS
-    return Verdict(row, seed, state, at_hand, tolerance, (*reasons, *differences))
+        committed = read_finished(kept)
+        if committed is None:
+            return Verdict(row, seed, MISSING, at_hand, None, tuple(reasons))
+        contradicted = _contradictions(committed)
+    except (UserError, OSError) as error:
+        reasons.insert(0, f"cannot be compared: {error}")
+        return Verdict(row, seed, FAIL, at_hand, None, tuple(reasons))
+    tolerance = None
+    if fresh.record:
+        tolerance = _tolerance(fresh.record, committed.record, len(committed.labels))
+        reasons = _differences(fresh.record, committed.record, tolerance)
+        at_hand = FAIL if reasons else PASS
+    state = FAIL if contradicted else PASS
+    return Verdict(row, seed, state, at_hand, tolerance, (*contradicted, *reasons))
 
 
-def _contradictions(committed: Result) -> list[str]:
+def _contradictions(committed: FinishedRun) -> list[str]:
     """Where a record differs from its recipe, and from what can be worked out anew beside it."""
-    record, directory = committed.record, committed.cell.directory
-    assert record is not None
-    said = record.as_json()
-    logits, labels, _ = directory.predictions()
-    test = score(logits, labels)
-    history = pd.read_csv(directory.metrics_file)
-    best, last = history.iloc[record.best_epoch - 1], history.iloc[-1]
-    cfg = directory.config()
+    record, cfg, directory = committed.record, committed.cfg, committed.cell.directory
     network = instantiate(cfg, "model")
     expected = {
-        "test/accuracy": test["accuracy"],
-        "test/loss": test["loss"],
-        "val/accuracy": best["val/accuracy"],
-        "val/loss": best["val/loss"],
-        "train/accuracy": last["train/accuracy"],
-        "train/loss": last["train/loss"],
-        "epochs": len(history),
-        "seconds": history["seconds"].sum(),
-        "epoch_seconds": history["seconds"].median(),
         "parameters": count_parameters(network),
         "macs": sum(layer.macs for layer in try_network(cfg, network)),
     }
-    found = [
-        f"{key} is {said[key]:.6g}, and {value:.6g} by the files beside it"
-        for key, value in expected.items()
-        if not np.isclose(said[key], value, rtol=1e-6, atol=0, equal_nan=True)
-    ]
+    found = [*contradictions(committed), *differing(record, expected)]
     if record.identity != committed.cell.identity:
         keys = differing_keys(committed.cell.config, hashed_config(cfg))
         found.append(f"it is of another configuration than asked for: {', '.join(keys)} differ")

@@ -22,14 +22,8 @@ if TYPE_CHECKING:
 
 def print_outcome(outcome: "Outcome", folder: Path) -> None:
     """What a run came to, or had come to before."""
-    record = outcome.record
-    accuracy = f"test accuracy {record.test_accuracy:.2%}"
-    if outcome.trained:
-        best = f"best epoch {record.best_epoch} of {record.epochs}"
-        print(f"{accuracy} ({best}), {record.seconds:.0f} s\n{folder}")
-        return
-    print(f"{folder}: finished, {accuracy}")
-    if outcome.is_of_older_code:
+    print(f"{outcome}\n{folder}" if outcome.trained else f"{folder}: {outcome}")
+    if not outcome.trained and outcome.is_of_older_code:
         Terminal().warn(
             "the code that can change a result has changed since; rerun=true trains anew"
         )

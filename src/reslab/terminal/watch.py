@@ -17,29 +17,32 @@ SECONDS_BETWEEN_LOOKS = 1.0
 COLUMNS = {"State": 11, "": 10, "Epoch": 5, "Loss": 5, "img/s": 5, "Left": 6}
 
 
-def watch_runs(find: Callable[[], list[RunDirectory]]) -> None:
+def watch_runs(find: Callable[[], list[RunDirectory]]) -> bool:
     """Shows what `find` finds until none of it runs; those that end meanwhile stay, with how.
 
     Args:
         find: Gives the runs to show, at every look.
+
+    Returns:
+        Whether there was anything to show.
     """
-    seen: dict[str, RunDirectory] = {}
+    seen = {str(run.path): run for run in find()}
+    if not seen:
+        return False
     console = Console(markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
         console.width = 160
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            seen |= {str(run.path): run for run in find()}
             states = {path: run.state() for path, run in seen.items()}
             live.update(_table(list(seen.values()), states), refresh=True)
             if "running" not in states.values():
-                break
+                return True
             try:
                 time.sleep(SECONDS_BETWEEN_LOOKS)
             except KeyboardInterrupt:
-                return
-    if not seen:
-        console.print("nothing is running")
+                return True
+            seen |= {str(run.path): run for run in find()}
 
 
 def _table(runs: list[RunDirectory], states: dict[str, str]) -> Table:

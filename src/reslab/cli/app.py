@@ -1,0 +1,45 @@
+"""What Hydra runs for `reslab train`: one run, or with `-m` each of a sweep."""
+
+import csv
+import os
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from reslab.apps.train import run_cell
+from reslab.config import CONF_DIR, VERSION_BASE
+from reslab.errors import UserError
+from reslab.runs.store import RunDirectory
+from reslab.terminal.reporter import Terminal
+from reslab.terminal.runs import print_outcome
+
+
+@hydra.main(version_base=VERSION_BASE, config_path=str(CONF_DIR), config_name="train")
+def train(cfg: DictConfig) -> float:
+    """Runs a configuration; in a sweep, a failure is named and the other runs go on."""
+    context = HydraConfig.get()
+    try:
+        outcome = run_cell(cfg, Terminal())
+    except UserError as error:
+        if context.mode == RunMode.MULTIRUN:
+            Terminal().say(f"reslab: failed: {' '.join(context.overrides.task)}: {error}")
+        elif os.environ.get("RESLAB_DEBUG") != "1":
+            sys.exit(f"reslab: {error}")  # Hydra adds a line of its own to exceptions
+        raise
+    directory = RunDirectory(Path(context.runtime.output_dir))
+    print_outcome(outcome, directory.path)
+    return objective(directory, outcome.record.best_epoch, cfg.monitor)
+
+
+def objective(directory: RunDirectory, best_epoch: int, monitor: str) -> float:
+    """What a sweeper may optimize: the metric that chose the best epoch, in that epoch.
+
+    The test set has nothing to do with it.
+    """
+    with directory.metrics_file.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return float(rows[best_epoch - 1][monitor])

@@ -1,0 +1,172 @@
+"""A finished run as tables need it: all that it left, read and checked in one place."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from omegaconf import DictConfig
+
+from reslab.errors import UserError
+from reslab.evaluation.metrics import Predictions, of_logits
+from reslab.runs.finish import score
+from reslab.runs.identity import identity
+from reslab.runs.record import WAY_OUT, Record
+from reslab.tables.plan import Cell
+
+METRICS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
+BESIDE_OTHERS = 0.1  # of a core that other processes kept busy, above which a time is starred
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a finished run left, each file of the form that it should have.
+
+    Attributes:
+        cell: The cell that it fills.
+        record: Its record.
+        cfg: Its resolved configuration.
+        history: A row an epoch, all columns numbers.
+        logits: Of the test set, fp16 `[N, K]`.
+        labels: Of the test set, `[N]`.
+        class_names: Name of each class.
+        gradients: A row a layer and epoch; None in a run of a version that did not keep them.
+    """
+
+    cell: Cell
+    record: Record
+    cfg: DictConfig
+    history: pd.DataFrame
+    logits: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    gradients: pd.DataFrame | None
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """What its best network says of the test set."""
+        return of_logits(self.logits, self.labels, self.class_names)
+
+    @property
+    def trained_alone(self) -> bool:
+        """Whether it trained with the machine to itself, as far as that is recorded."""
+        busy = self.record.others_cpu
+        return busy is not None and busy <= BESIDE_OTHERS
+
+    @property
+    def predicted_alone(self) -> bool:
+        """Whether it had it while it predicted; what does not say so is as when it trained."""
+        busy = self.record.inference_others_cpu
+        return self.trained_alone if busy is None else busy <= BESIDE_OTHERS
+
+
+def read_finished(cell: Cell) -> FinishedRun | None:
+    """What a cell's run left, None before it has a record.
+
+    Raises:
+        UserError: A file is foreign, damaged or missing; the message names it.
+    """
+    directory = cell.directory
+    record = directory.record()
+    if record is None:
+        return None
+    with _reading(directory.config_file):
+        cfg = directory.config()
+    history = read_history(directory.metrics_file)
+    with _reading(directory.record_file):
+        _require(1 <= record.best_epoch <= len(history), f"best_epoch is {record.best_epoch}")
+    with _reading(directory.predictions_file):
+        logits, labels, names = directory.predictions()
+        shape = len(labels), len(names)
+        _require(logits.shape == shape, f"logits {logits.shape} for {shape}")
+        _require(logits.dtype.kind == "f" and labels.dtype.kind in "iu", "not numbers")
+        _require(set(np.unique(labels)) <= set(range(len(names))), "labels that are no class")
+    gradients = None
+    if directory.gradients_file.exists():
+        gradients = read_gradients(directory.gradients_file)
+    return FinishedRun(cell, record, cfg, history, logits, labels, names, gradients)
+
+
+def read_history(path: Path) -> pd.DataFrame:
+    """A run's `metrics.csv`, a row for each epoch so far.
+
+    Raises:
+        UserError: It is missing, foreign or damaged.
+    """
+    with _reading(path):
+        frame = pd.read_csv(path).astype(float)
+        missing = {"epoch", "lr", "seconds", *METRICS} - set(frame)
+        _require(not missing, f"it lacks {', '.join(sorted(missing))}")
+        _require(len(frame) > 0, "it is empty")
+        _require(list(frame["epoch"]) == list(range(1, len(frame) + 1)), "epochs are missing")
+        return frame.astype({"epoch": int})
+
+
+def read_gradients(path: Path) -> pd.DataFrame:
+    """A run's `gradients.csv`: epoch (0: the first batch), layer, norm.
+
+    Raises:
+        UserError: It is foreign or damaged.
+    """
+    with _reading(path):
+        frame = pd.read_csv(path, dtype={"layer": str}).astype({"epoch": int, "norm": float})
+        layers = [tuple(names) for _, names in frame.groupby("epoch")["layer"]]
+        _require(sorted(set(frame["epoch"])) == list(range(len(layers))), "epochs are missing")
+        _require(len(set(layers)) == 1, "layers are missing")
+        _require(not frame.duplicated(["epoch", "layer"]).any(), "layers are there twice")
+        return frame
+
+
+def contradictions(run: FinishedRun) -> list[str]:
+    """Where the record says something else than the files beside it."""
+    record, history = run.record, run.history
+    test = score(run.logits, run.labels)
+    best, last = history.iloc[record.best_epoch - 1], history.iloc[-1]
+    expected = {
+        "test/accuracy": test["accuracy"],
+        "test/loss": test["loss"],
+        "val/accuracy": best["val/accuracy"],
+        "val/loss": best["val/loss"],
+        "train/accuracy": last["train/accuracy"],
+        "train/loss": last["train/loss"],
+        "epochs": len(history),
+        "seconds": history["seconds"].sum(),
+        "epoch_seconds": history["seconds"].median(),
+    }
+    found = differing(record, expected)
+    if run.gradients is not None and run.gradients["epoch"].max() != record.epochs:
+        found.append(f"gradients.csv is of {run.gradients['epoch'].max()} epochs")
+    if identity(run.cfg) != record.identity:
+        found.append("config.yaml is of another configuration")
+    return found
+
+
+def differing(record: Record, expected: Mapping[str, float]) -> list[str]:
+    """Which of the numbers that files give the record has otherwise."""
+    said = record.as_json()
+    return [
+        f"{key} is {said[key]:.6g}, and {value:.6g} by the files beside it"
+        for key, value in expected.items()
+        if not np.isclose(said[key], value, rtol=1e-6, atol=0, equal_nan=True)
+    ]
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing; {WAY_OUT}") from error
+    except Exception as error:  # whatever stands in a foreign or damaged file
+        said = str(error).partition("\n")[0] or type(error).__name__
+        raise UserError(f"{path} is damaged or foreign ({said}); {WAY_OUT}") from error
+
+
+def _require(condition: bool, otherwise: str) -> None:
+    if not condition:
+        raise ValueError(otherwise)

@@ -1,0 +1,66 @@
+"""What the commands about published tables print."""
+
+import sys
+
+from reslab.apps.reproduce import Reproduction
+from reslab.tables.columns import as_text, pairs_as_text
+from reslab.tables.estimate import Outlook, estimate_seconds, in_words, time_left
+from reslab.tables.render import Rendered
+from reslab.tables.verify import Verification
+from reslab.terminal.console import print_table
+
+
+def print_reproduction(reproduction: Reproduction) -> None:
+    """What failed, and the table."""
+    for failure in reproduction.failures:
+        print(f"reslab: failed: {failure}", file=sys.stderr)
+    print_rendered(reproduction.rendered)
+
+
+def print_rendered(rendered: Rendered) -> None:
+    """The table with its notes, as far as 80 columns hold it, and where it all is."""
+    findings = rendered.findings
+    table, pairs = findings.table, findings.pairs
+    headings, rows = as_text(findings.lines, table.publication.columns, terminal=True)
+    print_table(table.heading, headings, rows)
+    if pairs:
+        print_table("differences on the same test images", *pairs_as_text(pairs, terminal=True))
+    print("\n".join(["", *(f"- {note}" for note in findings.notes), ""]))
+    for path in rendered.written:
+        print(path)
+
+
+def print_outlook(outlook: Outlook) -> None:
+    """A line a cell: its state, its directory and the time it took or will take."""
+    results = outlook.results
+    times = [in_words(seconds) for seconds in estimate_seconds(results)] or [""] * len(results)
+    rows = []
+    for result, time in zip(results, times, strict=True):
+        cell, about = result.cell, "" if result.record or not time else "about "
+        rows.append(
+            (cell.row.name, str(cell.seed), result.state, about + time, cell.directory.name)
+        )
+    print_table(outlook.table.heading, ("Cell", "Seed", "State", "Time", "Run"), rows)
+    rest = ""
+    if outlook.done < len(results):
+        rest = f"; {time_left(results) or 'none to tell the time of the rest from'}"
+    print(f"\n{outlook.done} of {len(results)} cells are done{rest}")
+
+
+def print_verification(verification: Verification) -> None:
+    """A line a cell, and below what fails."""
+    rows = [
+        (
+            one.row,
+            str(one.seed),
+            one.record,
+            one.fresh,
+            "" if one.tolerance is None else f"{100 * one.tolerance:.2f}",
+        )
+        for one in verification.verdicts
+    ]
+    headings = ("Cell", "Seed", "Record", "Run at hand", "Tolerance, pp")
+    print_table(verification.table.heading, headings, rows)
+    for one in verification.verdicts:
+        for reason in one.reasons:
+            print(f"{one.row}, seed {one.seed}: {reason}")

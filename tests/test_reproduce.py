@@ -1,0 +1,56 @@
+"""Reproducing a table from Python: what is run, what is told, what comes back."""
+
+import json
+
+import pytest
+
+from reslab.apps.reproduce import plan, reproduce
+from reslab.reporter import Reporter
+from reslab.tables.verify import verify
+
+TINY = ("model=baseline_cnn", "model.widths=[4]", "dataset=digits", "max_steps=2", "logger=none")
+OVERRIDES = (*TINY, "seed=0,1")
+
+
+class Listener(Reporter):
+    """Keeps what is said."""
+
+    def __init__(self):
+        self.said = []
+
+    def say(self, text):
+        self.said.append(text.strip())
+
+
+@pytest.mark.slow
+def test_a_reproduction_is_what_was_run_what_failed_and_what_was_written(in_empty_folder, capsys):
+    listener, output = Listener(), in_empty_folder / "tables"
+    before = plan("resnet3", OVERRIDES)
+    assert (before.done, len(before.results)) == (0, 2)
+    blocked = before.results[0].cell.directory
+    blocked.checkpoints.mkdir(parents=True)
+    blocked.latest.last.write_bytes(b"no checkpoint")
+
+    first = reproduce("resnet3", OVERRIDES, output=output, reporter=listener)
+    assert [cell.seed for cell in first.launched] == [0, 1]
+    assert [line.partition(":")[0] for line in first.failures] == ["ResNet-20, seed 0"]
+    assert [text.partition(",")[0] for text in listener.said] == ["[1/2] ResNet-20"] * 1 + [
+        "[2/2] ResNet-20"
+    ]
+    findings = first.rendered.findings
+    assert (findings.missing, findings.lines[0]["n"]) == (1, 1)
+    assert all(path.exists() for path in first.rendered.written)
+
+    blocked.latest.last.unlink()
+    second = reproduce("resnet3", OVERRIDES, output=output, reporter=listener)
+    assert [cell.seed for cell in second.launched] == [0]
+    assert (second.failures, second.rendered.findings.missing) == ((), 0)
+    assert plan("resnet3", OVERRIDES).done == 2
+
+    kept = reproduce("resnet3", OVERRIDES, output=output, keep=in_empty_folder / "kept")
+    assert kept.launched == ()
+    written = json.loads((output / "resnet3/digits/table.json").read_text())
+    assert written["rows"][0]["accuracy"] == kept.rendered.findings.lines[0]["accuracy"]
+    verification = verify("resnet3", OVERRIDES, reference=in_empty_folder / "kept")
+    assert [(one.record, one.fresh) for one in verification.verdicts] == [("PASS", "PASS")] * 2
+    assert "A ResNet of three stages" not in capsys.readouterr().out, "nothing prints the table"
