@@ -42,6 +42,15 @@ def test_every_grey_level_has_its_place_on_the_0_1_scale():
     assert scaled(levels, torch.float64).tolist() == [k / 255 for k in range(256)]
 
 
+def test_normalization_is_subtraction_and_division():
+    images = images_of(4)
+    mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
+    expected = (images.numpy() - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
+    actual = Normalization(mean, std)(images)
+    assert np.allclose(actual.numpy(), expected, atol=1e-6)
+    assert actual.is_contiguous(memory_format=torch.channels_last)
+
+
 def handwritten(path: Path) -> list[str]:
     """What a file has of the work that `preprocess` does."""
     found = []
