@@ -14,7 +14,7 @@ from bokeh.plotting import figure
 from bokeh.resources import INLINE
 
 from reslab.files import write_atomically
-from reslab.tables.columns import as_text, pairs_as_text
+from reslab.tables.columns import Chosen, as_text, choose, choose_of_pairs
 from reslab.tables.figures import PANELS, over_seeds
 from reslab.tables.findings import Findings
 from reslab.tables.finished import FinishedRun
@@ -42,7 +42,7 @@ def write_page(findings: Findings, path: Path) -> Path:
     parts = [
         f"<h1>{html.escape(table.heading)}</h1>",
         _table(
-            *as_text(lines, table.publication.columns), [_provenance(runs) for runs in behind_lines]
+            choose(lines, table.publication.columns), [_provenance(runs) for runs in behind_lines]
         ),
     ]
     if pairs:
@@ -55,7 +55,8 @@ def write_page(findings: Findings, path: Path) -> Path:
             for pair in pairs
         ]
         parts.append("<h2>Differences on the same test images</h2>")
-        parts.append(_table(*pairs_as_text(pairs), [_provenance(runs) for runs in behind_pairs]))
+        titles = [_provenance(runs) for runs in behind_pairs]
+        parts.append(_table(choose_of_pairs(pairs), titles))
     items = "".join(f"<li>{html.escape(note)}</li>" for note in findings.notes)
     parts += [f"<ul>{items}</ul>", "<p>Click a name in a legend to hide or show its curves.</p>"]
     text = Div(text=STYLE + "".join(parts), styles=FONT, width=1300, name="table")
@@ -66,8 +67,9 @@ def write_page(findings: Findings, path: Path) -> Path:
     return path
 
 
-def _table(headings: list[str], rows: list[list[str]], titles: Sequence[str]) -> str:
+def _table(chosen: Chosen, titles: Sequence[str]) -> str:
     """An HTML table; `titles` are what the numbers of each row say on hovering."""
+    headings, rows = as_text(chosen)
     head = "".join(f"<th>{html.escape(text)}</th>" for text in headings)
     body = []
     for at, row in enumerate(rows):
