@@ -19,12 +19,13 @@ from reslab.evaluation.metrics import summarize
 from reslab.evaluation.palette import BLUE, COLORS
 from reslab.reporter import Reporter
 from reslab.runs.network import build_network, try_network
-from reslab.tables.findings import Findings, Line
+from reslab.tables.findings import Findings
 from reslab.tables.finished import FinishedRun
 from reslab.tables.gradients import draw_gradient_map, draw_gradients
 from reslab.tables.plan import Table
 from reslab.tables.publication import slug
 from reslab.tables.styles import styled
+from reslab.tables.summaries import Line
 
 PANELS = (
     ("train/accuracy", "Training accuracy, %"),

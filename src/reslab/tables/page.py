@@ -12,7 +12,7 @@ from bokeh.plotting import figure
 from bokeh.resources import INLINE
 
 from reslab.files import write_atomically
-from reslab.tables.columns import as_text, pairs_as_text
+from reslab.tables.columns import Chosen, as_text, choose, choose_of_pairs
 from reslab.tables.figures import PANELS, over_seeds
 from reslab.tables.findings import Findings
 from reslab.tables.finished import FinishedRun
@@ -28,7 +28,7 @@ def write_page(findings: Findings, path: Path) -> Path:
     """Writes the page: numbers say on hovering which runs they are of, curves go on and off."""
     table, lines, pairs, done = findings.table, findings.lines, findings.pairs, findings.done
     behind_lines = [[one for one in done if one.cell.row.name == line["model"]] for line in lines]
-    tables = [_table("", *as_text(lines, table.publication.columns), behind_lines)]
+    tables = [_table("", choose(lines, table.publication.columns), behind_lines)]
     if pairs:
         behind_pairs = [
             [
@@ -39,7 +39,7 @@ def write_page(findings: Findings, path: Path) -> Path:
             for pair in pairs
         ]
         title = "Differences on the same test images"
-        tables.append(_table(title, *pairs_as_text(pairs), behind_pairs))
+        tables.append(_table(title, choose_of_pairs(pairs), behind_pairs))
     plots = [*(_curves(table, done, key, title) for key, title in PANELS), _gradients(table, done)]
     content = {"heading": table.heading, "tables": tables, "notes": findings.notes}
     page = file_html(
@@ -53,10 +53,9 @@ def write_page(findings: Findings, path: Path) -> Path:
     return path
 
 
-def _table(
-    title: str, headings: list[str], rows: list[list[str]], behind: list[list[FinishedRun]]
-) -> dict[str, Any]:
+def _table(title: str, chosen: Chosen, behind: list[list[FinishedRun]]) -> dict[str, Any]:
     """A table for the template: of each cell its text and, of our numbers, the runs behind it."""
+    headings, rows = as_text(chosen)
     cells = []
     for row, runs in zip(rows, behind, strict=True):
         origin = _provenance(runs)
