@@ -19,6 +19,8 @@ from reslab.reports.dashboard import Gallery, write_dashboard
 from reslab.reports.results import answer
 from reslab.runs.description import Description
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("cat", "dog", "<b>bird</b>")
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>.png"
 
@@ -256,7 +258,6 @@ def test_the_gallery_keeps_ten_thousand_and_each_picture_is_as_likely(monkeypatc
     assert all(400 < kept[quarter] < 600 for quarter in range(4))
 
 
-@pytest.mark.slow
 def test_ten_thousand_pictures_are_a_small_page_that_opens_soon(tmp_path):
     ours = predictions(10_000)
     path = written(tmp_path / "dashboard.html", ours, size=48)  # noise: the largest there can be

@@ -52,6 +52,8 @@ rows:
 """
 ARGUMENTS = ("--config-dir", "conf", "narrow")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
