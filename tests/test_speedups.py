@@ -19,10 +19,13 @@ from training import NEEDS_COMPILER, NEEDS_GPU, SMALL, only_run
 
 NORMALIZATION = Normalization((0.3,), (0.2,))
 
+# A block of each kind, with and without a projection: compiled for a CPU, each layer takes a second.
+SHALLOW = "mini_resnet model.widths=[8,16] model.blocks=[1,1] model.strides=[1,2]"
 
-def trained(name: str) -> nn.Module:
+
+def trained(model: str) -> nn.Module:
     """A network whose BatchNorms have statistics, as after training."""
-    network = instantiate(compose([f"model={name}"]), "model")
+    network = instantiate(compose(f"model={model}".split()), "model")
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             for values in (module.running_mean, module.weight, module.bias):
@@ -61,15 +64,15 @@ def test_the_engine_s_logits_are_the_network_s(bf16, bound):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("device", "compile"),
+    ("model", "device", "compile"),
     [
-        pytest.param("cpu", True, marks=NEEDS_COMPILER),
-        *(pytest.param("cuda", compile, marks=NEEDS_GPU) for compile in (True, False)),
+        pytest.param(SHALLOW, "cpu", True, marks=NEEDS_COMPILER, id="shallow-cpu"),
+        *(pytest.param("mini_resnet", "cuda", c, marks=NEEDS_GPU) for c in (True, False)),
     ],
 )
-def test_logits_do_not_depend_on_the_device_nor_on_compiling(device, compile):
+def test_logits_do_not_depend_on_the_device_nor_on_compiling(model, device, compile):
     """Of several calls too, whose outputs a CUDA graph writes to the same place."""
-    network, preprocessing = trained("mini_resnet"), Preprocessing(16, NORMALIZATION)
+    network, preprocessing = trained(model), Preprocessing(16, NORMALIZATION)
     images = torch.randint(0, 256, (37, 1, 16, 16), dtype=torch.uint8)
     configure_kernels(exact=True)  # no TF32
     engine = Engine(
@@ -137,7 +140,11 @@ BOTH = (False, True)
     ("model", "bf16", "device", "compile"),
     [
         *((model, bf16, "cpu", False) for model in FAMILIES for bf16 in BOTH),
-        pytest.param("mini_resnet", False, "cpu", True, marks=[pytest.mark.slow, NEEDS_COMPILER]),
+        pytest.param(
+            *(SHALLOW, False, "cpu", True),
+            marks=[pytest.mark.slow, NEEDS_COMPILER],
+            id="shallow-cpu-compiled",
+        ),
         *(
             pytest.param(model, bf16, "cuda", compile, marks=[NEEDS_GPU, NEEDS_COMPILER])
             for model in FAMILIES
@@ -154,7 +161,7 @@ def test_each_parameter_s_gradient_is_that_of_fp32(model, bf16, device, compile)
     """
     configure_kernels(exact=not bf16)
     least_cosine, norm_bound = (0.75, 0.45) if bf16 else (0.999, 0.01)
-    cfg = compose([f"model={model}", "dataset=digits", f"trainer.compile={compile}"])
+    cfg = compose([*f"model={model}".split(), "dataset=digits", f"trainer.compile={compile}"])
     data = instantiate(cfg, "dataset")
     prepare_data(data)
     batch = next(iter(data.train_dataloader()))
