@@ -112,15 +112,6 @@ def test_resize_equals_pillow_s(monkeypatch):
             assert np.abs(difference).max() <= 1
 
 
-def test_normalization_is_subtraction_and_division():
-    images = images_of(4)
-    mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
-    expected = (images.numpy() - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
-    actual = Normalization(mean, std)(images)
-    assert np.allclose(actual.numpy(), expected, atol=1e-6)
-    assert actual.is_contiguous(memory_format=torch.channels_last)
-
-
 def loader_of(n=103, batch_size=10, seed=0, **steps):
     images = torch.arange(n, dtype=torch.uint8)[:, None, None, None].expand(n, 1, 8, 8).contiguous()
     augment = Augment(**steps)

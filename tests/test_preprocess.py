@@ -3,6 +3,7 @@
 import ast
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torchvision.transforms import v2
@@ -40,6 +41,15 @@ def test_every_grey_level_has_its_place_on_the_0_1_scale():
     levels = torch.arange(256, dtype=torch.uint8)
     assert scaled(levels).tolist() == [torch.tensor(k / 255).item() for k in range(256)]
     assert scaled(levels, torch.float64).tolist() == [k / 255 for k in range(256)]
+
+
+def test_normalization_is_subtraction_and_division():
+    images = torch.rand(4, 3, 12, 12)
+    mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
+    expected = (images.numpy() - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
+    actual = Normalization(mean, std)(images)
+    assert np.allclose(actual.numpy(), expected, atol=1e-6)
+    assert actual.is_contiguous(memory_format=torch.channels_last)
 
 
 def handwritten(path: Path) -> list[str]:
