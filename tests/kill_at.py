@@ -12,6 +12,7 @@ The moments, each at its NUMBERth occurrence (from 1):
     swap        in a checkpoint's save, the file whole and not yet in its place
     end         after training, before the test set is read
     finished    the record written, and the checkpoint not yet slim
+    keep        in the copying of a record, a file whole and not yet in its place
     stall       not killed: an update says `stalled` and takes five seconds
 """
 
@@ -104,6 +105,8 @@ def main() -> None:
         kill_in_save(number)
     elif moment == "swap":
         wrap(Path, "replace", number, when=lambda path, target: Path(target).name == "last.ckpt")
+    elif moment == "keep":
+        wrap(Path, "replace", number, when=lambda path, target: "reference" in Path(target).parts)
     elif moment == "stall":
         stall(number)
     elif moment == "end":

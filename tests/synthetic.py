@@ -5,14 +5,22 @@ from pathlib import Path
 
 import numpy as np
 
+from reslab.analysis.summary import count_parameters
 from reslab.callbacks.history import write_rows
+from reslab.config import instantiate
 from reslab.runs.identity import code_digest
 from reslab.runs.record import Provenance, Record
+from reslab.runs.request import try_network
 from reslab.tables import publication
 from reslab.tables.plan import Cell
 
 IMAGES, CLASSES = 200, 10
-LAYERS = ("stem.0", "stages.0.0.branch.0", "stages.0.0.join.shortcut.0", "head.classifier")
+LAYERS = {
+    "stem.0": "main",
+    "stages.0.0.branch.0": "main",
+    "stages.0.0.join.shortcut.0": "skip",
+    "head.classifier": "main",
+}
 # Small networks of three recipes, on the digits, so that what is trained or drawn is quickly so.
 TABLE = """
 title: Depth & skips
@@ -72,22 +80,23 @@ def finish(
     ]
     write_rows(directory.metrics_file, history)
     gradients = [
-        {"epoch": epoch, "layer": layer, "norm": rng.uniform(0.1, 3)}
+        {"epoch": epoch, "layer": layer, "path": path, "norm": rng.uniform(0.1, 3)}
         for epoch in range(epochs + 1)
-        for layer in LAYERS
+        for layer, path in LAYERS.items()
     ]
     write_rows(directory.gradients_file, gradients)
     exact = logits.astype(float)
     normalized = exact - np.log(np.exp(exact).sum(1, keepdims=True))
     accuracy, last = float((logits.argmax(1) == labels).mean()), history[-1]
     seconds = [row["seconds"] for row in history]
+    network = instantiate(cell.cfg, "model")
     fields = {
         "identity": cell.identity,
         "recipe": cell.row.recipe,
         "overrides": cell.overrides,
         "seed": cell.seed,
-        "parameters": 272_474,
-        "macs": 2_500_000,
+        "parameters": count_parameters(network),
+        "macs": sum(layer.macs for layer in try_network(cell.cfg, network)),
         "epochs": epochs,
         "best_epoch": epochs,
         "val_accuracy": last["val/accuracy"],

@@ -20,10 +20,10 @@ from reslab.bench.report import file_name, markdown
 from reslab.bench.setup import prepare
 from reslab.bench.stopwatch import WARMUP_STEPS, Stopwatch
 from reslab.bench.variants import measure
-from reslab.callbacks.history import others_cpu_seconds
 from reslab.cli import cli
 from reslab.config import compose
 from reslab.errors import UserError
+from reslab.machine import others_cpu_seconds
 from reslab.predicting import engine
 from training import SMALL
 
@@ -58,7 +58,7 @@ def test_the_json_has_what_was_measured_of_the_user_s_own_configuration(tmp_path
 
 def test_an_axis_is_a_table_and_a_curve_and_pictures_may_be_files(in_empty_folder, monkeypatch):
     """The variants run in this process, for six of their own take a minute to begin."""
-    monkeypatch.setattr("reslab.bench.compare._run", measure)
+    monkeypatch.setattr("reslab.bench.compare._run", lambda *asked: measure(*asked[:3]))
     monkeypatch.setattr(tempfile, "tempdir", str(in_empty_folder))
     asked = ("bench.files=true", "bench.batch_size=8,32")
     finished = CliRunner().invoke(cli, ["bench", "predict", *QUICK, *asked])
@@ -214,8 +214,8 @@ def test_the_loop_trains_as_reslab_does(asked, monkeypatch):
     networks = {}
 
     def keeping(name, function, task_of):
-        def called(*arguments):
-            made = function(*arguments)
+        def called(*arguments, **options):
+            made = function(*arguments, **options)
             networks[name] = task_of(made).network
             return made
 

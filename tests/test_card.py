@@ -44,6 +44,7 @@ def test_an_onnx_file_predicts_without_torch_as_its_card_says(trained, tmp_path)
         assert float(probability) == pytest.approx(logits.softmax(0).max().item(), abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "asked",
     [

@@ -124,6 +124,7 @@ def test_the_log_is_what_it_printed_without_a_bar_s_repeats(stopped):
     assert not any(set("\r\x1b") & set(line) for line in lines)
 
 
+@pytest.mark.slow
 def test_it_goes_on_from_anywhere_to_what_an_uninterrupted_one_comes_to(stopped, tmp_path):
     directory, elsewhere, *_ = stopped
     resumed = run(elsewhere, "resume", directory.name, "--runs-dir", str(directory.path.parent))
@@ -156,6 +157,7 @@ def interrupted(_interrupted, tmp_path):
     return tmp_path / "moved"
 
 
+@pytest.mark.slow
 def test_all_that_were_interrupted_go_on_and_finished_ones_are_left(interrupted):
     done = run(interrupted, "resume", "--all-interrupted")
     assert done.code == 0, done.err

@@ -52,6 +52,8 @@ rows:
 """
 ARGUMENTS = ("--config-dir", "conf", "narrow")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
@@ -150,14 +152,16 @@ def test_differences_mcnemar_and_holm_are_recomputed(folder, content):
         assert pair["std"] == pytest.approx(own.std(ddof=1))
         assert pair["images"] == 360
         assert pair["p"] == pytest.approx(p)
-        rng = np.random.default_rng(1)
-        draws = [  # of two seeds: twice the one, both, or twice the other
-            rng.choice(np.mean([gaps[k] for k in rng.integers(0, 2, 2)], axis=0), 360).mean()
-            for _ in range(4000)
+        paired = [
+            [100 * right(one[seed]).mean() for seed in pair["seeds"]] for one in (first, second)
         ]
-        assert pair["interval"] == pytest.approx(np.percentile(draws, [2.5, 97.5]), abs=1.0)
-        assert pair["interval"][0] <= own.min() + 0.5
-        assert pair["interval"][1] >= own.max() - 0.5
+        over_seeds = stats.ttest_rel(*paired).confidence_interval(0.95)
+        assert pair["seed_interval"] == pytest.approx(np.clip(over_seeds, -100, 100))
+        over_images = np.mean(gaps, axis=0)
+        error = over_images.std(ddof=1) / np.sqrt(360)
+        ends = stats.norm.interval(0.95, loc=over_images.mean(), scale=error)
+        assert pair["image_interval"] == pytest.approx(ends)
+        assert pair["joint_interval"] is None, "two seeds are no sample to draw from"
         worst.append(max(p))
     low, high = sorted(worst)
     expected = {low: min(1, 2 * low), high: max(min(1, 2 * low), high)}
@@ -174,7 +178,7 @@ def test_statistics_of_known_cases():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     same = np.array([True, False])
     one = compare("a", "b", {0: (same, same)})
-    assert (one.difference, one.interval, one.p) == (0.0, (0.0, 0.0), (1.0,))
+    assert (one.difference, one.image_interval, one.p) == (0.0, (0.0, 0.0), (1.0,))
 
 
 def test_seeds_that_contradict_each_other_are_no_evidence():
@@ -293,6 +297,7 @@ def test_gradients_are_those_of_the_first_batch_and_of_epochs_ends(folder, conte
     layers = frame[frame["epoch"] == 0]["layer"]
     assert list(layers)[-1] == "head.classifier"
     assert len(layers) == 18 + 4  # the main path's and the projections
+    assert frame[frame["epoch"] == 0]["path"].value_counts().to_dict() == {"main": 18, "skip": 4}
 
 
 def test_the_page_works_offline_and_names_the_runs_behind_a_number(rendered, content):

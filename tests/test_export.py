@@ -156,6 +156,7 @@ def test_a_network_that_cannot_be_traced_is_one_line_and_the_old_file_goes(class
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_exported_file_predicts_like_its_run(families, tmp_path):
     """The command, for every format; the run itself computes in bf16 where the hardware has it."""
     data = data_of(load("mini_resnet", families / "outputs/runs"), None)

@@ -31,10 +31,12 @@ BELOW: dict[str, set[str]] = {
     "data": {"preprocess", "locks"},
     "evaluation": set(),
     "analysis": {"nn", "evaluation"},
-    "task": {"nn", "data", "optim", "machine"},
-    "callbacks": {"nn", "data", "optim", "task", "progress"},
+    "lightning_bypass": {"optim"},
+    "task": {"lightning_bypass", "nn", "data", "optim", "machine"},
+    "callbacks": {"lightning_bypass", "machine", "nn", "data", "optim", "task", "progress"},
     "runs": {
         *("nn", "data", "optim", "task", "callbacks", "config", "machine", "analysis"),
+        "lightning_bypass",
         *("locks", "progress", "preprocess"),
     },
     "pictures": {"config", "preprocess"},
@@ -139,10 +141,16 @@ def test_only_the_commands_print():
                 assert not printing, f"{name}:{node.lineno} calls {called}"
 
 
-@pytest.mark.parametrize("module", ["reslab", "reslab.cli", "reslab.terminal.runs"])
-def test_what_answers_at_once_does_not_import_torch(module):
-    """Help, and what `reslab runs` and `reslab diff` need."""
-    code = f"import {module}, sys; sys.exit('torch' in sys.modules)"
+@pytest.mark.parametrize(
+    ("module", "library"),
+    [
+        *((module, "torch") for module in ("reslab", "reslab.cli", "reslab.terminal.runs")),
+        ("reslab.tables.plan", "lightning"),
+    ],
+)
+def test_what_answers_at_once_does_not_import_torch(module, library):
+    """Help, and what `reslab runs` and `reslab diff` need; nor do tables wait for Lightning."""
+    code = f"import {module}, sys; sys.exit({library!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -11,6 +11,8 @@ from reslab.tables.page import write_page
 from reslab.tables.plan import load_table
 from reslab.tables.reference import from_reference
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = '<img src="https://example.org/x" onerror="alert(1)"> & "$quoted"'
 OUTSIDE = """
 [...document.querySelectorAll("main *")]

@@ -22,8 +22,8 @@ from reslab.config import compose, list_options
 from reslab.errors import UserError
 from reslab.runs.identity import identity, run_name
 from reslab.runs.store import RunDirectory
-from reslab.tables.findings import difference
 from reslab.tables.plan import load_table
+from reslab.tables.summaries import difference
 
 pytestmark = pytest.mark.slow
 

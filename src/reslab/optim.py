@@ -10,6 +10,12 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau, SequentialL
 
 INTERVALS = ("epoch", "step")
 
+# Names and meaning as of Lightning's `gradient_clip_algorithm`.
+CLIP: dict[str, Callable[..., Any]] = {
+    "norm": nn.utils.clip_grad_norm_,
+    "value": nn.utils.clip_grad_value_,
+}
+
 
 class Optimization:
     """An optimizer and, if any, a schedule.

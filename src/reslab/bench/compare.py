@@ -86,11 +86,11 @@ def parse_request(overrides: Sequence[str]) -> Request:
             axis, axis_values = name, tuple(sorted(set(values)))
         options[name] = values[0]
     cfg = compose(asked)  # an error in them is the user's, here and now
-    check(cfg)
     for key, measured in MEASURED.items():
         if cfg.trainer[key] not in measured:
             known = ", ".join(map(str, measured))
             raise UserError(f"trainer.{key}={cfg.trainer[key]} is not measured, only {known}")
+    check(cfg)
     return Request(tuple(asked), **options, axis=axis, values=axis_values)
 
 

@@ -7,6 +7,7 @@ from reslab.config import instantiate
 from reslab.data import ImageData
 from reslab.errors import UserError
 from reslab.runs.build import prepare_data
+from reslab.runs.trainer import device_of
 
 
 def prepare(cfg: DictConfig, num_images: int | None, half: str) -> ImageData:
@@ -25,13 +26,13 @@ def prepare(cfg: DictConfig, num_images: int | None, half: str) -> ImageData:
     return data
 
 
-def device_of(cfg: DictConfig) -> torch.device:
-    """A GPU where there is one, else the CPU; other kinds are not measured.
+def measured_device(cfg: DictConfig) -> torch.device:
+    """The run's device.
 
     Raises:
-        UserError: A GPU is asked for that is not there.
+        UserError: It is not there, or of a kind that is not measured.
     """
-    asked, available = cfg.trainer.accelerator, torch.cuda.is_available()
-    if asked in ("gpu", "cuda") and not available:
-        raise UserError(f"trainer.accelerator={asked}: torch finds no GPU")
-    return torch.device("cuda" if available and asked != "cpu" else "cpu")
+    device = device_of(cfg)
+    if device.type == "mps":
+        raise UserError("bench: Apple's MPS is not measured; choose trainer=cpu")
+    return device

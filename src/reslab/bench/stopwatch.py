@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import psutil
 import torch
 
-from reslab.callbacks.history import others_cpu_seconds
+from reslab.machine import others_cpu_seconds
 from reslab.runs.environment import peak_memory_bytes
 
 WARMUP_STEPS = 5

@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 
-from reslab.bench.setup import device_of, prepare
+from reslab.bench.setup import measured_device, prepare
 from reslab.bench.stopwatch import Stopwatch
 from reslab.config import add_folder, compose
 from reslab.errors import UserError
-from reslab.runs.environment import describe_environment, describe_hardware, reset_peak_memory
-from reslab.runs.trainer import uses_bf16
+from reslab.machine import describe_hardware
+from reslab.runs.environment import describe_environment, reset_peak_memory
+from reslab.runs.trainer import precision_of
 
 
 def measure(task: str, variant: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def measure(task: str, variant: str, request: dict[str, Any]) -> dict[str, Any]:
     for folder in request["folders"]:
         add_folder(Path(folder))
     cfg = compose(request["overrides"])
-    device = device_of(cfg)
+    device = measured_device(cfg)
     cfg.trainer.accelerator = device.type  # Lightning might take another kind
     data = prepare(cfg, request["num_images"], "train" if task == "train" else "test")
     reset_peak_memory(device)
@@ -42,7 +43,7 @@ def measure(task: str, variant: str, request: dict[str, Any]) -> dict[str, Any]:
     # The other task's imports would count as this one's start, up to its first step.
     module = import_module(f"reslab.bench.{'training' if task == 'train' else 'prediction'}")
     getattr(module, f"{variant}_of_files" if request["files"] else variant)(cfg, data, watch)
-    precision = "bf16-mixed" if uses_bf16(cfg, device) else "32-true"
+    precision = precision_of(cfg, device)
     measured = asdict(watch.measurement())
     measured["environment"] = describe_environment(device, precision) | {"device": device.type}
     if device.type == "cuda":

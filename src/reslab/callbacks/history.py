@@ -1,6 +1,5 @@
 """The run's history: a row an epoch, part of every checkpoint."""
 
-import contextlib
 import csv
 import io
 import time
@@ -8,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import psutil
 from lightning.pytorch import Callback
 
 from reslab.files import write_atomically
+from reslab.machine import others_cpu_seconds
 
 
 def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -25,18 +24,6 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         write_atomically(path, buffer.getvalue().encode())
     else:
         path.unlink(missing_ok=True)
-
-
-def others_cpu_seconds() -> float:
-    """CPU seconds that all but this process and its children took since the machine was started."""
-    times = psutil.cpu_times()
-    left_out = ("idle", "iowait", "guest", "guest_nice")  # not busy, or part of user and nice too
-    busy = sum(times) - sum(getattr(times, name, 0.0) for name in left_out)
-    this = psutil.Process()
-    for process in (this, *this.children(recursive=True)):
-        with contextlib.suppress(psutil.NoSuchProcess):  # a child has ended since
-            busy -= sum(process.cpu_times()[:4])  # that of children that have ended included
-    return busy
 
 
 class History(Callback):
@@ -77,7 +64,7 @@ class History(Callback):
         self._since["train_seconds"] = time.perf_counter()  # saving a checkpoint is not training
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
-        if pl_module.device.type == "cuda":
+        if pl_module.device.type != "cpu":
             pl_module.last_loss.item()  # waits for the epoch's work, so that its time is true
         self._train_seconds = self._elapsed("train_seconds")
 

@@ -35,14 +35,15 @@ def train(arguments: tuple[str, ...]) -> None:
 def summary(overrides: tuple[str, ...], draw: Path | None) -> None:
     """Layers, shapes, parameters, multiply-accumulates and memory of a configuration's network."""
     from reslab.analysis.summary import count_parameters
-    from reslab.config import compose, instantiate
-    from reslab.runs.request import check, try_network
+    from reslab.config import compose
+    from reslab.runs.network import build_network, try_network
+    from reslab.runs.request import check
     from reslab.terminal.networks import print_layers
 
     cfg = compose(overrides)
     check(cfg)
     shape = (cfg.dataset.channels, cfg.dataset.size, cfg.dataset.size)
-    network = instantiate(cfg, "model")
+    network = build_network(cfg)
     layers = try_network(cfg, network)
     if draw:
         from reslab.analysis.diagram import draw_network

@@ -10,7 +10,7 @@ import click
 from reslab.cli.group import DATA_DIR, RUNS_DIR, cli, output_option
 
 DEVICE = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1."
+    "--device", default="auto", show_default=True, help="auto, cpu, gpu, cuda, cuda:1 or mps."
 )
 BATCH_SIZE = click.option(
     "--batch-size", type=click.IntRange(min=1), default=256, show_default=True

@@ -17,7 +17,7 @@ from reslab.classifier import Classifier, Logits
 from reslab.errors import UserError
 from reslab.preprocess import resized
 from reslab.runs.description import Description
-from reslab.runs.load import build_network
+from reslab.runs.load import network_of
 
 KEY = "reslab"
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
@@ -177,7 +177,7 @@ def _open_safetensors(path: Path, device: torch.device) -> tuple[str | None, Log
     if metadata is None:
         return None, lambda batch: batch
     description, _ = _from_metadata(metadata, path)
-    network = fold_batch_norms(build_network(description))
+    network = fold_batch_norms(network_of(description))
     network.load_state_dict(safetensors.torch.load_file(str(path)))
     network.to(device)
     return metadata, lambda batch: network(batch.to(device)).cpu()

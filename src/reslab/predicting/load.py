@@ -10,7 +10,7 @@ from reslab.config import instantiate
 from reslab.data import ImageData
 from reslab.errors import UserError
 from reslab.export.read import open_export
-from reslab.machine import configure_kernels, supports_bf16
+from reslab.machine import choose_device, configure_kernels, supports_bf16
 from reslab.predicting.engine import BATCH_SIZE, Engine
 from reslab.runs.build import prepare_data
 from reslab.runs.load import load_best, load_checkpoint
@@ -32,8 +32,9 @@ def load(
     Args:
         what: The run; or its `best.ckpt` alone, wherever that lies; or an exported file.
         runs_dir: Where runs lie.
-        device: `auto`, `cpu` or `cuda`, to compute there as fast as it can be done: folded, and in
-            bf16 where the hardware has it. None computes on the CPU what the run did.
+        device: `auto`, `gpu`, `cuda`, `cuda:1`, `mps` or `cpu`, to compute there as fast as it can
+            be done: folded, and in bf16 where the hardware has it. None computes on the CPU what
+            the run did.
         batch_size: Images computed at once on a device.
         compile: Whether to compile the network for the device.
 
@@ -96,13 +97,6 @@ def data_of(classifier: Classifier, data_dir: str | None = None) -> ImageData:
 
 
 def _prepared(device: str) -> torch.device:
-    """The device of that name, this process' kernels chosen for speed; `auto` is a GPU if any."""
+    """The device of that name, this process' kernels chosen for speed."""
     configure_kernels(exact=False)
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {device}: not on this machine; try auto or cpu") from error
-    return chosen
+    return choose_device(device, f"--device {device}")

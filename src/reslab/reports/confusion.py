@@ -1,7 +1,6 @@
 """The dashboard's confusion matrix: a way to pictures, beside its numbers."""
 
 import numpy as np
-from bokeh.layouts import column
 from bokeh.models import (
     BasicTicker,
     ColorBar,
@@ -19,6 +18,7 @@ from bokeh.plotting import figure
 
 from reslab.evaluation import frames
 from reslab.evaluation.metrics import Predictions
+from reslab.reports.layout import FITS, below
 
 
 def confusion(predictions: Predictions, filters: dict[str, Select]) -> UIElement:
@@ -45,8 +45,8 @@ def confusion(predictions: Predictions, filters: dict[str, Select]) -> UIElement
         name="confusion",
     )
     plot = figure(
-        width=620,
         height=560,
+        sizing_mode="stretch_width",
         x_range=names,
         y_range=names[::-1],
         title="Confusion matrix: click a cell to see its pictures",
@@ -108,4 +108,4 @@ def confusion(predictions: Predictions, filters: dict[str, Select]) -> UIElement
             """,
         ),
     )
-    return column(kinds, plot)
+    return below(kinds, plot, styles=FITS["styles"])

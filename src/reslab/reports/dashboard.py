@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from bokeh.embed import file_html
-from bokeh.layouts import column, row
 from bokeh.models import (
     CDSView,
     ColumnDataSource,
@@ -37,7 +36,7 @@ from reslab.predicting.predict import Predicted
 from reslab.preprocess import resized
 from reslab.reports import plots
 from reslab.reports.confusion import confusion
-from reslab.reports.plots import FONT
+from reslab.reports.layout import FONT, TEMPLATE, below, beside
 from reslab.reports.results import Answer
 from reslab.runs.description import Description
 
@@ -141,25 +140,25 @@ def write_dashboard(
             of_labelled=len(predictions.labels) < gallery.seen,
         )
         parts += [
-            row(
+            beside(
                 confusion(predictions, filters),
                 plots.per_class(predictions),
             ),
             slider,
-            row(*threshold_plots, plots.reliability_diagram(predictions)),
+            beside(*threshold_plots, plots.reliability_diagram(predictions)),
         ]
     else:
         slider, *threshold_plots = plots.threshold_effect(
             np.array(gallery.confidence), None, threshold
         )
-        parts += [slider, row(*threshold_plots)]
+        parts += [slider, beside(*threshold_plots)]
     shown = "" if gallery.seen <= MOST_IMAGES else f" ({MOST_IMAGES:,} of them, drawn at random)"
     parts += [
         Div(text=f"<h2>Pictures{shown}</h2>", styles=FONT),
-        row(*filters.values()),
+        beside(*filters.values()),
         _table(source, filters, css),
     ]
-    page = file_html(column(*parts, name="dashboard"), INLINE, gallery.name)
+    page = file_html(below(*parts, name="dashboard"), INLINE, gallery.name, template=TEMPLATE)
     write_atomically(path, page.encode())
     return path
 
@@ -212,7 +211,7 @@ def _table(source: ColumnDataSource, filters: dict[str, Select], css: str) -> UI
         TableColumn(
             field="thumbnail", title="Picture", formatter=picture, width=60, sortable=False
         ),
-        TableColumn(field="file", title="File", width=330, formatter=StringFormatter()),
+        TableColumn(field="file", title="File", width=300, formatter=StringFormatter()),
         *(TableColumn(field=key, title=key.capitalize(), width=90) for key in labelled),
         TableColumn(field="predicted", title="Predicted", width=90),
         TableColumn(
@@ -221,17 +220,18 @@ def _table(source: ColumnDataSource, filters: dict[str, Select], css: str) -> UI
             width=90,
             formatter=NumberFormatter(format="0.000"),
         ),
-        TableColumn(field="top", title="Ranking", width=560),
+        TableColumn(field="top", title="Ranking", width=500),
     ]
     table = DataTable(
         source=source,
         view=CDSView(filter=kept),
         columns=columns,
-        width=1300,
+        sizing_mode="stretch_width",
+        fit_columns=False,  # on a phone it is scrolled
         height=560,
         row_height=44,
         index_position=None,
         name="table",
         stylesheets=[InlineStyleSheet(css=css)],
     )
-    return column(count, table)
+    return below(count, table)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from bokeh.layouts import row
 from bokeh.models import (
     ColumnDataSource,
     CustomJS,
@@ -18,16 +17,15 @@ from bokeh.transform import dodge
 
 from reslab.evaluation import frames, metrics
 from reslab.evaluation.metrics import Predictions, is_sure
-
-FONT = {"font-family": "sans-serif"}
+from reslab.reports.layout import FITS, FONT, beside
 
 
 def per_class(predictions: Predictions) -> UIElement:
     rows = frames.per_class(metrics.per_class(predictions))
     source = ColumnDataSource(rows.to_dict("list"))
     plot = figure(
-        width=700,
         height=560,
+        **FITS,
         x_range=list(rows["class"]),
         y_range=(0, 1),
         title="Per class",
@@ -91,7 +89,7 @@ def threshold_effect(
         """,
     )
     slider.js_on_change("value", effect)
-    return row(slider, said), counts, curve
+    return beside(slider, said), counts, curve
 
 
 def _coverage_curve(table: ColumnDataSource) -> Any:
@@ -99,8 +97,8 @@ def _coverage_curve(table: ColumnDataSource) -> Any:
     if "accuracy" in table.data:
         tooltips.append(("accuracy", "@accuracy{0.00%}"))
     curve = figure(
-        width=430,
         height=340,
+        **FITS,
         title="What a threshold leaves",
         x_range=(0, 1),
         x_axis_label="Threshold",
@@ -121,8 +119,8 @@ def reliability_diagram(predictions: Predictions) -> UIElement:
     middle, width = (bins["low"] + bins["high"]) / 2, bins["high"] - bins["low"]
     source = ColumnDataSource(bins.assign(middle=middle, width=width).to_dict("list"))
     plot = figure(
-        width=430,
         height=340,
+        **FITS,
         x_range=(0, 1),
         y_range=(0, 1),
         title=f"Reliability (ECE {metrics.expected_calibration_error(predictions):.4f})",
@@ -146,8 +144,8 @@ def reliability_diagram(predictions: Predictions) -> UIElement:
 
 def histogram(confidence: np.ndarray, right: np.ndarray | None) -> Any:
     plot = figure(
-        width=430,
         height=340,
+        **FITS,
         x_range=(0, 1),
         title="Pictures by confidence",
         x_axis_label="Confidence",

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from reslab.machine import describe_hardware
 from reslab.runs.identity import code_digest
 
 PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "numpy", "reslab")
@@ -28,13 +29,6 @@ def describe_environment(device: torch.device, precision: str) -> dict[str, Any]
         "versions": {"python": platform.python_version()} | _package_versions(),
         "code_digest": code_digest(),
     }
-
-
-def describe_hardware(device: torch.device) -> str:
-    """The accelerator's name, or the processor's with the number of its cores."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{_processor()}, {os.cpu_count()} cores"
 
 
 def reset_peak_memory(device: torch.device) -> None:
@@ -71,14 +65,6 @@ def git_commit() -> str | None:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def _package_versions() -> dict[str, str]:

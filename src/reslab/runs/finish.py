@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from omegaconf import DictConfig, OmegaConf
 
 from reslab.analysis.summary import count_parameters
-from reslab.callbacks.history import others_cpu_seconds
+from reslab.machine import others_cpu_seconds
 from reslab.runs import checkpoint as files
 from reslab.runs.build import Run
 from reslab.runs.environment import peak_memory_bytes

@@ -12,6 +12,7 @@ from reslab.config import instantiate
 from reslab.errors import UserError
 from reslab.runs import checkpoint as files
 from reslab.runs.description import Description
+from reslab.runs.network import build_network
 from reslab.runs.store import RunDirectory
 
 
@@ -50,16 +51,13 @@ def load_checkpoint(path: Path) -> tuple[Description, nn.Module]:
     return description, _network_in(saved, description, path)
 
 
-def build_network(description: Description) -> nn.Module:
+def network_of(description: Description) -> nn.Module:
     """The network as it is built, its weights drawn at random.
 
     Raises:
         UserError: It names what may not be built, or what is no network.
     """
-    network = instantiate(OmegaConf.create({"model": description.model}), "model")
-    if not isinstance(network, nn.Module):
-        raise UserError(f"model is a {type(network).__name__}, no network")
-    return network.to(memory_format=torch.channels_last)
+    return build_network(OmegaConf.create({"model": description.model}))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -82,7 +80,7 @@ def _description_in(saved: dict[str, Any], path: Path) -> Description:
 def _network_in(saved: dict[str, Any], description: Description, path: Path) -> nn.Module:
     """The network with the weights that were saved, tried on one image."""
     try:
-        network = build_network(description)
+        network = network_of(description)
         network.load_state_dict(saved["state_dict"])
         network.eval()
         shape = description.channels, description.size, description.size

@@ -1,12 +1,6 @@
-"""Lightning's trainer: each of its options is honored, or refused by name."""
+"""Lightning's trainer, as a run has it built."""
 
-import json
-import os
-import re
-from collections.abc import Sequence
-from inspect import signature
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -14,141 +8,64 @@ from omegaconf import DictConfig, OmegaConf
 
 from reslab.config import instantiate
 from reslab.errors import UserError
-from reslab.machine import configure_kernels, supports_bf16
+from reslab.machine import choose_device, configure_kernels, supports_bf16
+from reslab.runs.options import NOT_LIGHTNING_S, REFUSED, chosen_number
 from reslab.runs.saving import VerifiedCheckpointIO
-from reslab.task import CLIP
-
-# Options that are the task's, since it optimizes, and ours.
-THE_TASK_S = ("gradient_clip_val", "gradient_clip_algorithm", "compile")
-NOT_LIGHTNING_S = (*THE_TASK_S, "quiet")
-
-ONE_DEVICE = "a run is one process on one device"
-ONE_VALIDATION = "a run validates once, at each epoch's end"
-LIMITS = "trainer.max_epochs, max_steps and patience end a run"
-OWN = "a run has its own"
-
-# Options that can only be what they are by default, and why.
-REFUSED = {
-    "accumulate_grad_batches": "every batch is a step; choose dataset.batch_size",
-    "barebones": "a run keeps its metrics and checkpoints",
-    "callbacks": OWN,
-    "check_val_every_n_epoch": ONE_VALIDATION,
-    "default_root_dir": "a run's files lie below runs_dir",
-    "enable_autolog_hparams": OWN,
-    "enable_checkpointing": "every run is saved; checkpoint_every says how often",
-    "enable_model_summary": "`reslab summary` shows the network",
-    "fast_dev_run": "trainer.limit_train_batches makes a run short",
-    "limit_predict_batches": "the test set is read whole",
-    "limit_test_batches": "the test set is read whole",
-    "log_every_n_steps": "metrics are those of epochs",
-    "logger": "the group logger chooses one",
-    "max_steps": "the run's own max_steps is",
-    "max_time": LIMITS,
-    "min_epochs": LIMITS,
-    "min_steps": LIMITS,
-    "model_registry": OWN,
-    "num_nodes": ONE_DEVICE,
-    "num_sanity_val_steps": ONE_VALIDATION,
-    "overfit_batches": "trainer.limit_train_batches makes an epoch short",
-    "plugins": OWN,
-    "profiler": "`reslab bench` measures",
-    "reload_dataloaders_every_n_epochs": "the images stay in memory",
-    "strategy": ONE_DEVICE,
-    "sync_batchnorm": ONE_DEVICE,
-    "use_distributed_sampler": ONE_DEVICE,
-    "val_check_interval": ONE_VALIDATION,
-}
-
-# What the others can be. Numbers have their ranges in `runs.request`, devices are looked for.
-YES_OR_NO = (True, False)
-CHOICES: dict[str, tuple[Any, ...]] = {
-    "benchmark": (None, *YES_OR_NO),
-    "compile": (None, *YES_OR_NO),
-    "detect_anomaly": YES_OR_NO,
-    "deterministic": (None, *YES_OR_NO, "warn"),
-    "enable_progress_bar": YES_OR_NO,
-    "gradient_clip_algorithm": (None, *CLIP),
-    "inference_mode": YES_OR_NO,
-    "precision": ("auto", "32-true", "bf16-mixed", "16-mixed"),
-    "quiet": (None, *YES_OR_NO),
-}
-HONORED = (
-    *(name for name in CHOICES if name not in NOT_LIGHTNING_S),
-    *("accelerator", "devices", "gradient_clip_algorithm", "gradient_clip_val"),
-    *("limit_train_batches", "limit_val_batches", "max_epochs"),
-)
-
-
-def check_trainer(options: DictConfig) -> None:
-    """Refuses, by its name, what a run does not do.
-
-    Raises:
-        UserError: An option is not supported, or has no such value.
-    """
-    if foreign := sorted(name for name in os.environ if name.startswith("PL_TRAINER_")):
-        raise UserError(f"${foreign[0]} changes runs behind their configuration: unset it")
-    defaults = {name: option.default for name, option in signature(Trainer).parameters.items()}
-    for name, reason in REFUSED.items():
-        if not _is_one_of(options.get(name), (None, defaults[name])):
-            raise UserError(f"trainer.{name} is not supported: {reason}")
-    for name, choices in CHOICES.items():
-        value = options.get(name, choices[0])
-        if not _is_one_of(value, choices):
-            texts = ", ".join(json.dumps(choice).strip('"') for choice in choices)
-            raise UserError(f"trainer.{name} must be one of {texts}, got {value}")
-    devices = options.get("devices", "auto")
-    if not _are_one(devices, options.get("accelerator")):
-        raise UserError(f"trainer.devices={devices} is not supported: {ONE_DEVICE}")
-    if options.get("gradient_clip_val") and options.precision == "16-mixed":
-        raise UserError(
-            "trainer.gradient_clip_val: trainer.precision=16-mixed scales gradients until they are "
-            "used; choose bf16-mixed or 32-true"
-        )
-
-
-def _is_one_of(value: Any, choices: Sequence[Any]) -> bool:
-    return any(type(value) is type(choice) and value == choice for choice in choices)
-
-
-def _are_one(devices: Any, accelerator: Any) -> bool:
-    """Whether that is one device, by Lightning's ways to say how many or which."""
-    if devices == "auto":
-        return accelerator == "cpu" or torch.cuda.device_count() < 2
-    return re.fullmatch(r"1|\[\d+\]|\d+,", str(devices)) is not None
 
 
 def build_trainer(cfg: DictConfig, callbacks: list[Callback], folder: Path) -> Trainer:
-    """Lightning's trainer; what `precision: auto` means is settled here, on this machine.
+    """Lightning's trainer, its device and precision settled on this machine.
 
     Raises:
-        UserError: An option has no such value.
+        UserError: An option has no such value, here.
     """
+    device = device_of(cfg)
+    precision = precision_of(cfg, device)
     keys = [key for key in cfg.trainer if key not in (*NOT_LIGHTNING_S, *REFUSED)]
-    cfg = OmegaConf.create({"trainer": OmegaConf.masked_copy(cfg.trainer, keys)})
+    options = OmegaConf.create({"trainer": OmegaConf.masked_copy(cfg.trainer, keys)})
     configure_kernels(exact=bool(cfg.trainer.deterministic))
-    arguments = {
-        "callbacks": callbacks,
-        "plugins": [VerifiedCheckpointIO()],
-        "default_root_dir": str(folder),
-        "logger": False,
-        "enable_model_summary": False,
-        "enable_progress_bar": False,  # ours is a callback like others
-        "num_sanity_val_steps": 0,
-    }
-    if cfg.trainer.precision == "auto":
-        trainer = instantiate(cfg, "trainer", precision="32-true", **arguments)
-        if not uses_bf16(cfg, trainer.strategy.root_device):
-            return trainer
-        return instantiate(cfg, "trainer", precision="bf16-mixed", **arguments)
-    trainer = instantiate(cfg, "trainer", **arguments)
-    if trainer.precision != cfg.trainer.precision:  # Lightning takes another, with a warning
-        kind = trainer.strategy.root_device.type
-        raise UserError(f"trainer.precision={cfg.trainer.precision} is not to be had on {kind}")
+    trainer = instantiate(
+        options,
+        "trainer",
+        accelerator=device.type,
+        devices=1 if device.index is None else [device.index],
+        precision=precision,
+        callbacks=callbacks,
+        plugins=[VerifiedCheckpointIO()],
+        default_root_dir=str(folder),
+        logger=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,  # ours is a callback like others
+        num_sanity_val_steps=0,
+    )
+    if trainer.precision != precision:  # Lightning takes another, with a warning
+        raise UserError(f"trainer.precision={precision} is not to be had on {device.type}")
     return trainer
 
 
-def uses_bf16(cfg: DictConfig, device: torch.device) -> bool:
-    """Whether a device computes in bf16; `precision: auto` is bf16 where the hardware has it."""
+def device_of(cfg: DictConfig) -> torch.device:
+    """The one device of a run.
+
+    Raises:
+        UserError: This machine does not have it.
+    """
+    accelerator, devices = (cfg.trainer.get(key, "auto") for key in ("accelerator", "devices"))
+    device = choose_device(str(accelerator), f"trainer.accelerator={accelerator}")
+    if (which := chosen_number(devices)) is None:
+        return device
+    asked = f"trainer.devices={devices}"
+    if device.type != "cuda":
+        raise UserError(f"{asked}: says which GPU, and the run is on {device.type}; give 1")
+    return choose_device(f"cuda:{which}", asked)
+
+
+def precision_of(cfg: DictConfig, device: torch.device) -> str:
+    """In which precision a device computes; `auto` is bf16 where the hardware has it."""
     if cfg.trainer.precision == "auto":
-        return supports_bf16(device)
-    return cfg.trainer.precision == "bf16-mixed"
+        return "bf16-mixed" if supports_bf16(device) else "32-true"
+    return cfg.trainer.precision
+
+
+def uses_bf16(cfg: DictConfig, device: torch.device) -> bool:
+    """Whether that is bf16."""
+    return precision_of(cfg, device) == "bf16-mixed"

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from reslab.tables.findings import Line
 from reslab.tables.stats import Comparison
+from reslab.tables.summaries import Line
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class Column:
 
     name: str
     heading: str
-    text: Callable[[Line], str]
+    text: Callable[[Any], str]
     extra: str | None = None  # the name by which a table asks for it
     terminal: bool = True  # whether it is among the few that 80 columns hold
 
@@ -129,54 +130,73 @@ COLUMNS = (
 )
 
 
-def choose(
-    lines: list[Line], extra: Sequence[str] = (), *, terminal: bool = False
-) -> list[tuple[Column, list[str]]]:
-    """The columns that say something, with their texts.
+def _between(key: str) -> Callable[[Comparison], str]:
+    def text(pair: Comparison) -> str:
+        interval = getattr(pair, key)
+        return "" if interval is None else "{:+.2f} to {:+.2f}".format(*interval)
+
+    return text
+
+
+def _gap(pair: Comparison) -> str:
+    return f"{pair.difference:+.2f}" + ("" if pair.std is None else f" ± {pair.std:.2f}")
+
+
+def _over_seeds(key: str) -> Callable[[Comparison], str]:
+    return lambda pair: " / ".join(f"{count:,}" for count in getattr(pair, key))
+
+
+def _p(pair: Comparison) -> str:
+    return f"{pair.adjusted_p:.3f}" if pair.adjusted_p >= 0.001 else f"{pair.adjusted_p:.0e}"
+
+
+PAIR_COLUMNS = (
+    Column("pair", "Pair", lambda pair: f"{pair.first} - {pair.second}"),
+    Column("difference", "Diff., pp", _gap),
+    Column("image interval", "95 %, images", _between("image_interval")),
+    Column("seed interval", "95 %, seeds", _between("seed_interval")),
+    Column("joint interval", "95 %, both", _between("joint_interval")),
+    Column("seeds", "Seeds", lambda pair: str(len(pair.seeds))),
+    Column("images", "Images", lambda pair: f"{pair.images:,}", terminal=False),
+    Column("only first", "Only 1st", _over_seeds("only_first"), terminal=False),
+    Column("only second", "Only 2nd", _over_seeds("only_second"), terminal=False),
+    Column("p", "p (Holm)", _p),
+)
+
+Chosen = list[tuple[Column, list[str]]]
+"""Columns with their texts from row to row."""
+
+
+def choose(lines: list[Line], extra: Sequence[str] = (), *, terminal: bool = False) -> Chosen:
+    """The columns of a table's rows that say something.
 
     Args:
         lines: The table's lines.
         extra: Columns that are shown only where they are asked for.
         terminal: Whether to leave out what 80 columns do not hold.
     """
-    chosen = [
-        (column, [column.text(line) for line in lines])
-        for column in COLUMNS
-        if (column.extra is None or column.extra in extra) and (column.terminal or not terminal)
-    ]
-    return [(column, texts) for column, texts in chosen if any(texts)]
+    columns = [column for column in COLUMNS if column.extra is None or column.extra in extra]
+    return _filled(columns, lines, terminal)
 
 
-def as_text(
-    lines: list[Line], extra: Sequence[str] = (), *, terminal: bool = False
-) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of what `choose` chooses."""
-    chosen = choose(lines, extra, terminal=terminal)
+def choose_of_pairs(pairs: Sequence[Comparison], *, terminal: bool = False) -> Chosen:
+    """The columns of comparisons of two models that say something.
+
+    The terminal has room for one of the intervals, the one that takes most into account.
+    """
+    chosen = _filled(PAIR_COLUMNS, pairs, terminal)
+    intervals = [column for column, _ in chosen if column.name.endswith("interval")]
+    left_out = intervals[:-1] if terminal else []
+    return [(column, texts) for column, texts in chosen if column not in left_out]
+
+
+def _filled(columns: Sequence[Column], items: Sequence[Any], terminal: bool) -> Chosen:
+    shown = [column for column in columns if column.terminal or not terminal]
+    texts = [(column, [column.text(item) for item in items]) for column in shown]
+    return [(column, said) for column, said in texts if any(said)]
+
+
+def as_text(chosen: Chosen) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of what was chosen."""
     headings = [column.heading for column, _ in chosen]
     return headings, [list(row) for row in zip(*(texts for _, texts in chosen), strict=True)]
-
-
-def pairs_as_text(
-    pairs: Sequence[Comparison], *, terminal: bool = False
-) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of the comparisons of two models; `terminal` leaves out the counts."""
-    headings = ["Pair", "Diff., pp", "95 %", "Seeds", "Images", "Only 1st", "Only 2nd", "p (Holm)"]
-    rows = [
-        [
-            f"{pair.first} - {pair.second}",
-            f"{pair.difference:+.2f}" + ("" if pair.std is None else f" ± {pair.std:.2f}"),
-            "{:+.2f} to {:+.2f}".format(*pair.interval),
-            str(len(pair.seeds)),
-            f"{pair.images:,}",
-            _over_seeds(pair.only_first),
-            _over_seeds(pair.only_second),
-            f"{pair.adjusted_p:.3f}" if pair.adjusted_p >= 0.001 else f"{pair.adjusted_p:.0e}",
-        ]
-        for pair in pairs
-    ]
-    shown = (0, 1, 2, 3, 7) if terminal else range(len(headings))
-    return [headings[at] for at in shown], [[row[at] for at in shown] for row in rows]
-
-
-def _over_seeds(counts: Sequence[int]) -> str:
-    return " / ".join(f"{count:,}" for count in counts)

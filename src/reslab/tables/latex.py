@@ -2,7 +2,7 @@
 
 import re
 
-from reslab.tables.columns import as_text, choose, pairs_as_text
+from reslab.tables.columns import Chosen, as_text, choose, choose_of_pairs
 from reslab.tables.findings import Findings
 
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
@@ -16,8 +16,8 @@ LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
 def latex(findings: Findings) -> str:
     """The table for a paper, to `input`; it needs the packages booktabs and graphicx."""
     table, pairs = findings.table, findings.pairs
-    texts = [as_text(findings.lines, table.publication.columns)]
-    texts += [pairs_as_text(pairs)] if pairs else []
+    texts = [as_text(choose(findings.lines, table.publication.columns))]
+    texts += [as_text(choose_of_pairs(pairs))] if pairs else []
     parts = [f"\\resizebox{{\\linewidth}}{{!}}{{%\n{_tabular(*one)}}}" for one in texts]
     return "\n".join(
         [
@@ -60,23 +60,26 @@ def macros(findings: Findings) -> str:
     `\LiuGohCifarOneZeroMiniResNetAccuracy` is the accuracy of the row "Mini-ResNet" of the table
     liu_goh on cifar10.
     """
-    table, pairs = findings.table, findings.pairs
-    model, *columns = choose(findings.lines, table.publication.columns)
-    cells = [
-        (f"{row} {column.name}", texts[at])
-        for at, row in enumerate(model[1])
-        for column, texts in columns
-    ]
-    names = ("difference", "interval", "seeds", "images", "only first", "only second", "p")
-    for pair, (_, *texts) in zip(pairs, pairs_as_text(pairs)[1], strict=True):
-        pair_name = f"{pair.first} against {pair.second}"
-        cells += [(f"{pair_name} {name}", t) for name, t in zip(names, texts, strict=True)]
+    table, lines, pairs = findings.table, findings.lines, findings.pairs
+    names = [line["model"] for line in lines]
+    pair_names = [f"{pair.first} against {pair.second}" for pair in pairs]
+    cells = _named(names, choose(lines, table.publication.columns))
+    cells += _named(pair_names, choose_of_pairs(pairs))
     macros = [
         f"\\newcommand{{\\{_letters(' '.join((*table.place.parts, name)))}}}{{{_escaped(text)}}}"
         for name, text in cells
         if text
     ]
     return "\n".join([f"% {table.heading}", *macros, ""])
+
+
+def _named(rows: list[str], chosen: Chosen) -> list[tuple[str, str]]:
+    """Each cell but the first column's, as what it is called and what it says."""
+    return [
+        (f"{row} {column.name}", texts[at])
+        for at, row in enumerate(rows)
+        for column, texts in chosen[1:]
+    ]
 
 
 def _letters(text: str) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from reslab.config import compose, instantiate, parse_overrides
+from reslab.config import compose, parse_overrides
 from reslab.errors import UserError
 from reslab.runs.identity import WITHOUT_EFFECT, hashed_config, identity, run_name
-from reslab.runs.request import check, try_network
+from reslab.runs.network import build_network, try_network
+from reslab.runs.request import check
 from reslab.runs.store import RunDirectory
 from reslab.tables.publication import Publication, Row, read_publication
 
@@ -34,7 +35,7 @@ class Workload:
         Raises:
             UserError: The network cannot be built, or does not take the data set's images.
         """
-        layers = try_network(self.cfg, instantiate(self.cfg, "model"))
+        layers = try_network(self.cfg, build_network(self.cfg))
         length = self.cfg.max_steps or self.cfg.trainer.max_epochs
         return sum(layer.macs for layer in layers) * length
 

@@ -1,16 +1,17 @@
 """Reference records: finished runs kept with the repository, found by table, row and seed."""
 
 import hashlib
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
 from reslab.errors import UserError
+from reslab.files import remove_leftovers, write_atomically
 from reslab.runs.identity import WITHOUT_EFFECT, differing_keys, hashed_config
 from reslab.runs.store import RunDirectory
 from reslab.tables.collect import Result, look_up
+from reslab.tables.finished import FinishedRun, read_finished
 from reslab.tables.plan import Cell, Table
 from reslab.tables.publication import slug
 
@@ -28,6 +29,8 @@ def kept_as(cell: Cell, table: Table, folder: Path) -> Cell:
 def keep_records(table: Table, results: list[Result], folder: Path) -> list[Path]:
     """Copies the finished cells' records, without weights, events and names of folders.
 
+    The list of digests comes last: what has none, or one that does not fit, was kept by half.
+
     Returns:
         Where they now lie.
 
@@ -39,40 +42,75 @@ def keep_records(table: Table, results: list[Result], folder: Path) -> list[Path
             f"--keep is for the recipes as they are: leave out {' '.join(table.alterations)}"
         )
     kept = []
-    for result in results:
-        if result.record:
-            source, target = result.cell.directory, kept_as(result.cell, table, folder).directory
-            there = target.record()
-            if there and there.identity != result.record.identity:
-                keys = differing_keys(result.cell.config, hashed_config(target.config()))
-                raise UserError(
-                    f"{target.path} is the record of another configuration, which differs in "
-                    f"{', '.join(keys)}: delete it first, if it is to be replaced"
-                )
-            target.path.mkdir(parents=True, exist_ok=True)
-            for name in FILES:
-                shutil.copyfile(source.path / name, target.path / name)
-            cfg = source.config()
-            for key, usual in PLACES.items():
-                OmegaConf.update(cfg, key, usual)
-            target.config_file.write_text(OmegaConf.to_yaml(cfg))
-            asked = tuple(
-                o for o in result.record.overrides if o.partition("=")[0] not in WITHOUT_EFFECT
-            )
-            target.write_record(replace(result.record, overrides=asked))
-            (target.path / DIGESTS).write_text(digests(target.path))
-            kept.append(target.path)
+    for run in (result.run for result in results if result.run):
+        target = kept_as(run.cell, table, folder)
+        _refuse_another(target, run)
+        _keep(run, target.directory)
+        kept.append(target.directory.path)
     return kept
 
 
-def digests(folder: Path) -> str:
-    """SHA-256 of each file of a kept record, a line a file, as `sha256sum` writes them."""
-    return "".join(
-        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n"
+def _refuse_another(target: Cell, run: FinishedRun) -> None:
+    try:
+        there = read_finished(target)
+    except UserError:  # damaged, or kept by half: it is to be made whole
+        return
+    if there and there.record.identity != run.record.identity:
+        keys = differing_keys(run.cell.config, hashed_config(there.cfg))
+        raise UserError(
+            f"{target.directory.path} is the record of another configuration, which differs in "
+            f"{', '.join(keys)}: delete it first, if it is to be replaced"
+        )
+
+
+def _keep(run: FinishedRun, target: RunDirectory) -> None:
+    target.path.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(target.path)
+    for name in FILES:
+        source = run.cell.directory.path / name
+        if source.exists():  # gradients were not always kept
+            write_atomically(target.path / name, source.read_bytes())
+    cfg = run.cfg.copy()
+    for key, usual in PLACES.items():
+        OmegaConf.update(cfg, key, usual)
+    write_atomically(target.config_file, OmegaConf.to_yaml(cfg).encode())
+    asked = tuple(o for o in run.record.overrides if o.partition("=")[0] not in WITHOUT_EFFECT)
+    target.write_record(replace(run.record, overrides=asked))
+    lines = (f"{digest}  {name}\n" for name, digest in _digests(target.path).items())
+    write_atomically(target.path / DIGESTS, "".join(lines).encode())
+
+
+def changes(folder: Path) -> str:
+    """What is not as it was when a record was kept, empty where all is."""
+    try:
+        lines = (folder / DIGESTS).read_text().splitlines()
+    except (OSError, ValueError):
+        return f"{DIGESTS} is missing or damaged"
+    said = {name: digest for digest, name in (line.split() for line in lines if " " in line)}
+    found = _digests(folder)
+    names = [name for name in sorted(said | found) if said.get(name) != found.get(name)]
+    return f"{', '.join(names)}: changed since the record was kept" if names else ""
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file of a kept record, as `sha256sum` gives it."""
+    return {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
         for name in ("config.yaml", "metrics.json", *FILES)
-    )
+        if (folder / name).exists()
+    }
 
 
 def from_reference(table: Table, folder: Path) -> list[Result]:
     """The table's cells as the reference has them; those without a record are missing."""
-    return [look_up(kept_as(cell, table, folder)) for cell in table.cells]
+    return [_look_up(kept_as(cell, table, folder)) for cell in table.cells]
+
+
+def _look_up(cell: Cell) -> Result:
+    if not cell.directory.record_file.exists():  # nothing runs there, whatever else there is
+        return Result(cell, "missing")
+    result, changed = look_up(cell), changes(cell.directory.path)
+    if result.run and changed:
+        reason = f"{cell.directory.path}: {changed}; --keep copies it again"
+        return Result(cell, "damaged", reason=reason)
+    return result

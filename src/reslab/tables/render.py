@@ -12,7 +12,7 @@ from reslab.files import write_atomically
 from reslab.markdown import insert_table, markdown_table
 from reslab.reporter import SILENT, Reporter
 from reslab.tables.collect import Result, collect
-from reslab.tables.columns import as_text, pairs_as_text
+from reslab.tables.columns import as_text, choose, choose_of_pairs
 from reslab.tables.figures import draw_all
 from reslab.tables.findings import Findings, sum_up
 from reslab.tables.latex import latex, macros
@@ -95,10 +95,10 @@ def render(
 
 def markdown(content: dict[str, Any]) -> str:
     """The table as GitHub shows it, from what `table.json` holds."""
-    body = markdown_table(*as_text(content["rows"], content["columns"]))
+    body = markdown_table(*as_text(choose(content["rows"], content["columns"])))
     below = "\n".join(f"- {note}" for note in content["remarks"])
     pairs = [Comparison(**pair) for pair in content["pairs"]]
-    compared = f"{markdown_table(*pairs_as_text(pairs))}\n\n" if pairs else ""
+    compared = f"{markdown_table(*as_text(choose_of_pairs(pairs)))}\n\n" if pairs else ""
     return f"### {content['title']}\n\n{body}\n\n{compared}{below}\n"
 
 

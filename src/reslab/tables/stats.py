@@ -8,6 +8,7 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+BOOTSTRAP_SEEDS = 5  # of fewer there are too few ways to draw them: of two seeds three
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
@@ -33,7 +34,11 @@ class Comparison:
         images: Test images.
         difference: Mean accuracy of the first minus the second's, in percentage points.
         std: The sample standard deviation of that difference over seeds, None for one seed.
-        interval: Its 95 % bootstrap interval, over seeds and test images.
+        image_interval: The 95 % interval of the difference of these very networks over other test
+            images.
+        seed_interval: Its 95 % interval over networks of other seeds on these test images, by
+            Student's t; None for one seed.
+        joint_interval: Its 95 % bootstrap interval over both; None for fewer than five seeds.
         only_first: For each seed, the images that only the first has right.
         only_second: For each seed, those that only the second has right.
         p: McNemar's exact p for each seed.
@@ -48,7 +53,9 @@ class Comparison:
     images: int
     difference: float
     std: float | None
-    interval: tuple[float, float]
+    image_interval: tuple[float, float]
+    seed_interval: tuple[float, float] | None
+    joint_interval: tuple[float, float] | None
     only_first: tuple[int, ...]
     only_second: tuple[int, ...]
     p: tuple[float, ...]
@@ -65,7 +72,7 @@ def compare(first: str, second: str, right: dict[int, tuple[np.ndarray, np.ndarr
     """
     seeds = tuple(sorted(right))
     pairs = [(right[seed][0].astype(bool), right[seed][1].astype(bool)) for seed in seeds]
-    differences = np.array([a.astype(int) - b.astype(int) for a, b in pairs])
+    differences = 100 * np.array([a.astype(float) - b.astype(float) for a, b in pairs])
     only_first = tuple(int((a & ~b).sum()) for a, b in pairs)
     only_second = tuple(int((b & ~a).sum()) for a, b in pairs)
     p = tuple(mcnemar(b, c) for b, c in zip(only_first, only_second, strict=True))
@@ -75,9 +82,11 @@ def compare(first: str, second: str, right: dict[int, tuple[np.ndarray, np.ndarr
         second,
         seeds,
         differences.shape[1],
-        100 * float(differences.mean()),
-        100 * float(differences.mean(1).std(ddof=1)) if len(seeds) > 1 else None,
-        _bootstrap(differences),
+        float(differences.mean()),
+        float(differences.mean(1).std(ddof=1)) if len(seeds) > 1 else None,
+        _over_images(differences.mean(0)),
+        _over_seeds(differences.mean(1)),
+        _bootstrap(differences) if len(seeds) >= BOOTSTRAP_SEEDS else None,
         only_first,
         only_second,
         p,
@@ -112,11 +121,21 @@ def correct(comparisons: Sequence[Comparison], number: int) -> list[Comparison]:
     return [replace(one, adjusted_p=p) for one, p in zip(comparisons, adjusted, strict=False)]
 
 
-def _bootstrap(differences: np.ndarray) -> tuple[float, float]:
-    """The interval of the mean of `[seeds, images]`, both drawn anew, in percentage points.
+def _over_seeds(differences: np.ndarray) -> tuple[float, float] | None:
+    """The interval of the mean of `[seeds]` by Student's t, as far as percentages go."""
+    interval = mean_interval(differences.tolist())
+    return interval and (max(-100.0, interval[0]), min(100.0, interval[1]))
 
-    Images alone would leave out what training with another seed changes.
-    """
+
+def _over_images(differences: np.ndarray) -> tuple[float, float]:
+    """The interval of the mean of `[images]` by the normal distribution (Wald's)."""
+    mean, error = differences.mean(), stats.sem(differences)
+    half = stats.norm.ppf((1 + CONFIDENCE) / 2) * error
+    return float(mean - half), float(mean + half)
+
+
+def _bootstrap(differences: np.ndarray) -> tuple[float, float]:
+    """The interval of the mean of `[seeds, images]`, both drawn anew."""
     rng = np.random.default_rng(0)
     seeds, images = differences.shape
     means = [
@@ -125,4 +144,4 @@ def _bootstrap(differences: np.ndarray) -> tuple[float, float]:
     ]
     tail = 50 * (1 - CONFIDENCE)
     low, high = np.percentile(means, [tail, 100 - tail])
-    return 100 * float(low), 100 * float(high)
+    return float(low), float(high)

@@ -7,15 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from reslab.analysis.summary import count_parameters
-from reslab.config import instantiate
 from reslab.errors import UserError
-from reslab.runs.identity import differing_keys, hashed_config
+from reslab.runs.identity import differing_keys, hashed_config, identity
+from reslab.runs.network import build_network, try_network
 from reslab.runs.record import Record
-from reslab.runs.request import try_network
 from reslab.tables.collect import Result, look_up
 from reslab.tables.finished import FinishedRun, contradictions, differing, read_finished
 from reslab.tables.plan import Cell, Table, load_table
-from reslab.tables.reference import DIGESTS, digests, kept_as
+from reslab.tables.reference import changes, kept_as
 
 PASS, FAIL, MISSING = "PASS", "FAIL", "MISSING"
 ENVIRONMENT = ("hardware", "precision", "threads", "versions", "code_digest", "data_digest")
@@ -90,7 +89,7 @@ def _verdict(fresh: Result, kept: Cell) -> Verdict:
         if committed is None:
             return Verdict(row, seed, MISSING, at_hand, None, tuple(reasons))
         contradicted = _contradictions(committed)
-    except (UserError, OSError) as error:
+    except UserError as error:
         reasons.insert(0, f"cannot be compared: {error}")
         return Verdict(row, seed, FAIL, at_hand, None, tuple(reasons))
     tolerance = None
@@ -104,21 +103,20 @@ def _verdict(fresh: Result, kept: Cell) -> Verdict:
 
 def _contradictions(committed: FinishedRun) -> list[str]:
     """Where a record differs from its recipe, and from what can be worked out anew beside it."""
-    record, cfg, directory = committed.record, committed.cfg, committed.cell.directory
-    network = instantiate(cfg, "model")
-    expected = {
-        "parameters": count_parameters(network),
-        "macs": sum(layer.macs for layer in try_network(cfg, network)),
-    }
-    found = [*contradictions(committed), *differing(record, expected)]
+    record, cfg = committed.record, committed.cfg
+    found = contradictions(committed)
+    if identity(cfg) == record.identity:  # else nothing says which network it had
+        network = build_network(cfg)
+        expected = {
+            "parameters": count_parameters(network),
+            "macs": sum(layer.macs for layer in try_network(cfg, network)),
+        }
+        found += differing(record, expected)
     if record.identity != committed.cell.identity:
         keys = differing_keys(committed.cell.config, hashed_config(cfg))
         found.append(f"it is of another configuration than asked for: {', '.join(keys)} differ")
-    kept = (directory.path / DIGESTS).read_text().splitlines()
-    changed = set(digests(directory.path).splitlines()) - set(kept)
-    if changed:
-        names = ", ".join(sorted(line.split()[1] for line in changed))
-        found.append(f"{names}: changed since the record was kept")
+    if changed := changes(committed.cell.directory.path):
+        found.append(f"{changed}; --keep copies it again")
     return found
 
 

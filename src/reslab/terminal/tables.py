@@ -3,7 +3,7 @@
 import sys
 
 from reslab.apps.reproduce import Reproduction
-from reslab.tables.columns import as_text, pairs_as_text
+from reslab.tables.columns import as_text, choose, choose_of_pairs
 from reslab.tables.estimate import Outlook, estimate_seconds, in_words, time_left
 from reslab.tables.render import Rendered
 from reslab.tables.verify import Verification
@@ -21,10 +21,11 @@ def print_rendered(rendered: Rendered) -> None:
     """The table with its notes, as far as 80 columns hold it, and where it all is."""
     findings = rendered.findings
     table, pairs = findings.table, findings.pairs
-    headings, rows = as_text(findings.lines, table.publication.columns, terminal=True)
-    print_table(table.heading, headings, rows)
+    chosen = choose(findings.lines, table.publication.columns, terminal=True)
+    print_table(table.heading, *as_text(chosen))
     if pairs:
-        print_table("differences on the same test images", *pairs_as_text(pairs, terminal=True))
+        differences = as_text(choose_of_pairs(pairs, terminal=True))
+        print_table("differences on the same test images", *differences)
     print("\n".join(["", *(f"- {note}" for note in findings.notes), ""]))
     for path in rendered.written:
         print(path)

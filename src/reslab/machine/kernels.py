@@ -1,4 +1,4 @@
-"""How this machine computes: in which precision, by which kernels, compiled or not."""
+"""How the kernels compute: what they may trade for speed, and whether they are compiled."""
 
 import os
 import shutil
@@ -13,15 +13,6 @@ import torch
 from reslab.errors import UserError
 
 CXX = "clang++" if sys.platform == "darwin" else "g++"  # where torch.compile looks for it
-
-
-def supports_bf16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bf16 natively, not by emulation."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return False
 
 
 def configure_kernels(*, exact: bool) -> None:

@@ -1,0 +1,14 @@
+"""The machine: its devices and kernels, and what else keeps it busy."""
+
+from reslab.machine.device import choose_device, describe_hardware, supports_bf16
+from reslab.machine.kernels import compiled, configure_kernels
+from reslab.machine.others import others_cpu_seconds
+
+__all__ = [
+    "choose_device",
+    "compiled",
+    "configure_kernels",
+    "describe_hardware",
+    "others_cpu_seconds",
+    "supports_bf16",
+]
