@@ -9,13 +9,18 @@ from reslab.analysis.summary import count_parameters
 from reslab.callbacks.history import write_rows
 from reslab.config import instantiate
 from reslab.runs.identity import code_digest
+from reslab.runs.network import try_network
 from reslab.runs.record import Provenance, Record
-from reslab.runs.request import try_network
 from reslab.tables import publication
 from reslab.tables.plan import Cell
 
 IMAGES, CLASSES = 200, 10
-LAYERS = ("stem.0", "stages.0.0.branch.0", "stages.0.0.join.shortcut.0", "head.classifier")
+LAYERS = {
+    "stem.0": "main",
+    "stages.0.0.branch.0": "main",
+    "stages.0.0.join.shortcut.0": "skip",
+    "head.classifier": "main",
+}
 # Small networks of three recipes, on the digits, so that what is trained or drawn is quickly so.
 TABLE = """
 title: Depth & skips
@@ -75,9 +80,9 @@ def finish(
     ]
     write_rows(directory.metrics_file, history)
     gradients = [
-        {"epoch": epoch, "layer": layer, "norm": rng.uniform(0.1, 3)}
+        {"epoch": epoch, "layer": layer, "path": path, "norm": rng.uniform(0.1, 3)}
         for epoch in range(epochs + 1)
-        for layer in LAYERS
+        for layer, path in LAYERS.items()
     ]
     write_rows(directory.gradients_file, gradients)
     exact = logits.astype(float)

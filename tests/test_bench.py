@@ -214,8 +214,8 @@ def test_the_loop_trains_as_reslab_does(asked, monkeypatch):
     networks = {}
 
     def keeping(name, function, task_of):
-        def called(*arguments):
-            made = function(*arguments)
+        def called(*arguments, **options):
+            made = function(*arguments, **options)
             networks[name] = task_of(made).network
             return made
 

@@ -90,6 +90,7 @@ OWN = {
         ),
         "of words": lambda content: content.replace(b"0,stem", b"first,stem"),
         "of one column": b"epoch\n1\n",
+        "of other paths": lambda content: content.replace(b"skip", b"jump"),
         "twice": lambda content: content + b"".join(content.splitlines(keepends=True)[1:]),
     },
     "predictions.npz": {

@@ -297,6 +297,7 @@ def test_gradients_are_those_of_the_first_batch_and_of_epochs_ends(folder, conte
     layers = frame[frame["epoch"] == 0]["layer"]
     assert list(layers)[-1] == "head.classifier"
     assert len(layers) == 18 + 4  # the main path's and the projections
+    assert frame[frame["epoch"] == 0]["path"].value_counts().to_dict() == {"main": 18, "skip": 4}
 
 
 def test_the_page_works_offline_and_names_the_runs_behind_a_number(rendered, content):

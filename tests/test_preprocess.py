@@ -44,7 +44,7 @@ def test_every_grey_level_has_its_place_on_the_0_1_scale():
 
 
 def test_normalization_is_subtraction_and_division():
-    images = torch.rand(4, 3, 8, 8)
+    images = torch.rand(4, 3, 12, 12)
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
     expected = (images.numpy() - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
     actual = Normalization(mean, std)(images)

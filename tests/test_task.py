@@ -12,6 +12,7 @@ from reslab.runs import checkpoint as files
 from reslab.runs.build import build_task
 from reslab.runs.store import RunDirectory
 from reslab.task import ImageClassifier
+from reslab.terminal.reporter import Terminal
 from training import only_run
 
 
@@ -105,6 +106,7 @@ def test_without_a_compiler_what_is_asked_for_is_refused_and_the_default_is_eage
         build_task(compose(["trainer.compile=true"])).compile_for(where)
     monkeypatch.delenv("CC" if device == "cuda" else "CXX")
     task = build_task(cfg).eval()
+    task.reporter = Terminal()
     task.compile_for(where)
     assert ("warning: torch.compile finds no gcc" in capsys.readouterr().err) == (device == "cuda")
     images = torch.randn(4, cfg.dataset.channels, cfg.dataset.size, cfg.dataset.size)

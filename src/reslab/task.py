@@ -1,16 +1,15 @@
 """The one LightningModule: what a step of training, validation and prediction does."""
 
-from inspect import signature
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from reslab.errors import UserError
+from reslab.lightning_bypass import QuickModule
 from reslab.machine import compiled
 from reslab.optim import CLIP, Optimization
 from reslab.reporter import SILENT, Reporter
@@ -54,7 +53,7 @@ class LossAndAccuracy(Metric):
         }
 
 
-class ImageClassifier(LightningModule):
+class ImageClassifier(QuickModule):
     """Cross-entropy training of a network that maps images to logits.
 
     Optimization is manual, and the schedule is stepped here, after a step or after validation,
@@ -192,23 +191,6 @@ class ImageClassifier(LightningModule):
         elif schedule is not None:
             schedule.step()
 
-    def _apply_batch_transfer_handler(
-        self, batch: Batch, device: torch.device | None = None, dataloader_idx: int = 0
-    ) -> Batch:
-        """Batches are made on the device; Lightning's search for tensors to move costs 60 us."""
-        return batch
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Lightning notes each hook that it calls here; a module's own way is 20 times slower."""
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
-
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Logits `[B, K]`, on the CPU."""
         return self.network(batch[0]).float().cpu()
-
-
-# Lightning asks for the signature at every step; found here, it is not derived anew each time.
-ImageClassifier.training_step.__dict__["__signature__"] = signature(ImageClassifier.training_step)

@@ -11,15 +11,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 from lightning.pytorch import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from reslab.bench.script import training_batches
 from reslab.bench.stopwatch import Stopwatch
-from reslab.callbacks import StepLimit, StopRequest
+from reslab.callbacks import StopRequest
 from reslab.data import ImageData
 from reslab.machine import configure_kernels
-from reslab.runs.build import build, build_task, drop_idle_hooks
+from reslab.runs.build import build, build_task
 from reslab.runs.store import RunDirectory
 from reslab.runs.trainer import uses_bf16
 
@@ -99,17 +99,14 @@ class StopAfter(Callback):
 
 def reslab(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
     """A run with every default on: progress bar (as it is in a file), TensorBoard, metrics."""
-    cfg.patience = None  # the watch alone says when it is enough
+    OmegaConf.resolve(cfg)  # a schedule is as long as it was
+    cfg.patience = cfg.max_steps = None  # the watch alone says when it is enough
+    cfg.trainer.max_epochs = 10**6
+    OmegaConf.update(cfg, "trainer.limit_val_batches", 1, force_add=True)
     with tempfile.TemporaryDirectory() as folder, StopRequest() as stop:
         directory = RunDirectory(Path(folder) / "run")
         directory.checkpoints.mkdir(parents=True)
-        run = build(cfg, directory, stop)
-        run.trainer.limit_val_batches, run.trainer.fit_loop.max_epochs = 1, 10**6
-        callbacks: list[Callback] = getattr(run.trainer, "callbacks")  # noqa: B009
-        own = [one for one in callbacks if not isinstance(one, StepLimit)]
-        stop_after = StopAfter(watch)
-        drop_idle_hooks(run.task, [stop_after])
-        callbacks[:] = [stop_after, *own]
+        run = build(cfg, directory, stop, first=[StopAfter(watch)])
         run.trainer.fit(run.task, datamodule=data)
 
 

@@ -8,6 +8,7 @@ from lightning.pytorch import Callback
 from torch import Tensor, nn
 
 from reslab.callbacks.history import write_rows
+from reslab.nn.blocks import skip_parameters
 
 
 class Gradients(Callback):
@@ -18,21 +19,26 @@ class Gradients(Callback):
     waits for the device inside an epoch: norms are computed there and read with its metrics.
 
     Args:
-        path: The CSV file. Columns: epoch (0: the first batch, before any update), layer, norm.
+        path: The CSV file. Columns: epoch (0: the first batch, before any update), layer, path
+            (`skip` of a layer in a join, else `main`), norm.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, Any]] = []
         self._weights: dict[str, nn.Parameter] = {}
+        self._paths: dict[str, str] = {}
         self._first: Tensor | None = None
         self._last: Tensor | None = None
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        named = pl_module.network.named_parameters()
-        self._weights = {
-            name.removesuffix(".weight"): weight for name, weight in named if weight.ndim > 1
-        }
+        named = dict(pl_module.network.named_parameters())
+        names = {k: k.removesuffix(".weight") for k, weight in named.items() if weight.ndim > 1}
+        self._weights = {layer: named[name] for name, layer in names.items()}
+        skips = skip_parameters(pl_module.network)
+        self._paths = {v: "skip" if name in skips else "main" for name, v in names.items()}
+        # A checkpoint of an older version has rows without a path.
+        self.rows = [self._row(row["epoch"], row["layer"], row["norm"]) for row in self.rows]
         write_rows(self.path, self.rows)
 
     def on_train_batch_end(
@@ -48,7 +54,7 @@ class Gradients(Callback):
         for number, norms in ((0, self._first), (epoch, self._last)):
             if norms is not None:
                 values = zip(self._weights, norms.tolist(), strict=True)
-                self.rows += [{"epoch": number, "layer": k, "norm": norm} for k, norm in values]
+                self.rows += [self._row(number, layer, norm) for layer, norm in values]
         self._first = self._last = None
         write_rows(self.path, self.rows)
 
@@ -60,6 +66,9 @@ class Gradients(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes them back from a checkpoint."""
         self.rows, self._first = state_dict["rows"], state_dict["first"]
+
+    def _row(self, epoch: int, layer: str, norm: float) -> dict[str, Any]:
+        return {"epoch": epoch, "layer": layer, "path": self._paths[layer], "norm": norm}
 
     def _norms(self) -> Tensor:
         known = [

@@ -4,8 +4,7 @@ import signal
 from types import FrameType
 from typing import Any, Self
 
-from lightning.pytorch import Callback
-
+from reslab.lightning_bypass import KeepsSignals
 from reslab.reporter import SILENT, Reporter
 
 
@@ -16,14 +15,12 @@ class Stopped(SystemExit):
         super().__init__(128 + signum)
 
 
-class StopRequest(Callback):
+class StopRequest(KeepsSignals):
     """Holds SIGINT and SIGTERM while it is entered.
 
     In training a signal is only noted: whoever saves checkpoints calls `raise_if_requested` after
     saving one. Elsewhere it stops the process at once.
     """
-
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self, reporter: Reporter = SILENT) -> None:
         self.reporter = reporter
@@ -33,7 +30,8 @@ class StopRequest(Callback):
 
     def __enter__(self) -> Self:
         self._handlers_before = {signum: signal.getsignal(signum) for signum in self.SIGNALS}
-        self._install()
+        for signum in self.SIGNALS:
+            signal.signal(signum, self._handle)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -46,18 +44,12 @@ class StopRequest(Callback):
             raise Stopped(self.requested)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        # Lightning has put its own SIGTERM handler before ours by now, which would stop without
-        # a checkpoint.
-        self._install()
+        super().on_train_start(trainer, pl_module)
         self._training = True
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         self._training = False
         self.raise_if_requested()
-
-    def _install(self) -> None:
-        for signum in self.SIGNALS:
-            signal.signal(signum, self._handle)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if not self._training or (self.requested is not None and signum == signal.SIGINT):

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor, nn
 
-from reslab.nn.joins import Join
+from reslab.nn.joins import Join, MakeJoin
 
 
 class BasicBlock(nn.Module):
     """`relu(join(x, branch(x)))` with a branch of two 3x3 convolutions (He et al. 2016, fig. 2)."""
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, join: Join) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int, join: MakeJoin) -> None:
         super().__init__()
         self.branch = nn.Sequential(
             nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False),
@@ -24,6 +24,17 @@ class BasicBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`[B, C, H, W] -> [B, C', H / stride, W / stride]`."""
         return self.relu(self.join(x, self.branch(x)))
+
+
+def skip_parameters(network: nn.Module) -> set[str]:
+    """Names of the parameters that are on a skip: those of joins, wherever blocks hold them."""
+    joins = {
+        block.join if isinstance(block, BasicBlock) else block
+        for block in network.modules()
+        if isinstance(block, BasicBlock | Join)
+    }
+    held = {id(parameter) for join in joins for parameter in join.parameters()}
+    return {name for name, parameter in network.named_parameters() if id(parameter) in held}
 
 
 class Head(nn.Module):

@@ -5,11 +5,19 @@ from collections.abc import Callable
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-Join = Callable[[int, int, int], nn.Module]
+MakeJoin = Callable[[int, int, int], nn.Module]
 """Makes a join from (in_channels, out_channels, stride); its forward takes (x, branch)."""
 
 
-class AddJoin(nn.Module):
+class Join(nn.Module):
+    """What merges a block's input with its branch: what it holds is on the skip.
+
+    A `BasicBlock` also takes joins that are other modules; in blocks of a user's own they are known
+    by this base.
+    """
+
+
+class AddJoin(Join):
     """`shortcut(x) + branch`, a 1x1 convolution and BatchNorm where the shapes differ.
 
     He et al. 2016, equations 1 and 2 (option B).
@@ -30,7 +38,7 @@ class AddJoin(nn.Module):
         return self.shortcut(x) + branch
 
 
-class PadJoin(nn.Module):
+class PadJoin(Join):
     """`x + branch` without parameters: x is strided, and its missing channels are zero.
 
     He et al. 2016, section 4.2 (option A).
@@ -51,7 +59,7 @@ class PadJoin(nn.Module):
         return F.pad(x, (0, 0, 0, 0, 0, self.new_channels)) + branch
 
 
-class NoJoin(nn.Module):
+class NoJoin(Join):
     """`branch` alone: identity and projection are both removed (a plain network)."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:

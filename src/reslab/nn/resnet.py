@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from reslab.nn.blocks import BasicBlock, Head, initialize
-from reslab.nn.joins import AddJoin, Join
+from reslab.nn.joins import AddJoin, MakeJoin
 from reslab.nn.stems import STEMS
 
 
@@ -30,7 +30,7 @@ class ResNet(nn.Module):
         num_classes: int,
         *,
         name: str = "resnet",
-        join: Join = AddJoin,
+        join: MakeJoin = AddJoin,
         stem: str = "conv3x3",
         widths: Sequence[int],
         blocks: Sequence[int],

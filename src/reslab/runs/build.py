@@ -1,16 +1,15 @@
 """From a configuration to the objects that train and evaluate."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch import Callback, Trainer, seed_everything
 from omegaconf import DictConfig
 
 from reslab.callbacks import Gradients, History, ShowProgress, StepLimit, StopRequest, TensorBoard
 from reslab.config import instantiate, refusal
 from reslab.data import ImageData
-from reslab.optim import better_is
+from reslab.lightning_bypass import EarlyStop, drop_idle_hooks
 from reslab.reporter import SILENT, Reporter
 from reslab.runs.identity import hashed_config, identity
 from reslab.runs.network import build_network, try_network
@@ -19,30 +18,6 @@ from reslab.runs.saving import SaveCheckpoints
 from reslab.runs.store import RunDirectory
 from reslab.runs.trainer import build_trainer
 from reslab.task import ImageClassifier
-
-STEP_HOOKS = (
-    "on_train_batch_start",
-    "on_before_zero_grad",
-    "on_before_backward",
-    "on_after_backward",
-    "on_before_optimizer_step",
-    "on_train_batch_end",
-)
-
-
-def drop_idle_hooks(task: LightningModule, callbacks: list[Callback]) -> None:
-    """Has Lightning pass over what is not defined, at every step: 300 us, all in all."""
-    for one, base in [(task, LightningModule), *((callback, Callback) for callback in callbacks)]:
-        for hook in STEP_HOOKS:
-            if getattr(type(one), hook) is getattr(base, hook):
-                setattr(one, hook, None)
-
-
-class EarlyStop(EarlyStopping):
-    """Early stopping that stays stopped when a run is resumed after its last epoch."""
-
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
 @dataclass(frozen=True)
@@ -59,9 +34,20 @@ class Run:
 
 
 def build(
-    cfg: DictConfig, directory: RunDirectory, stop: StopRequest, reporter: Reporter = SILENT
+    cfg: DictConfig,
+    directory: RunDirectory,
+    stop: StopRequest,
+    reporter: Reporter = SILENT,
+    first: Sequence[Callback] = (),
 ) -> Run:
     """Builds a run from a configuration that was checked, no data read yet.
+
+    Args:
+        cfg: The configuration.
+        directory: The run's directory.
+        stop: Is asked whether to stop.
+        reporter: Is told what a person should know.
+        first: Callbacks that are called before the run's own.
 
     Raises:
         UserError: A value is wrong; the message names its field.
@@ -83,14 +69,11 @@ def build(
     tensorboard = (
         instantiate(cfg, "logger", folder=directory.path) if cfg.logger and not quiet else None
     )
-    callbacks: list[Callback] = [stop, history, checkpoints]
+    callbacks: list[Callback] = [*first, stop, history, checkpoints]
     if tensorboard:
         callbacks.append(tensorboard)
     if cfg.patience is not None:
-        mode = better_is(cfg.monitor)
-        callbacks.append(
-            EarlyStop(cfg.monitor, patience=cfg.patience, mode=mode, check_on_train_epoch_end=False)
-        )
+        callbacks.append(EarlyStop(cfg.monitor, cfg.patience))
     if cfg.max_steps is not None:
         callbacks.append(StepLimit(cfg.max_steps))
     callbacks.append(Gradients(directory.gradients_file))  # after what may stop training

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -19,20 +18,12 @@ from reslab.evaluation.metrics import summarize
 from reslab.evaluation.palette import BLUE, COLORS
 from reslab.reporter import Reporter
 from reslab.runs.network import build_network, try_network
+from reslab.tables.drawing import draw_series
 from reslab.tables.findings import Findings
-from reslab.tables.finished import FinishedRun
+from reslab.tables.frames import PANELS, curves
 from reslab.tables.gradients import draw_gradient_map, draw_gradients
-from reslab.tables.plan import Table
 from reslab.tables.publication import slug
 from reslab.tables.styles import styled
-from reslab.tables.summaries import Line
-
-PANELS = (
-    ("train/accuracy", "Training accuracy, %"),
-    ("val/accuracy", "Validation accuracy, %"),
-    ("train/loss", "Training loss"),
-    ("val/loss", "Validation loss"),
-)
 
 
 def draw_all(findings: Findings, folder: Path, reporter: Reporter) -> Path:
@@ -41,23 +32,20 @@ def draw_all(findings: Findings, folder: Path, reporter: Reporter) -> Path:
     Pictures of one model are of its first finished seed; the reporter is warned of what could not
     be drawn.
     """
-    table, lines, runs = findings.table, findings.lines, findings.done
+    table, first = findings.table, findings.first
     folder.mkdir(exist_ok=True)
-    first: dict[str, FinishedRun] = {}
-    for run in runs:
-        first.setdefault(run.cell.row.name, run)
-    draw_curves(table, runs, folder / "curves")
-    draw_schedule(table, first, folder / "schedule")
-    draw_costs(table, lines, folder / "costs")
+    draw_curves(findings, folder / "curves")
+    draw_schedule(findings, folder / "schedule")
+    draw_costs(findings, folder / "costs")
     predictions = {name: run.predictions for name, run in first.items()}
     colors = [style["color"] for row, style in styled(table.publication.rows) if row.name in first]
     title = f"{table.heading} (first seed)"
     draw_reliability(predictions, title, folder / "reliability", colors)
     if any(row.depth for row in table.publication.rows):
-        draw_depth(table, lines, folder / "depth")
+        draw_depth(findings, folder / "depth")
     if any(run.gradients is not None for run in first.values()):
-        draw_gradients(table, runs, folder / "gradients")
-        draw_gradient_map(table, first, folder / "gradient_map")
+        draw_gradients(findings, folder / "gradients")
+        draw_gradient_map(findings, folder / "gradient_map")
     for name, run in first.items():
         part, scale = slug(name), " (quick scale)" if table.quick else ""
         title = f"{name}, seed {run.cell.seed}, on {run.cell.dataset}{scale}"
@@ -72,26 +60,13 @@ def draw_all(findings: Findings, folder: Path, reporter: Reporter) -> Path:
     return folder
 
 
-def over_seeds(runs: list[FinishedRun], column: str) -> pd.DataFrame:
-    """A metric's mean, min and max by epoch, as long as all of a row's finished runs last.
-
-    Accuracies are in percent.
-    """
-    history = pd.concat(run.history for run in runs)
-    epochs = history.groupby("epoch")
-    values = (100 if column.endswith("accuracy") else 1) * epochs[column].agg(
-        ["mean", "min", "max"]
-    )
-    return values[epochs.size() == len(runs)]
-
-
-def draw_schedule(table: Table, first: dict[str, FinishedRun], path: Path) -> Path:
+def draw_schedule(findings: Findings, path: Path) -> Path:
     """The learning rate with which each epoch ended its training, of each model's first seed."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    for row, style in styled(table.publication.rows):
-        if row.name in first:
-            history = first[row.name].history
+    for row, style in styled(findings.table.publication.rows):
+        if row.name in findings.first:
+            history = findings.first[row.name].history
             axes.step(history["epoch"], history["lr"], where="mid", label=row.name, **style)
     axes.set_yscale("log")
     axes.set_xlabel("Epoch")
@@ -99,13 +74,13 @@ def draw_schedule(table: Table, first: dict[str, FinishedRun], path: Path) -> Pa
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     plain(axes)
     axes.legend(frameon=False)
-    figure.suptitle(table.heading)
+    figure.suptitle(findings.table.heading)
     return save_figure(figure, path)
 
 
-def draw_costs(table: Table, lines: list[Line], path: Path) -> Path:
+def draw_costs(findings: Findings, path: Path) -> Path:
     """Minutes of training and peak memory, a bar a model, mean over seeds."""
-    done = [line for line in lines if line["n"]]
+    done = [line for line in findings.lines if line["n"]]
     figure = Figure(figsize=(9, 1.2 + 0.45 * len(done)), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for axes, key, title, form in (
@@ -126,39 +101,33 @@ def draw_costs(table: Table, lines: list[Line], path: Path) -> Path:
     panels[0].invert_yaxis()
     star = "" if all(line["alone"] for line in done) else "; * beside other work"
     hardware = " / ".join(sorted({line["hardware"] for line in done}))
-    figure.suptitle(f"{table.heading}\n{hardware}{star}", fontsize=10)
+    figure.suptitle(f"{findings.table.heading}\n{hardware}{star}", fontsize=10)
     return save_figure(figure, path)
 
 
-def draw_curves(table: Table, runs: list[FinishedRun], path: Path) -> Path:
+def draw_curves(findings: Findings, path: Path) -> Path:
     """Accuracy and loss over epochs: a line is the mean over seeds, a band their range."""
+    table = findings.table
     figure = Figure(figsize=(10, 7.5), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True).ravel()
-    counts = []
-    for row, style in styled(table.publication.rows):
-        mine = [run for run in runs if run.cell.row == row]
-        if not mine:
-            continue
-        counts.append(len(mine))
-        for axes, (column, _) in zip(panels, PANELS, strict=True):
-            values = over_seeds(mine, column)
-            epochs = values.index
-            axes.plot(epochs, values["mean"], **style, label=row.name, lw=1.5, marker=".", ms=4)
-            band = {"color": style["color"], "alpha": 0.15, "lw": 0}
-            axes.fill_between(epochs, values["min"], values["max"], **band)
-            published = row.published.get("accuracy")
-            comparable = table.dataset == table.published_dataset and not table.quick
-            if column == "val/accuracy" and comparable and isinstance(published, int | float):
-                axes.axhline(published, color=style["color"], ls=":", lw=1)
-    for axes, (column, title) in zip(panels, PANELS, strict=True):
-        dotted = column == "val/accuracy" and any(line.get_ls() == ":" for line in axes.lines)
-        note = " (dotted: the paper's on test)" if dotted else ""
+    comparable = table.dataset == table.published_dataset and not table.quick
+    for axes, (metric, title) in zip(panels, PANELS, strict=True):
+        series = curves(findings, metric)
+        draw_series(axes, series)
+        known = [(one.row.published.get("accuracy"), one.style["color"]) for one in series]
+        known = [(value, color) for value, color in known if isinstance(value, int | float)]
+        note = ""
+        if metric == "val/accuracy" and comparable and known:
+            note = " (dotted: the paper's on test)"
+            for value, color in known:
+                axes.axhline(value, color=color, ls=":", lw=1)
         axes.set_title(title + note, loc="left", fontsize=11)
         plain(axes)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if column.endswith("loss"):
+        if metric.endswith("loss"):
             axes.set_yscale("log")
             axes.set_xlabel("Epoch")
+    counts = [len(one.runs) for one in series]
     names = panels[0].get_legend_handles_labels()
     figure.legend(*names, loc="outside lower center", ncols=min(5, len(counts)), frameon=False)
     seeds = f"n = {min(counts)}" + (f" to {max(counts)}" if max(counts) != min(counts) else "")
@@ -166,8 +135,9 @@ def draw_curves(table: Table, runs: list[FinishedRun], path: Path) -> Path:
     return save_figure(figure, path)
 
 
-def draw_depth(table: Table, lines: list[Line], path: Path) -> Path:
+def draw_depth(findings: Findings, path: Path) -> Path:
     """Test accuracy over the networks' depth, a line a family; bars are the spread over seeds."""
+    table, lines = findings.table, findings.lines
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     rows = list(zip(table.publication.rows, lines, strict=True))

@@ -36,6 +36,14 @@ class Findings:
         return [result.run for result in self.results if result.run]
 
     @property
+    def first(self) -> dict[str, FinishedRun]:
+        """What the first finished seed of each row left, by the row's name."""
+        first: dict[str, FinishedRun] = {}
+        for run in self.done:
+            first.setdefault(run.cell.row.name, run)
+        return first
+
+    @property
     def missing(self) -> int:
         """How many cells have no record that can be used."""
         return len(self.results) - len(self.done)

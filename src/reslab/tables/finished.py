@@ -107,13 +107,19 @@ def read_history(path: Path) -> pd.DataFrame:
 
 
 def read_gradients(path: Path) -> pd.DataFrame:
-    """A run's `gradients.csv`: epoch (0: the first batch), layer, norm.
+    """A run's `gradients.csv`: epoch (0: the first batch), layer, path (`main`, `skip`), norm.
+
+    Older versions wrote no path: their own joins are told by their name.
 
     Raises:
         UserError: It is foreign or damaged.
     """
     with _reading(path):
         frame = pd.read_csv(path, dtype={"layer": str}).astype({"epoch": int, "norm": float})
+        if "path" not in frame:
+            joins = frame["layer"].str.contains(r"\bjoin\b")
+            frame["path"] = np.where(joins, "skip", "main")
+        _require(set(frame["path"]) <= {"main", "skip"}, "a path that is neither main nor skip")
         layers = [tuple(names) for _, names in frame.groupby("epoch")["layer"]]
         _require(sorted(set(frame["epoch"])) == list(range(len(layers))), "epochs are missing")
         _require(len(set(layers)) == 1, "layers are missing")

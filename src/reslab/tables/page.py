@@ -4,8 +4,6 @@ import html
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 from bokeh.embed import file_html
 from bokeh.models import BasicTicker, ColumnDataSource, UIElement
 from bokeh.plotting import figure
@@ -13,12 +11,9 @@ from bokeh.resources import INLINE
 
 from reslab.files import write_atomically
 from reslab.tables.columns import Chosen, as_text, choose, choose_of_pairs
-from reslab.tables.figures import PANELS, over_seeds
 from reslab.tables.findings import Findings
 from reslab.tables.finished import FinishedRun
-from reslab.tables.gradients import over_layers
-from reslab.tables.plan import Table
-from reslab.tables.styles import styled
+from reslab.tables.frames import PANELS, Series, curves, gradient_lines
 
 FOREIGN = ("Model", "Pair", "paper")  # headings of what is not our runs'
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -40,7 +35,7 @@ def write_page(findings: Findings, path: Path) -> Path:
         ]
         title = "Differences on the same test images"
         tables.append(_table(title, choose_of_pairs(pairs), behind_pairs))
-    plots = [*(_curves(table, done, key, title) for key, title in PANELS), _gradients(table, done)]
+    plots = [*(_curves(findings, metric, title) for metric, title in PANELS), _gradients(findings)]
     content = {"heading": table.heading, "tables": tables, "notes": findings.notes}
     page = file_html(
         plots,
@@ -92,73 +87,51 @@ def _provenance(runs: list[FinishedRun]) -> str:
     return "\n".join(texts)
 
 
-def _names(runs: list[FinishedRun]) -> str:
-    return ", ".join(run.cell.directory.name for run in runs)
-
-
-def _curves(table: Table, done: list[FinishedRun], key: str, title: str) -> UIElement:
-    plot = figure(
-        height=360,
-        sizing_mode="stretch_width",
-        title=title,
-        x_axis_label="Epoch",
-        y_axis_type="log" if key.endswith("loss") else "linear",
-        tools="hover,pan,wheel_zoom,box_zoom,reset,save",
-        tooltips=[
-            ("model", "@model"),
-            ("epoch", "@epoch"),
-            ("mean", "@mean{0.000}"),
-            ("range", "@min{0.000} to @max{0.000}"),
-            ("runs", "@runs"),
-        ],
-        name=key,
+def _curves(findings: Findings, metric: str, title: str) -> UIElement:
+    scale = "log" if metric.endswith("loss") else "linear"
+    plot = _plot(
+        metric,
+        title,
+        "Epoch",
+        scale,
+        ("epoch", "@x"),
+        ("mean", "@mean{0.000}"),
+        ("range", "@min{0.000} to @max{0.000}"),
     )
-    for row, style in styled(table.publication.rows):
-        mine = [run for run in done if run.cell.row == row]
-        if not mine:
-            continue
-        values = over_seeds(mine, key).reset_index().assign(model=row.name, runs=_names(mine))
-        _line(plot, row.name, values, "epoch", style)
-    return _finished(plot)
+    return _drawn(plot, curves(findings, metric))
 
 
-def _gradients(table: Table, done: list[FinishedRun]) -> UIElement:
+def _gradients(findings: Findings) -> UIElement:
     """The last epoch's norms over depth."""
-    plot = figure(
+    title = "L2 norm of the gradient, layer by layer, after training"
+    below = "Layer, from the image to the classifier"
+    plot = _plot("gradients", title, below, "log", ("layer", "@layer"), ("norm", "@mean"))
+    return _drawn(plot, gradient_lines(findings, 1.0))
+
+
+def _plot(name: str, title: str, below: str, scale: str, *said: tuple[str, str]) -> Any:
+    """An empty plot; `said` is what it says on hovering, besides the model and its runs."""
+    return figure(
+        name=name,
+        title=title,
+        x_axis_label=below,
+        y_axis_type=scale,
         height=360,
         sizing_mode="stretch_width",
-        title="L2 norm of the gradient, layer by layer, after training",
-        x_axis_label="Layer, from the image to the classifier",
-        y_axis_type="log",
         tools="hover,pan,wheel_zoom,box_zoom,reset,save",
-        tooltips=[
-            ("model", "@model"),
-            ("layer", "@layer"),
-            ("norm", "@mean"),
-            ("runs", "@runs"),
-        ],
-        name="gradients",
+        tooltips=[("model", "@model"), *said, ("runs", "@runs")],
     )
-    for row, style in styled(table.publication.rows):
-        mine = [one for one in done if one.cell.row == row and one.gradients is not None]
-        if mine:
-            frame = over_layers(mine, 1.0).reset_index().assign(model=row.name, runs=_names(mine))
-            _line(plot, row.name, frame.assign(depth=np.arange(1, len(frame) + 1)), "depth", style)
-    return _finished(plot)
 
 
-def _line(plot: Any, name: str, frame: pd.DataFrame, x: str, style: dict[str, str]) -> None:
-    source = ColumnDataSource(frame)
-    dash = "dashed" if style["ls"] == "--" else "solid"
-    color = style["color"]
-    plot.varea(x, "min", "max", source=source, color=color, alpha=0.15, legend_label=name)
-    plot.line(
-        x, "mean", source=source, color=color, line_dash=dash, line_width=2, legend_label=name
-    )
-    plot.scatter(x, "mean", source=source, color=color, size=5, legend_label=name)
-
-
-def _finished(plot: Any) -> UIElement:
+def _drawn(plot: Any, series: list[Series]) -> UIElement:
+    for one in series:
+        runs = ", ".join(run.cell.directory.name for run in one.runs)
+        source = ColumnDataSource(one.frame.assign(model=one.row.name, runs=runs))
+        kind = {"source": source, "color": one.style["color"], "legend_label": one.row.name}
+        dash = "dashed" if one.style["ls"] == "--" else "solid"
+        plot.varea("x", "min", "max", alpha=0.15, **kind)
+        plot.line("x", "mean", line_dash=dash, line_width=2, **kind)
+        plot.scatter("x", "mean", size=5, **kind)
     plot.xaxis.ticker = BasicTicker(min_interval=1, num_minor_ticks=0)
     plot.toolbar.logo = None
     plot.toolbar.autohide = True
