@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from reslab.evaluation.metrics import ECE_BINS, expected_calibration_error
-from reslab.runs.identity import code_digest
+from reslab.runs.sources import code_digest
 from reslab.tables.collect import Result
 from reslab.tables.finished import FinishedRun
 from reslab.tables.plan import Table
