@@ -7,7 +7,6 @@ from omegaconf import OmegaConf
 from processes import run
 from reslab.config import compose
 from reslab.runs.identity import (
-    code_digest,
     differing_keys,
     hashed_config,
     identity,
@@ -134,21 +133,3 @@ def test_differing_keys_are_dotted_and_complete():
     ours = hashed_config(compose(["optimizer.lr=0.5", "patience=3"]))
     theirs = hashed_config(compose([]))
     assert differing_keys(ours, theirs) == ["optimizer.lr", "patience"]
-
-
-def test_the_code_digest_is_of_the_code_that_can_change_a_result(tmp_path, monkeypatch):
-    import shutil
-
-    from reslab.runs import identity as module
-
-    package = tmp_path / "reslab"
-    shutil.copytree(module.Path(module.__file__).parents[1], package)
-    monkeypatch.setattr(module, "__file__", str(package / "runs" / "identity.py"))
-    assert code_digest() == code_digest()
-    before = code_digest()
-    (package / "cli.py").write_text("")
-    assert code_digest() == before
-    for name in ("nn/joins.py", "preprocess.py"):
-        (package / name).write_text("")
-        assert code_digest() != before
-        before = code_digest()

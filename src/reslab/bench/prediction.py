@@ -22,7 +22,7 @@ from reslab.predicting import Engine
 from reslab.predicting.predict import Predicted, predict_files
 from reslab.preprocess import Preprocessing
 from reslab.reports.report import Options, report
-from reslab.runs.build import build_task
+from reslab.runs.beginning import build_task
 from reslab.runs.description import describe
 from reslab.runs.trainer import uses_bf16
 from reslab.terminal.reporter import Terminal

@@ -19,7 +19,8 @@ from reslab.bench.stopwatch import Stopwatch
 from reslab.callbacks import StopRequest
 from reslab.data import ImageData
 from reslab.machine import configure_kernels
-from reslab.runs.build import build, build_task
+from reslab.runs.beginning import build_task
+from reslab.runs.build import build
 from reslab.runs.store import RunDirectory
 from reslab.runs.trainer import uses_bf16
 

@@ -36,8 +36,8 @@ def summary(overrides: tuple[str, ...], draw: Path | None) -> None:
     """Layers, shapes, parameters, multiply-accumulates and memory of a configuration's network."""
     from reslab.analysis.summary import count_parameters
     from reslab.config import compose
-    from reslab.runs.network import build_network, try_network
-    from reslab.runs.request import check
+    from reslab.runs.network import build_network
+    from reslab.runs.request import check, try_network
     from reslab.terminal.networks import print_layers
 
     cfg = compose(overrides)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch import Callback, Trainer
 from omegaconf import DictConfig
 
 from reslab.callbacks import Gradients, History, ShowProgress, StepLimit, StopRequest, TensorBoard
@@ -11,9 +11,9 @@ from reslab.config import instantiate, refusal
 from reslab.data import ImageData
 from reslab.lightning_bypass import EarlyStop, drop_idle_hooks
 from reslab.reporter import SILENT, Reporter
+from reslab.runs.beginning import build_task
 from reslab.runs.identity import hashed_config, identity
-from reslab.runs.network import build_network, try_network
-from reslab.runs.options import THE_TASK_S
+from reslab.runs.request import try_network
 from reslab.runs.saving import SaveCheckpoints
 from reslab.runs.store import RunDirectory
 from reslab.runs.trainer import build_trainer
@@ -82,24 +82,6 @@ def build(
     trainer = build_trainer(cfg, callbacks, directory.path)
     drop_idle_hooks(task, callbacks)
     return Run(data, task, macs, trainer, history, checkpoints, tensorboard)
-
-
-def build_task(cfg: DictConfig) -> ImageClassifier:
-    """The seeded network with its optimization, on the CPU."""
-    seed_everything(cfg.seed, verbose=False)
-    network = build_network(cfg)
-    optimization = instantiate(cfg, "optimizer")
-    try:
-        optimization.build(network, cfg.monitor)
-    except Exception as error:
-        raise refusal(error, "optimizer", cfg) from error
-    return ImageClassifier(
-        network,
-        optimization,
-        cfg.label_smoothing,
-        cfg.monitor,
-        **{key: cfg.trainer.get(key) for key in THE_TASK_S},
-    )
 
 
 def prepare_data(data: ImageData) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from reslab.machine import describe_hardware
-from reslab.runs.identity import code_digest
+from reslab.runs.sources import code_digest
 
 PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "numpy", "reslab")
 

@@ -25,13 +25,10 @@ from reslab.runs.environment import (
     reset_peak_memory,
 )
 from reslab.runs.finish import finish
-from reslab.runs.identity import (
-    code_digest,
-    differing_keys,
-    hashed_config,
-)
+from reslab.runs.identity import differing_keys, hashed_config
 from reslab.runs.record import Record
 from reslab.runs.request import check
+from reslab.runs.sources import code_digest
 from reslab.runs.started import Started
 from reslab.runs.store import RunDirectory, find_run
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from reslab.config import is_own_target, own_sources
+from reslab.config import is_own_target
 
 # What cannot change a result: `join` and `augment` act through `model` and `dataset`, which
 # interpolate them; the others say where things lie, what is shown and whether to resume.
@@ -31,8 +31,6 @@ WITHOUT_EFFECT = tuple(key for key in IGNORED if key not in ("augment", "join"))
 # Names in a mapping have this order, and else the alphabet's, unless the hashed part says another:
 # that of the steps of augmentation as the presets have them.
 USUAL_ORDER = ("crop", "flip", "brightness", "cutout")
-
-SOURCES_THAT_MATTER = ("nn", "data", "preprocess.py", "optim.py", "task.py", "callbacks/limit.py")
 
 
 def register_resolvers() -> None:
@@ -119,18 +117,6 @@ def model_name(cfg: DictConfig) -> str:
 def join_name(cfg: DictConfig) -> str | None:
     """The class that merges a block's input with its branch, None in a network without blocks."""
     return (cfg.model.get("join") or {}).get("_target_", "").rpartition(".")[2] or None
-
-
-def code_digest() -> str:
-    """SHA-256 over the source files that can change a result, a user's trusted ones included."""
-    package = Path(__file__).parents[1]
-    paths = [package / name for name in SOURCES_THAT_MATTER]
-    digest = hashlib.sha256()
-    for path in [*paths, *own_sources()]:
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            name = file.relative_to(package if path in paths else path.parent)
-            digest.update(f"{name}\0".encode() + file.read_bytes())
-    return digest.hexdigest()
 
 
 def differing_keys(ours: Any, theirs: Any, prefix: str = "") -> list[str]:

@@ -4,7 +4,9 @@ import math
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
+from reslab.analysis.summary import Layer, list_layers
 from reslab.config import suggest
 from reslab.errors import UserError
 from reslab.runs.options import check_trainer
@@ -68,6 +70,30 @@ def check(cfg: DictConfig) -> None:
     if cfg.rerun and cfg.resume == "must":
         raise UserError("rerun=true starts over, resume=must refuses to: give one of them")
     check_trainer(cfg.trainer)
+
+
+def try_network(cfg: DictConfig, network: nn.Module) -> list[Layer]:
+    """The network's layers for one of the data set's images.
+
+    Raises:
+        UserError: It does not take such images, or does not tell as many classes apart.
+    """
+    shape = cfg.dataset.channels, cfg.dataset.size, cfg.dataset.size
+    text = "x".join(map(str, shape))
+    try:
+        layers = list_layers(network, shape)
+    except Exception as error:
+        line = str(error).partition("\n")[0]
+        raise UserError(
+            f"model does not take images of {text}: {line}; try dataset.size"
+        ) from error
+    output = layers[-1].output if layers else ()
+    if output != (cfg.dataset.num_classes,):
+        raise UserError(
+            f"model gives {output} for an image, not one logit for each of the "
+            f"{cfg.dataset.num_classes} classes"
+        )
+    return layers
 
 
 def _check_number(cfg: DictConfig, key: str, low: float, high: float, kinds: Any) -> None:

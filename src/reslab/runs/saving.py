@@ -12,8 +12,8 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from reslab.callbacks import StopRequest
-from reslab.optim import better_is
 from reslab.runs import checkpoint as files
+from reslab.runs.best import is_better
 
 EPOCH_END_SECONDS = 15.0
 
@@ -70,7 +70,7 @@ class SaveCheckpoints(Checkpoint):
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         value = pl_module.epoch_metrics[self.monitor]
-        if self._best["value"] is None or self._is_better(value, self._best["value"]):
+        if is_better(value, self._best["value"], self.monitor):
             weights = pl_module.network.state_dict()
             self._best = {
                 "epoch": trainer.current_epoch + 1,
@@ -105,9 +105,6 @@ class SaveCheckpoints(Checkpoint):
     def _is_due(self, seconds: float) -> bool:
         elapsed = time.monotonic() - self._saved_at
         return elapsed >= min(seconds, self.every_seconds) or self.stop.requested is not None
-
-    def _is_better(self, value: float, than: float) -> bool:
-        return value < than if better_is(self.monitor) == "min" else value > than
 
     def _save(self, trainer: Trainer) -> None:
         self.latest.keep_previous()

@@ -1,7 +1,7 @@
 """What a reader must know to read a table rightly."""
 
 from reslab.evaluation.metrics import ECE_BINS
-from reslab.runs.identity import code_digest
+from reslab.runs.sources import code_digest
 from reslab.tables.collect import Result
 from reslab.tables.plan import Table
 from reslab.tables.stats import BOOTSTRAP_SEEDS, Comparison
