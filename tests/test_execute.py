@@ -282,27 +282,3 @@ def test_commands_list_and_describe(folder):
     assert only_run(folder).name in listed.out
     described = run(folder, "data", "digits")
     assert "1,257 training, 180 validation, 360 test" in described.out
-
-
-@pytest.mark.parametrize(
-    ("recipe", "parameters"),
-    [
-        ("liu_goh/no_skip", "11,000,138"),
-        ("liu_goh/resnet18", "11,178,186"),
-        ("liu_goh/mini_resnet", "2,798,698"),
-        ("liu_goh/baseline_cnn", "391,946"),
-        ("system/mnist", "11,172,810"),
-        ("system/cifar10", "11,173,962"),
-        ("virakden", "11,172,810"),
-        ("bhise_karale", "4,893,566"),
-        ("he2016/resnet20", "269,722"),
-        ("he2016/resnet32", "464,154"),
-        ("he2016/resnet44", "658,586"),
-        ("he2016/resnet56", "853,018"),
-        ("he2016/resnet110", "1,727,962"),
-    ],
-)
-def test_summary_prints_the_published_count(recipe, parameters, tmp_path):
-    finished = run(tmp_path, "summary", f"recipe={recipe}")
-    assert f"parameters: {parameters}" in finished.out.splitlines()
-    assert not list(tmp_path.glob("outputs/*"))

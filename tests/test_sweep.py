@@ -5,8 +5,9 @@ import json
 import pandas as pd
 import yaml
 
+from processes import run
 from reslab.cli import app
-from training import SMALL
+from training import EVERY_STEP, SMALL
 
 MONITORS = ["val/accuracy", "val/loss", "train/accuracy", "train/loss"]
 
@@ -35,3 +36,25 @@ def test_a_sweeper_optimizes_what_chose_the_best_epoch_and_never_the_test_set(
     assert best_epochs != {4}, "the last epoch is not to be the best one by every metric"
     app.train()  # where all is finished
     assert told[4:] == told[:4]
+
+
+def test_a_sweep_goes_on_past_a_failure_names_it_and_ends_with_an_error(tmp_path):
+    sweep = ("train", "-m", *SMALL, "logger=none", "trainer.max_epochs=1")
+    finished = run(tmp_path, *sweep, "seed=0,-1,1")
+    assert finished.code != 0
+    assert "seed=-1" in finished.err
+    assert "Traceback" not in finished.err
+    assert len(list(tmp_path.glob("outputs/runs/*/metrics.json"))) == 2
+
+
+def test_a_killed_sweep_skips_what_is_finished_and_resumes_what_is_broken(tmp_path):
+    sweep = ("train", "-m", *SMALL, "logger=none", "trainer.max_epochs=1", "seed=0,1")
+    assert run(tmp_path, *sweep, EVERY_STEP, kill=("step", 25)).killed
+    records = {p: p.stat().st_mtime_ns for p in tmp_path.glob("outputs/runs/*/metrics.json")}
+    assert len(records) == 1
+    finished = run(tmp_path, *sweep, EVERY_STEP)
+    assert finished.code == 0, finished.err
+    assert "finished" in finished.out
+    assert "resuming at step" in finished.err
+    assert all(path.stat().st_mtime_ns == mtime for path, mtime in records.items())
+    assert len(list(tmp_path.glob("outputs/runs/*/metrics.json"))) == 2
