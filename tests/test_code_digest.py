@@ -147,6 +147,7 @@ LEFT_OUT = {
     "pictures/": AFTERWARDS,
     "predicting/": AFTERWARDS,
     "progress.py": WATCHES,
+    "ranges.py": ASKS,
     "reporter.py": WATCHES,
     "reports/": AFTERWARDS,
     "runs/__init__.py": KEEPS,
@@ -217,12 +218,16 @@ def test_each_file_is_part_of_it_or_left_out_for_a_reason(package):
 
 def test_users_own_sources_are_part_of_it_alike(tmp_path, monkeypatch):
     """A module and a package, by what they do."""
-    (tmp_path / "own").mkdir()
-    files = [tmp_path / "mine.py", tmp_path / "own/__init__.py", tmp_path / "own/deep.py"]
+    (tmp_path / "digested_too").mkdir()
+    files = [
+        tmp_path / "digested.py",
+        tmp_path / "digested_too/__init__.py",
+        tmp_path / "digested_too/deep.py",
+    ]
     for file in files:
         file.write_text("x = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("RESLAB_TARGETS", "mine,own")
+    monkeypatch.setenv("RESLAB_TARGETS", "digested,digested_too")
     before = code_digest()
     for file in files:
         file.write_text('"""A module."""\nx = (1)  # one\n')
@@ -230,5 +235,5 @@ def test_users_own_sources_are_part_of_it_alike(tmp_path, monkeypatch):
         file.write_text("x = 2\n")
         assert code_digest() != before
         file.write_text("x = 1\n")
-    files[2].rename(tmp_path / "own/other.py")
+    files[2].rename(tmp_path / "digested_too/other.py")
     assert code_digest() != before

@@ -15,10 +15,11 @@ import reslab
 PACKAGE = Path(reslab.__file__).parent
 
 # What each part may import besides itself and what all may import.
-EVERYWHERE = {"errors", "files", "reporter"}
+EVERYWHERE = {"errors", "files", "ranges", "reporter"}
 BELOW: dict[str, set[str]] = {
     "errors": set(),
     "files": set(),
+    "ranges": set(),
     "reporter": set(),
     "markdown": set(),
     "preprocess": set(),

@@ -8,7 +8,10 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau, SequentialLR
 
+from reslab.ranges import check_number
+
 INTERVALS = ("epoch", "step")
+LARGEST = 1e6  # rate or decay, beyond which nothing is meant
 
 # Names and meaning as of Lightning's `gradient_clip_algorithm`.
 CLIP: dict[str, Callable[..., Any]] = {
@@ -41,10 +44,10 @@ class Optimization:
         interval: str | None = None,
         decay_all: bool | None = None,
     ) -> None:
-        if not lr > 0:
-            raise ValueError(f"lr must be positive, got {lr}")
-        if not weight_decay >= 0:
-            raise ValueError(f"weight_decay must not be negative, got {weight_decay}")
+        check_number("lr", lr, 0, LARGEST)
+        if lr == 0:
+            raise ValueError("lr must be positive, got 0")
+        check_number("weight_decay", weight_decay, 0, LARGEST)
         if interval not in (None, *INTERVALS):
             raise ValueError(f"interval must be one of {', '.join(INTERVALS)}, got {interval}")
         self.optimizer, self.schedule = optimizer, schedule

@@ -62,15 +62,12 @@ class ImageClassifier(QuickModule):
     Args:
         network: `[B, C, H, W] -> [B, K]`.
         optimization: Optimizer and schedule.
-        label_smoothing: Share of the target spread over all classes, in training only.
+        label_smoothing: Share of the target spread over all classes, in training only; below 1.
         monitor: The epoch's metric that a plateau schedule watches.
         gradient_clip_val: What gradients are clipped to; None and 0 do not clip, as in Lightning.
         gradient_clip_algorithm: A key of `CLIP`: the L2 norm of all gradients together is clipped
             (None) or each value.
         compile: Whether network and loss are compiled for training; None: on a GPU.
-
-    Raises:
-        ValueError: `label_smoothing` is not in [0, 1).
     """
 
     def __init__(
@@ -84,8 +81,6 @@ class ImageClassifier(QuickModule):
         compile: bool | None = None,
     ) -> None:
         super().__init__()
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing}")
         self.automatic_optimization = False
         self.network = network
         self.optimization, self.label_smoothing = optimization, label_smoothing

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Generator, Tensor
 
+from reslab.ranges import check_number, check_whole
+
 
 class Augmentation(Protocol):
     """One random change of an image; one that mirrors left to right says so: `mirrors = True`."""
@@ -61,8 +63,7 @@ class HorizontalFlip:
     """Mirrors an image left to right with the given probability."""
 
     def __init__(self, probability: float = 0.5) -> None:
-        if not 0 <= probability <= 1:
-            raise ValueError(f"probability must be in [0, 1], got {probability}")
+        check_number("probability", probability, 0, 1)
         self.probability, self.mirrors = probability, probability > 0
 
     def draw(self, num_images: int, generator: Generator) -> Tensor:
@@ -80,8 +81,7 @@ class RandomCrop:
     MODES = ("constant", "reflect")
 
     def __init__(self, padding: int = 4, mode: str = "constant") -> None:
-        if padding < 1:
-            raise ValueError(f"padding must be at least 1, got {padding}")
+        check_whole("padding", padding, 1)
         if mode not in self.MODES:
             raise ValueError(f"mode must be one of {', '.join(self.MODES)}, got {mode}")
         self.padding, self.mode = padding, mode
@@ -110,10 +110,8 @@ class Cutout:
     """
 
     def __init__(self, size: int = 16, fill: float = 0.5) -> None:
-        if not isinstance(size, int) or size < 1:
-            raise ValueError(f"size must be a whole number at least 1, got {size}")
-        if not 0 <= fill <= 1:
-            raise ValueError(f"fill must be in [0, 1], got {fill}")
+        check_whole("size", size, 1)
+        check_number("fill", fill, 0, 1)
         self.size, self.fill = size, fill
 
     def draw(self, num_images: int, generator: Generator) -> Tensor:
@@ -143,8 +141,7 @@ class BrightnessJitter:
     """
 
     def __init__(self, delta: float = 0.1) -> None:
-        if not 0 <= delta <= 1:
-            raise ValueError(f"delta must be in [0, 1], got {delta}")
+        check_number("delta", delta, 0, 1)
         self.delta = delta
 
     def draw(self, num_images: int, generator: Generator) -> Tensor:

@@ -13,6 +13,7 @@ from reslab.data.loader import EvaluationLoader, TrainingLoader
 from reslab.data.sources import Source
 from reslab.data.splits import split
 from reslab.preprocess import Normalization, resized, scaled
+from reslab.ranges import IMAGE_DATA, check_whole
 
 EVALUATION_BATCH_SIZE = 500
 
@@ -57,16 +58,13 @@ class ImageData(LightningDataModule):
         std: float | Sequence[float] | None = None,
     ) -> None:
         super().__init__()
-        for field, value in {"batch_size": batch_size, "size": size, "val_size": val_size}.items():
-            if value < 1:
-                raise ValueError(f"{field} must be at least 1, got {value}")
-        if seed < 0 or split_seed < 0:
-            raise ValueError(f"seed and split_seed must not be negative, got {seed}, {split_seed}")
         self.name, self.source, self.data_dir = name, source, Path(data_dir)
         self.augment = augment
         self.channels, self.num_classes, self.size = channels, num_classes, size
         self.batch_size, self.val_size = batch_size, val_size
         self.seed, self.split_seed = seed, split_seed
+        for field, limits in IMAGE_DATA.items():
+            check_whole(field, getattr(self, field), *limits)
         self._mean, self._std = mean, std
         self._ready = False
 

@@ -1,20 +1,21 @@
 """Whether a configuration can be meant: what no constructor refuses, or only after data is read."""
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from reslab.analysis.summary import Layer, list_layers
-from reslab.config import suggest
+from reslab.config import instantiate, suggest
 from reslab.errors import UserError
+from reslab.ranges import IMAGE_DATA, check_number, check_whole
 from reslab.runs.options import check_trainer
 
 MONITORS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 GROUPS = ("dataset", "model", "optimizer", "trainer")
 
-# Key to the lowest and the highest value.
+# What no constructor decides: key to the lowest and the highest value.
 WHOLE = {
     "seed": (0, 2**32 - 1),
     "patience": (1, math.inf),
@@ -22,22 +23,14 @@ WHOLE = {
     "trainer.limit_train_batches": (1, math.inf),
     "trainer.limit_val_batches": (1, math.inf),
     "trainer.max_epochs": (1, math.inf),
-    "dataset.batch_size": (1, math.inf),
-    "dataset.channels": (1, math.inf),
-    "dataset.num_classes": (2, math.inf),
-    "dataset.size": (1, math.inf),
-    "dataset.split_seed": (0, 2**32 - 1),
-    "dataset.val_size": (1, math.inf),
-}
+} | {f"dataset.{name}": limits for name, limits in IMAGE_DATA.items()}
 REAL = {
     "checkpoint_every": (0, math.inf),
     "label_smoothing": (0, 0.999),
-    "optimizer.lr": (0, 1e6),
-    "optimizer.weight_decay": (0, 1e6),
     "trainer.gradient_clip_val": (0, 1e9),
 }
 OPTIONAL = (
-    *("patience", "max_steps", "optimizer.weight_decay", "trainer.gradient_clip_val"),
+    *("patience", "max_steps", "trainer.gradient_clip_val"),
     *("trainer.limit_train_batches", "trainer.limit_val_batches"),
 )
 
@@ -53,14 +46,10 @@ def check(cfg: DictConfig) -> None:
     for group in GROUPS:
         if not OmegaConf.is_dict(cfg[group]) or "_target_" not in cfg[group]:
             raise UserError(f"{group} must be one of its options, got {cfg[group]}")
-    for key, (low, high) in WHOLE.items():
-        if key == "trainer.max_epochs" and cfg.trainer.max_epochs == UNLIMITED and cfg.max_steps:
-            continue
-        _check_number(cfg, key, low, high, int)
-    for key, (low, high) in REAL.items():
-        _check_number(cfg, key, low, high, (int, float))
-    if cfg.optimizer.lr == 0:
-        raise UserError("optimizer.lr must be positive, got 0")
+    for key, limits in WHOLE.items():
+        _check_range(cfg, key, check_whole, limits)
+    for key, limits in REAL.items():
+        _check_range(cfg, key, check_number, limits)
     if cfg.monitor not in MONITORS:
         raise UserError(f"monitor={cfg.monitor}: not a metric{suggest(str(cfg.monitor), MONITORS)}")
     if cfg.resume not in ("auto", "must"):
@@ -70,6 +59,7 @@ def check(cfg: DictConfig) -> None:
     if cfg.rerun and cfg.resume == "must":
         raise UserError("rerun=true starts over, resume=must refuses to: give one of them")
     check_trainer(cfg.trainer)
+    instantiate(cfg, "optimizer")  # whose numbers are its own
 
 
 def try_network(cfg: DictConfig, network: nn.Module) -> list[Layer]:
@@ -96,13 +86,16 @@ def try_network(cfg: DictConfig, network: nn.Module) -> list[Layer]:
     return layers
 
 
-def _check_number(cfg: DictConfig, key: str, low: float, high: float, kinds: Any) -> None:
+def _check_range(
+    cfg: DictConfig, key: str, check_one: Callable[..., None], limits: tuple[float, float]
+) -> None:
     value = OmegaConf.select(cfg, key)
     if value is None and key in OPTIONAL:
         return
-    kind = "a whole number" if kinds is int else "a number"
-    right = isinstance(value, kinds) and not isinstance(value, bool)
-    if not right or not low <= value <= high:
+    if key == "trainer.max_epochs" and value == UNLIMITED and cfg.max_steps:
+        return
+    try:
+        check_one(key, value, *limits)
+    except ValueError as error:
         hint = " (-1 with max_steps)" if key == "trainer.max_epochs" else ""
-        limit = f"at least {low}{hint}" if high == math.inf else f"from {low} to {high}"
-        raise UserError(f"{key} must be {kind} {limit}, got {value}")
+        raise UserError(f"{error}{hint}") from error
