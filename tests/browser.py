@@ -15,8 +15,11 @@ CHROMIUM = os.environ.get("RESLAB_CHROMIUM") or shutil.which("chromium")
 
 
 @contextmanager
-def opened(path: Path, width: int = 1400, height: int = 1000) -> Iterator:
-    """A page of a file, with the list `problems`: console errors and requests to anywhere."""
+def opened(path: Path, width: int = 1400, height: int = 1000, **options) -> Iterator:
+    """A page of a file, with the list `problems`: console errors and requests to anywhere.
+
+    Options are those of a browser's context, such as `has_touch`.
+    """
     if CHROMIUM is None:
         pytest.skip("there is no chromium: apt-get install chromium (RESLAB_CHROMIUM names one)")
     from playwright.sync_api import sync_playwright
@@ -25,7 +28,8 @@ def opened(path: Path, width: int = 1400, height: int = 1000) -> Iterator:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
         )
-        context = browser.new_context(viewport={"width": width, "height": height}, offline=True)
+        viewport = {"width": width, "height": height}
+        context = browser.new_context(viewport=viewport, offline=True, **options)
         page = context.new_page()
         page.problems = []
         page.on("pageerror", lambda error: page.problems.append(str(error)))

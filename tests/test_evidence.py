@@ -322,7 +322,7 @@ def test_the_page_works_offline_and_names_the_runs_behind_a_number(rendered, con
         model = 'Bokeh.documents[0].get_model_by_name("train/accuracy")'
         visible = f"{model}.renderers.map((one) => one.visible)"
         assert page.evaluate(visible) == [True] * 9
-        name = page.locator(".bk-Legend").first.get_by_text("Skip", exact=True)
+        name = page.get_by_role("button", name="Skip", exact=True)
         name.click()
         page.wait_for_timeout(300)
         assert page.evaluate(visible) == [False] * 3 + [True] * 6

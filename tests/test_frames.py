@@ -168,7 +168,7 @@ def test_the_pictures_and_the_page_draw_the_same_numbers(findings, tmp_path, mon
         monkeypatch.setattr(module, "save_figure", lambda figure, path: drawn.append(figure))
     figures.draw_curves(findings, tmp_path / "curves")
     gradients.draw_gradients(findings, tmp_path / "gradients")
-    plots = [page._curves(findings, metric, title) for metric, title in frames.PANELS]
+    plots = [page._curves(findings, metric) for metric, _ in frames.PANELS]
     plots.append(page._gradients(findings))
     panels = [*drawn[0].axes, drawn[1].axes[-1]]
     for axes, plot in zip(panels, plots, strict=True):

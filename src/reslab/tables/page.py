@@ -1,13 +1,10 @@
 """A table as one interactive page, self-contained and of use offline."""
 
-import html
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bokeh.embed import file_html
-from bokeh.layouts import column, gridplot
-from bokeh.models import ColumnDataSource, Div, UIElement
+from bokeh.models import BasicTicker, ColumnDataSource, UIElement
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
 
@@ -16,65 +13,68 @@ from reslab.tables.columns import Chosen, as_text, choose, choose_of_pairs
 from reslab.tables.findings import Findings
 from reslab.tables.finished import FinishedRun
 from reslab.tables.frames import PANELS, Series, curves, gradient_lines
+from reslab.tables.styles import styled
 
 FOREIGN = ("Model", "Pair", "paper")  # headings of what is not our runs'
-FONT = {"font-family": "sans-serif"}
-STYLE = """
-<style>
-table { border-collapse: collapse; margin: 1em 0 }
-th, td { padding: .3em .8em; text-align: right; border-bottom: 1px solid #ddd }
-th:first-child, td:first-child { text-align: left }
-td[title] { cursor: help; text-decoration: underline dotted #888 }
-</style>
-"""
+TEMPLATE = Path(__file__).with_name("page.html")
+DASHES = {"-": "solid", "--": "dashed"}  # matplotlib's name to everyone else's
+TOOLTIP = "max-width: min(16rem, 36vw); overflow-wrap: anywhere"  # of half a plot on a phone
+GRADIENTS = "L2 norm of the gradient, layer by layer, after training"
 
 
 def write_page(findings: Findings, path: Path) -> Path:
     """Writes the page: numbers say on hovering which runs they are of, curves go on and off."""
-    table, lines, pairs = findings.table, findings.lines, findings.pairs
-    done = findings.done
-    behind_lines = [[one for one in done if one.cell.row.name == line["model"]] for line in lines]
-    parts = [
-        f"<h1>{html.escape(table.heading)}</h1>",
-        _table(
-            choose(lines, table.publication.columns), [_provenance(runs) for runs in behind_lines]
-        ),
+    table, done = findings.table, findings.done
+    behind_lines = [
+        [run for run in done if run.cell.row.name == line["model"]] for line in findings.lines
     ]
-    if pairs:
+    chosen = choose(findings.lines, table.publication.columns)
+    tables = [_table("", chosen, behind_lines)]
+    if pairs := findings.pairs:
         behind_pairs = [
             [
-                one
-                for one in done
-                if one.cell.row.name in (pair.first, pair.second) and one.cell.seed in pair.seeds
+                run
+                for run in done
+                if run.cell.row.name in (pair.first, pair.second) and run.cell.seed in pair.seeds
             ]
             for pair in pairs
         ]
-        parts.append("<h2>Differences on the same test images</h2>")
-        titles = [_provenance(runs) for runs in behind_pairs]
-        parts.append(_table(choose_of_pairs(pairs), titles))
-    items = "".join(f"<li>{html.escape(note)}</li>" for note in findings.notes)
-    parts += [f"<ul>{items}</ul>", "<p>Click a name in a legend to hide or show its curves.</p>"]
-    text = Div(text=STYLE + "".join(parts), styles=FONT, width=1300, name="table")
-    plots: list[Any] = [_curves(findings, metric, title) for metric, title in PANELS]
-    plots.append(_gradients(findings))
-    page = column(text, gridplot(plots, ncols=2, toolbar_location="right"), name="page")
-    write_atomically(path, file_html(page, INLINE, table.heading).encode())
+        title = "Differences on the same test images"
+        tables.append(_table(title, choose_of_pairs(pairs), behind_pairs))
+    variables = {
+        "tables": tables,
+        "notes": findings.notes,
+        "models": [
+            {"name": row.name, "color": style["color"], "dash": DASHES[style["ls"]]}
+            for row, style in styled(table.publication.rows)
+            if row.name in findings.first
+        ],
+        "plots": [*(title for _, title in PANELS), GRADIENTS],
+        "runs": [f"{run.cell.row.name}: {_provenance([run])}" for run in done],
+    }
+    plots = [*(_curves(findings, metric) for metric, _ in PANELS), _gradients(findings)]
+    page = file_html(
+        plots,
+        INLINE,
+        table.heading,
+        template=TEMPLATE.read_text(),
+        template_variables=variables,
+    )
+    write_atomically(path, page.encode())
     return path
 
 
-def _table(chosen: Chosen, titles: Sequence[str]) -> str:
-    """An HTML table; `titles` are what the numbers of each row say on hovering."""
-    headings, rows = as_text(chosen)
-    head = "".join(f"<th>{html.escape(text)}</th>" for text in headings)
-    body = []
-    for at, row in enumerate(rows):
-        title = f' title="{html.escape(titles[at])}"' if titles[at] else ""
-        cells = [
-            f"<td{title if text and heading not in FOREIGN else ''}>{html.escape(text)}</td>"
-            for heading, text in zip(headings, row, strict=True)
-        ]
-        body.append(f"<tr>{''.join(cells)}</tr>")
-    return f"<table><tr>{head}</tr>{''.join(body)}</table>"
+def _table(title: str, chosen: Chosen, behind: list[list[FinishedRun]]) -> dict[str, Any]:
+    """A table with what its numbers say on hovering: the runs behind each of its rows."""
+    headings, texts = as_text(chosen)
+    rows = []
+    for row, runs in zip(texts, behind, strict=True):
+        said = _provenance(runs)
+        cells = zip(headings, row, strict=True)
+        rows.append(
+            [{"text": t, "said": said if t and name not in FOREIGN else ""} for name, t in cells]
+        )
+    return {"title": title, "headings": headings, "rows": rows}
 
 
 def _provenance(runs: list[FinishedRun]) -> str:
@@ -92,52 +92,45 @@ def _provenance(runs: list[FinishedRun]) -> str:
     return "\n".join(texts)
 
 
-def _curves(findings: Findings, metric: str, title: str) -> UIElement:
+def _curves(findings: Findings, metric: str) -> UIElement:
     scale = "log" if metric.endswith("loss") else "linear"
-    plot = _plot(
-        metric,
-        title,
-        "Epoch",
-        scale,
-        ("epoch", "@x"),
-        ("mean", "@mean{0.000}"),
-        ("range", "@min{0.000} to @max{0.000}"),
-    )
-    return _drawn(plot, curves(findings, metric))
+    said = {"epoch": "@x", "mean": "@mean{0.000}", "range": "@min{0.000} to @max{0.000}"}
+    return _drawn(_plot(metric, "Epoch", scale, said), curves(findings, metric))
 
 
 def _gradients(findings: Findings) -> UIElement:
     """The last epoch's norms over depth."""
-    title = "L2 norm of the gradient, layer by layer, after training"
-    below = "Layer, from the image to the classifier"
-    plot = _plot("gradients", title, below, "log", ("layer", "@layer"), ("norm", "@mean"))
-    return _drawn(plot, gradient_lines(findings, 1.0))
+    below, said = "Layer, from the image to the classifier", {"layer": "@layer", "norm": "@mean"}
+    return _drawn(_plot("gradients", below, "log", said), gradient_lines(findings, 1.0))
 
 
-def _plot(name: str, title: str, below: str, scale: str, *said: tuple[str, str]) -> Any:
+def _plot(name: str, below: str, scale: str, said: dict[str, str]) -> Any:
     """An empty plot; `said` is what it says on hovering, besides the model and its runs."""
-    return figure(
+    lines = "".join(f"<br>{key}: {field}" for key, field in (said | {"runs": "@runs"}).items())
+    text = f'<div style="{TOOLTIP}"><b>@model</b>{lines}</div>'
+    plot = figure(
         name=name,
-        title=title,
         x_axis_label=below,
         y_axis_type=scale,
-        width=640,
-        height=340,
+        sizing_mode="stretch_width",
+        height=320,
+        min_width=200,
         tools="hover,pan,wheel_zoom,box_zoom,reset,save",
-        tooltips=[("model", "@model"), *said, ("runs", "@runs")],
+        active_drag=None,  # a finger moves the page
+        tooltips=text,
+        toolbar_location="above",
     )
+    plot.toolbar.autohide, plot.toolbar.logo = True, None
+    plot.xaxis.ticker = BasicTicker(min_interval=1)
+    return plot
 
 
 def _drawn(plot: Any, series: list[Series]) -> UIElement:
     for one in series:
         runs = ", ".join(run.cell.directory.name for run in one.runs)
         source = ColumnDataSource(one.frame.assign(model=one.row.name, runs=runs))
-        kind = {"source": source, "color": one.style["color"], "legend_label": one.row.name}
-        dash = "dashed" if one.style["ls"] == "--" else "solid"
+        kind = {"source": source, "color": one.style["color"], "name": one.row.name}
         plot.varea("x", "min", "max", alpha=0.15, **kind)
-        plot.line("x", "mean", line_dash=dash, line_width=2, **kind)
+        plot.line("x", "mean", line_dash=DASHES[one.style["ls"]], line_width=2, **kind)
         plot.scatter("x", "mean", size=5, **kind)
-    if plot.legend:
-        plot.add_layout(plot.legend[0], "right")
-        plot.legend.click_policy = "hide"
     return plot
