@@ -243,7 +243,11 @@ def test_a_run_that_was_refused_before_it_had_a_configuration_is_listed_as_faile
 
 def test_watching_ends_with_what_it_watches(running, tmp_path):
     watching = subprocess.Popen(
-        command("watch"), cwd=tmp_path, stdout=subprocess.PIPE, text=True, stderr=subprocess.STDOUT
+        command("watch", running.name),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        stderr=subprocess.STDOUT,
     )
     time.sleep(2)
     assert watching.poll() is None

@@ -18,7 +18,7 @@ from reslab.errors import UserError
 from reslab.files import remove_leftovers, write_atomically
 from reslab.progress import Progress
 from reslab.runs.checkpoint import LatestCheckpoint
-from reslab.runs.record import Record, read_record, write_record
+from reslab.runs.record import WAY_OUT, Record, read_record, write_record
 from reslab.runs.started import Started
 
 
@@ -108,9 +108,10 @@ class RunDirectory:
         try:
             cfg = OmegaConf.load(self.config_file)
         except (OSError, ValueError, yaml.YAMLError) as error:
-            raise UserError(f"{self.config_file} cannot be read: {error}") from error
+            line = str(error).partition("\n")[0]
+            raise UserError(f"{self.config_file} cannot be read ({line}); {WAY_OUT}") from error
         if not isinstance(cfg, DictConfig):
-            raise UserError(f"{self.config_file} is no run's configuration")
+            raise UserError(f"{self.config_file} is no run's configuration; {WAY_OUT}")
         return cfg
 
     def write_config(self, cfg: DictConfig) -> None:
