@@ -7,6 +7,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pytest
 import torch
 
+from narrow import narrow_reference, narrow_table  # noqa: F401  # fixtures
+
 REPOSITORY = Path(__file__).parents[1]
 
 
