@@ -1,6 +1,6 @@
-"""Statistics, page, macros, reference records: of a table of two narrow networks, trained here.
+"""What a rendered table says, worked out again from `predictions.npz`, and its pictures and page.
 
-Every printed number is worked out again from `predictions.npz` with numpy, scipy and scikit-learn.
+With numpy, scipy and scikit-learn alone, of a table of two narrow networks.
 """
 
 import json
@@ -15,69 +15,15 @@ from scipy import stats
 from sklearn.metrics import accuracy_score
 
 from browser import opened
+from narrow import ARGUMENTS, predictions, right
 from processes import run
-from reslab.config import list_options
-from reslab.tables.plan import load_table
-from reslab.tables.stats import compare, correct, holm, mcnemar, mean_interval
-
-RECIPE = """# @package _global_
-defaults:
-  - override /augment: none
-  - override /model: mini_resnet
-  - override /join: {join}
-  - _self_
-model:
-  widths: [8, 16, 32, 64]
-optimizer:
-  lr: 0.01
-trainer:
-  max_epochs: {epochs}
-"""
-TABLE = """
-title: Narrow & short
-seeds: [0, 1]
-quick: ["seed=0", trainer.max_epochs=1]
-columns: [train_accuracy, val_accuracy, loss, macs, memory, mebibytes, images_per_second]
-pairs:
-  - [Skip, No skip]
-  - [Skip, Skip again]
-rows:
-  - name: Skip
-    recipe: skip
-    published: {accuracy: 84.1, val_accuracy: 85, macs: 1 GFLOP, memory: 2 MB, mebibytes: 1.2}
-  - name: No skip
-    recipe: plain
-  - name: Skip again
-    recipe: again
-"""
-ARGUMENTS = ("--config-dir", "conf", "narrow")
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("evidence")
-    for group in ("recipe", "table"):
-        (folder / "conf" / group).mkdir(parents=True)
-    recipes = {"skip": ("add", 2), "plain": ("none", 2), "again": ("add", 3)}
-    for name, (join, epochs) in recipes.items():
-        text = RECIPE.format(join=join, epochs=epochs)
-        (folder / f"conf/recipe/{name}.yaml").write_text(text)
-    (folder / "conf/table/narrow.yaml").write_text(TABLE)
-    finished = run(folder, "reproduce", *ARGUMENTS)
-    assert finished.code == 0, finished.out + finished.err
-    return folder, finished
-
-
 @pytest.fixture
-def folder(trained):
-    return trained[0]
-
-
-@pytest.fixture
-def rendered(folder):
-    return folder / "outputs/tables/narrow/digits"
+def rendered(narrow_table):
+    return narrow_table / "outputs/tables/narrow/digits"
 
 
 @pytest.fixture
@@ -85,22 +31,9 @@ def content(rendered):
     return json.loads((rendered / "table.json").read_text())
 
 
-def predictions(folder: Path, content: dict, model: str) -> dict[int, dict]:
-    """Seed to logits and labels."""
-    return {
-        cell["seed"]: dict(np.load(folder / cell["run"] / "predictions.npz"))
-        for cell in content["cells"]
-        if cell["model"] == model
-    }
-
-
-def right(one: dict) -> np.ndarray:
-    return one["logits"].argmax(1) == one["labels"]
-
-
-def test_means_intervals_and_calibration_are_recomputed(folder, content):
+def test_means_intervals_and_calibration_are_recomputed(narrow_table, content):
     for line in content["rows"]:
-        kept = predictions(folder, content, line["model"])
+        kept = predictions(narrow_table, content, line["model"])
         accuracies = [
             100 * accuracy_score(p["labels"], p["logits"].argmax(1)) for p in kept.values()
         ]
@@ -121,7 +54,7 @@ def test_means_intervals_and_calibration_are_recomputed(folder, content):
             errors.append(sum(gaps) / len(bins))
         assert line["ece"] == pytest.approx(np.mean(errors), abs=1e-5)
         histories = [
-            pd.read_csv(folder / cell["run"] / "metrics.csv")
+            pd.read_csv(narrow_table / cell["run"] / "metrics.csv")
             for cell in content["cells"]
             if cell["model"] == line["model"]
         ]
@@ -136,10 +69,12 @@ def test_means_intervals_and_calibration_are_recomputed(folder, content):
         assert line["loss"] == pytest.approx(np.mean([h["train/loss"].iloc[-1] for h in histories]))
 
 
-def test_differences_mcnemar_and_holm_are_recomputed(folder, content):
+def test_differences_mcnemar_and_holm_are_recomputed(narrow_table, content):
     worst = []
     for pair in content["pairs"]:
-        first, second = (predictions(folder, content, pair[key]) for key in ("first", "second"))
+        first, second = (
+            predictions(narrow_table, content, pair[key]) for key in ("first", "second")
+        )
         assert pair["seeds"] == [0, 1]
         gaps, p = [], []
         for seed in pair["seeds"]:
@@ -170,65 +105,7 @@ def test_differences_mcnemar_and_holm_are_recomputed(folder, content):
     )
 
 
-def test_statistics_of_known_cases():
-    assert mean_interval([1.0]) is None
-    assert mean_interval([3.0, 3.0]) == (3.0, 3.0)
-    assert mcnemar(0, 0) == 1.0
-    assert mcnemar(10, 2) == pytest.approx(2 * sum(stats.binom.pmf(k, 12, 0.5) for k in range(3)))
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    same = np.array([True, False])
-    one = compare("a", "b", {0: (same, same)})
-    assert (one.difference, one.image_interval, one.p) == (0.0, (0.0, 0.0), (1.0,))
-
-
-def test_seeds_that_contradict_each_other_are_no_evidence():
-    one = np.arange(1000) < 60
-    none = np.zeros(1000, dtype=bool)
-    agree = compare("a", "b", {0: (one, none), 1: (one, none)})
-    assert max(agree.p) == agree.adjusted_p < 1e-9
-    contradict = compare("a", "b", {0: (one, none), 1: (none, one)})
-    assert max(contradict.p) < 1e-9
-    assert contradict.adjusted_p == 1.0
-
-
-def test_holm_counts_the_pairs_that_are_not_run_yet():
-    one = np.arange(100) < 5
-    pair = compare("a", "b", {0: (one, np.zeros(100, dtype=bool))})
-    assert correct([pair], 3)[0].adjusted_p == pytest.approx(3 * pair.p[0])
-
-
-def test_an_augmentation_by_override_is_a_change_and_a_seed_counts_once(folder, monkeypatch):
-    table = load_table("liu_goh", ["augment=none", "seed=0,0", "data_dir=x"])
-    assert table.changes == ("augment=none",)
-    assert [cell.seed for cell in table.cells] == [0] * 4
-
-
-@pytest.mark.parametrize("table", list_options("table"))
-def test_every_table_has_a_quick_scale(table):
-    spec = load_table(table, quick=True)
-    assert spec.quick
-    assert spec.changes
-    assert len(spec.cells) == len(spec.publication.rows)
-
-
-@pytest.mark.parametrize(
-    ("rows", "named"),
-    [
-        (["ResNet-18", "ResNet 18"], "too much like it"),
-        ([18, "x"], "18"),
-        (["$x$", "y"], "no $"),
-        (["Ж", "y"], "letters or digits"),
-    ],
-)
-def test_names_that_cannot_be_files_are_refused(rows, named, tmp_path):
-    (tmp_path / "conf/table").mkdir(parents=True)
-    lines = [f"  - {{name: {json.dumps(name)}, recipe: virakden}}" for name in rows]
-    text = "\n".join(["title: x", "seeds: [0]", "rows:", *lines])
-    (tmp_path / "conf/table/own.yaml").write_text(text)
-    assert named in run(tmp_path, "table", "--config-dir", "conf", "own").error_line()
-
-
-def test_the_table_has_every_column_that_was_asked_for(rendered, trained):
+def test_the_table_has_every_column_that_was_asked_for(narrow_table, rendered):
     heading = (rendered / "table.md").read_text().splitlines()[2]
     for name in (
         "95 %",
@@ -243,7 +120,7 @@ def test_the_table_has_every_column_that_was_asked_for(rendered, trained):
         "Infer., img/s",
     ):
         assert f"| {name} |" in heading
-    out = trained[1].out
+    out = (narrow_table / "out.txt").read_text()
     assert "Skip - No skip" in out
     assert "p (Holm)" in out
     lines = [line for line in out.splitlines() if line.startswith(("Model ", "Skip ", "No skip "))]
@@ -289,9 +166,9 @@ def test_macros_hold_the_table_s_cells(rendered, content):
     assert set(macros.values()) <= cells
 
 
-def test_gradients_are_those_of_the_first_batch_and_of_epochs_ends(folder, content):
+def test_gradients_are_those_of_the_first_batch_and_of_epochs_ends(narrow_table, content):
     cell = content["cells"][0]
-    frame = pd.read_csv(folder / cell["run"] / "gradients.csv")
+    frame = pd.read_csv(narrow_table / cell["run"] / "gradients.csv")
     assert sorted(set(frame["epoch"])) == [0, 1, 2]
     assert (frame["norm"] > 0).all()
     layers = frame[frame["epoch"] == 0]["layer"]
@@ -334,7 +211,8 @@ def test_the_page_works_offline_and_names_the_runs_behind_a_number(rendered, con
         assert page.problems == []
 
 
-def test_the_quick_scale_is_named_and_apart(folder):
+def test_the_quick_scale_is_named_and_apart(narrow_table, tmp_path):
+    folder = shutil.copytree(narrow_table, tmp_path / "copy")
     finished = run(folder, "reproduce", *ARGUMENTS, "--quick")
     assert finished.code == 0, finished.err
     quick = folder / "outputs/tables/narrow/digits-quick"
@@ -345,204 +223,8 @@ def test_the_quick_scale_is_named_and_apart(folder):
     assert (folder / "outputs/tables/narrow/digits/table.md").exists()
 
 
-@pytest.fixture(scope="module")
-def with_reference(trained, tmp_path_factory):
-    """A copy with the records kept as reference."""
-    folder = tmp_path_factory.mktemp("reference") / "copy"
-    shutil.copytree(trained[0], folder)
-    finished = run(folder, "table", *ARGUMENTS, "--keep")
-    assert finished.code == 0, finished.err
-    return folder
-
-
-@pytest.fixture
-def kept(with_reference, tmp_path):
-    return Path(shutil.copytree(with_reference, tmp_path / "copy"))
-
-
-def no_skip(folder: Path) -> Path:
-    """The run at hand of the row "No skip" with seed 0."""
-    content = json.loads((folder / "outputs/tables/narrow/digits/table.json").read_text())
-    return folder / content["cells"][2]["run"]
-
-
-REFERENCE = "outputs/reference/narrow/digits/runs"
-KEPT_ALONE = ("last/test/accuracy", "peak_memory_bytes")  # nothing beside the record says them
-
-
-def test_reference_records_are_small_and_render_the_same_table(kept):
-    before = (kept / "outputs/tables/narrow/digits/table.md").read_text()
-    runs = kept / REFERENCE
-    assert sorted(path.name for path in runs.iterdir()) == [
-        f"{name}-s{seed}" for name in ("no-skip", "skip-again", "skip") for seed in (0, 1)
-    ]
-    assert not list(runs.rglob("*.ckpt"))
-    shutil.rmtree(kept / "outputs/runs")
-    shutil.rmtree(runs / "no-skip-s1")
-    finished = run(kept, "table", *ARGUMENTS, "--reference")
-    assert finished.code == 0, finished.err
-    after = (kept / "outputs/tables/narrow/digits/table.md").read_text()
-    assert [line for line in before.splitlines() if line.startswith("| Skip |")] == [
-        line for line in after.splitlines() if line.startswith("| Skip |")
-    ]
-    assert "No skip, seed 1: missing" in after
-
-
-ALONE = {"others_cpu": 0.0, "inference_others_cpu": 0.0}
-NO_STARS = (False, False)
-
-
-@pytest.mark.parametrize(
-    "expected",
-    [
-        {},
-        {
-            "Skip": (ALONE | {"inference_others_cpu": 0.9}, (False, True)),
-            "No skip": (ALONE | {"others_cpu": 0.9}, (True, False)),
-            # Of a version that did not look at inference:
-            "Skip again": ({"others_cpu": 0.9}, (True, True)),
-        },
-    ],
-    ids=["alone", "beside others"],
-)
-def test_times_beside_other_work_are_starred(kept, expected):
-    for cell in json.loads((kept / "outputs/tables/narrow/digits/table.json").read_text())["cells"]:
-        path = kept / cell["run"] / "metrics.json"
-        record = json.loads(path.read_text())
-        del record["inference_others_cpu"]
-        others, _ = expected.get(cell["model"], (ALONE, NO_STARS))
-        path.write_text(json.dumps(record | others))
-    assert run(kept, "table", *ARGUMENTS).code == 0
-    lines = (kept / "outputs/tables/narrow/digits/table.md").read_text().splitlines()
-    headings, _, *rows = [[cell.strip() for cell in line.split("|")] for line in lines[2:7]]
-    starred = {}
-    for row in (dict(zip(headings, cells)) for cells in rows):
-        starred[row["Model"]] = (row["Min"].endswith("*"), row["Infer., img/s"].endswith("*"))
-    assert starred.keys() == {"Skip", "No skip", "Skip again"}
-    for model, found in starred.items():
-        assert found == expected.get(model, (ALONE, NO_STARS))[1], model
-    noted = any(line.startswith("- * Time taken beside") for line in lines)
-    assert noted == bool(expected)
-
-
-def test_a_kept_record_names_no_folder_of_its_machine(kept):
-    run_directory = no_skip(kept)
-    for name, before, after in (
-        ("config.yaml", "runs_dir: outputs/runs", "runs_dir: /home/someone/runs"),
-        ("metrics.json", '"overrides": [', '"overrides": ["runs_dir=/home/someone/runs", '),
-    ):
-        text = (run_directory / name).read_text()
-        assert before in text
-        (run_directory / name).write_text(text.replace(before, after))
-    assert run(kept, "table", *ARGUMENTS, "--keep").code == 0
-    for name in ("config.yaml", "metrics.json"):
-        text = (kept / REFERENCE / "no-skip-s0" / name).read_text()
-        assert "someone" not in text
-    assert json.loads(text)["overrides"] == ["recipe=plain", "seed=0"]
-
-
-def test_verify_passes_and_a_lacking_run_is_missing(kept):
-    finished = run(kept, "verify", *ARGUMENTS)
-    assert finished.code == 0, finished.out
-    assert len(re.findall(r"PASS +PASS +0\.00", finished.out)) == 6
-    shutil.rmtree(no_skip(kept))
-    shutil.rmtree(kept / REFERENCE / "skip-s1")
-    finished = run(kept, "verify", *ARGUMENTS)
-    assert finished.code == 0, finished.out
-    assert len(re.findall(r"No skip +0 +PASS +MISSING", finished.out)) == 1
-    assert len(re.findall(r"^Skip +1 +MISSING *$", finished.out, re.MULTILINE)) == 1
-    assert (
-        "is not a folder with records"
-        in run(kept, "verify", *ARGUMENTS, "--reference", "x").error_line()
-    )
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        *("test/accuracy", "test/loss", "val/accuracy", "train/loss", "parameters", "macs"),
-        *("seconds", "last/test/accuracy", "peak_memory_bytes"),
-    ],
-)
-def test_verify_fails_on_a_record_altered_by_one_percent(kept, key):
-    path = kept / REFERENCE / "skip-s0/metrics.json"
-    record = json.loads(path.read_text())
-    record[key] = type(record[key])(record[key] * 1.01)
-    path.write_text(json.dumps(record))
-    finished = run(kept, "verify", *ARGUMENTS)
-    assert finished.code == 1
-    assert "1 of 6 cells fail" in finished.err
-    assert f"Skip, seed 0: {key} is" in finished.out or key in KEPT_ALONE
-    assert "Skip, seed 0: metrics.json: changed since the record was kept" in finished.out
-
-
-def test_verify_names_what_differs_from_the_recipe_and_keep_does_not_replace_it(kept):
-    finished = run(kept, "verify", *ARGUMENTS, "optimizer.lr=0.02")
-    assert finished.code == 1
-    assert "another configuration than asked for: optimizer.lr differ" in finished.out
-    assert run(kept, "reproduce", *ARGUMENTS, "trainer.max_epochs=1").code == 0
-    refused = run(kept, "table", *ARGUMENTS, "trainer.max_epochs=1", "--keep")
-    assert "--keep is for the recipes as they are: leave out" in refused.error_line()
-    recipe = kept / "conf/recipe/plain.yaml"
-    recipe.write_text(recipe.read_text().replace("lr: 0.01", "lr: 0.02"))
-    assert run(kept, "reproduce", *ARGUMENTS).code == 0
-    refused = run(kept, "table", *ARGUMENTS, "--keep")
-    assert "is the record of another configuration, which differs in optimizer.lr" in refused.err
-    recipe.write_text(recipe.read_text().replace("lr: 0.02", "lr: 0.01"))
-    assert run(kept, "verify", *ARGUMENTS).code == 0
-
-
-def test_verify_survives_a_damaged_record(kept):
-    (kept / REFERENCE / "skip-s0/predictions.npz").write_bytes(b"damaged")
-    (kept / REFERENCE / "no-skip-s0/metrics.csv").write_text("epoch\n")
-    finished = run(kept, "verify", *ARGUMENTS)
-    assert finished.code == 1
-    assert "2 of 6 cells fail" in finished.err
-    assert finished.out.count("cannot be compared") == 2
-
-
-def test_what_ended_before_is_kept_and_not_run_again(kept):
-    shutil.rmtree(kept / REFERENCE)
-    finished = run(kept, "reproduce", *ARGUMENTS, "--keep")
-    assert finished.code == 0, finished.err
-    assert "[1/" not in finished.err
-    assert len(list((kept / REFERENCE).glob("*/SHA256SUMS"))) == 6
-
-
-def test_an_altered_table_says_so_in_its_title(kept):
-    assert run(kept, "table", *ARGUMENTS, "optimizer.lr=0.02").code == 1
-    folder = kept / "outputs/tables/narrow/digits"
-    content = json.loads((folder / "table.json").read_text())
-    assert content["title"] == "Narrow & short, on digits, with optimizer.lr=0.02"
-
-
-def test_what_is_kept_is_not_run_again(kept):
-    shutil.rmtree(kept / "outputs/runs")
-    shutil.rmtree(kept / REFERENCE / "skip-s1")
-    finished = run(kept, "reproduce", *ARGUMENTS, "--keep")
-    assert finished.code == 0, finished.err
-    assert "[1/1] Skip, seed 1" in finished.err
-    assert (kept / REFERENCE / "skip-s1/SHA256SUMS").exists()
-    assert run(kept, "verify", *ARGUMENTS).code == 0
-
-
-def test_verify_fails_on_a_run_at_hand_that_differs(kept):
-    """In the same environment to the bit; in another beyond what chance explains."""
-    path = no_skip(kept) / "metrics.json"
-    record = json.loads(path.read_text())
-    changed = record | {"last/test/accuracy": record["last/test/accuracy"] + 1 / 360}
-    path.write_text(json.dumps(changed))
-    finished = run(kept, "verify", *ARGUMENTS)
-    assert finished.code == 1
-    assert "No skip, seed 0: last/test/accuracy of the run at hand" in finished.out
-    path.write_text(json.dumps(changed | {"threads": 64}))
-    assert run(kept, "verify", *ARGUMENTS).code == 0
-    far = {"threads": 64, "last/test/accuracy": record["last/test/accuracy"] + 0.3}
-    path.write_text(json.dumps(record | far))
-    assert run(kept, "verify", *ARGUMENTS).code == 1
-
-
-def test_two_runs_differ_in_what_differs(folder, content):
+def test_two_runs_differ_in_what_differs(narrow_table, content, tmp_path):
+    folder = shutil.copytree(narrow_table, tmp_path / "copy")
     names = [Path(content["cells"][at]["run"]).name for at in (0, 2)]
     finished = run(folder, "diff", *names)
     assert finished.code == 0, finished.err

@@ -7,6 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from reslab import nn
+from reslab.config import list_options
 from reslab.errors import UserError
 from reslab.tables import plan, publication
 from reslab.tables.collect import collect
@@ -97,6 +98,11 @@ def own_file(folder, monkeypatch, **changes):
         ({"rows": [ROW | {"published": 98}]}, "published must be a mapping"),
         ({"rows": [ROW | {"published": {"accuracy": "98"}}]}, "98 must be a number"),
         ({"rows": [ROW | {"published": {"acuracy": 98}}]}, "did you mean accuracy"),
+        ({"rows": [ROW | {"name": "ResNet-18"}, ROW | {"name": "ResNet 18"}]}, "too much like it"),
+        ({"rows": [ROW, ROW | {"name": 18}]}, "18: a row's name must have letters"),
+        ({"rows": [ROW, ROW | {"name": "$x$"}]}, r"\$x\$: a row.*no \$"),
+        ({"rows": [ROW, ROW | {"name": "_x"}]}, "no _ in front"),
+        ({"rows": [ROW, ROW | {"name": "Ж"}]}, "letters or digits"),
         ({"pairs": [["x", "y"]]}, "there is no row y"),
         ({"pairs": ["x"]}, "must be a pair"),
         ({"columns": "loss"}, "columns must be a list"),
@@ -119,3 +125,17 @@ def test_a_table_without_a_quick_scale_says_so(tmp_path, monkeypatch):
     own_file(tmp_path, monkeypatch)
     with pytest.raises(UserError, match="the table own has no quick scale"):
         load_table("own", quick=True)
+
+
+def test_an_augmentation_by_override_is_a_change_and_a_seed_counts_once():
+    table = load_table("liu_goh", ["augment=none", "seed=0,0", "data_dir=x"])
+    assert table.changes == ("augment=none",)
+    assert [cell.seed for cell in table.cells] == [0] * 4
+
+
+@pytest.mark.parametrize("table", list_options("table"))
+def test_every_table_has_a_quick_scale(table):
+    spec = load_table(table, quick=True)
+    assert spec.quick
+    assert spec.changes
+    assert len(spec.cells) == len(spec.publication.rows)

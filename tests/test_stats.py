@@ -1,4 +1,4 @@
-"""Intervals of a difference, against scipy and against what they promise."""
+"""Intervals and tests of a difference, against scipy and against what they promise."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from scipy import stats
 
 from reslab.tables.columns import as_text, choose_of_pairs
 from reslab.tables.remarks import remark_on
-from reslab.tables.stats import compare
+from reslab.tables.stats import compare, correct, holm, mcnemar, mean_interval
 
 IMAGES = 400
 
@@ -88,3 +88,30 @@ def test_the_columns_and_their_note_go_by_the_number_of_seeds(seeds, columns, sa
         assert f"{column}: " in note
     in_terminal, _ = as_text(choose_of_pairs([pair], terminal=True))
     assert [heading for heading in in_terminal if heading.startswith("95")] == columns[-1:]
+
+
+def test_statistics_of_known_cases():
+    assert mean_interval([1.0]) is None
+    assert mean_interval([3.0, 3.0]) == (3.0, 3.0)
+    assert mcnemar(0, 0) == 1.0
+    assert mcnemar(10, 2) == pytest.approx(2 * sum(stats.binom.pmf(k, 12, 0.5) for k in range(3)))
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    same = np.array([True, False])
+    one = compare("a", "b", {0: (same, same)})
+    assert (one.difference, one.image_interval, one.p) == (0.0, (0.0, 0.0), (1.0,))
+
+
+def test_seeds_that_contradict_each_other_are_no_evidence():
+    one = np.arange(1000) < 60
+    none = np.zeros(1000, dtype=bool)
+    agree = compare("a", "b", {0: (one, none), 1: (one, none)})
+    assert max(agree.p) == agree.adjusted_p < 1e-9
+    contradict = compare("a", "b", {0: (one, none), 1: (none, one)})
+    assert max(contradict.p) < 1e-9
+    assert contradict.adjusted_p == 1.0
+
+
+def test_holm_counts_the_pairs_that_are_not_run_yet():
+    one = np.arange(100) < 5
+    pair = compare("a", "b", {0: (one, np.zeros(100, dtype=bool))})
+    assert correct([pair], 3)[0].adjusted_p == pytest.approx(3 * pair.p[0])

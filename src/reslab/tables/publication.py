@@ -118,7 +118,10 @@ def _check(path: Path, content: Any) -> None:
     names = [row["name"] for row in content["rows"]]
     for name in names:
         if not isinstance(name, str) or not slug(name) or name.startswith("_") or "$" in name:
-            raise UserError(f"{path}: {name}: a row's name must have letters or digits, and no $")
+            raise UserError(
+                f"{path}: {name}: a row's name must have letters or digits, no $, and no _ in front"
+            )
+    for name in names:
         if [slug(other) for other in names].count(slug(name)) > 1:
             raise UserError(f"{path}: {name}: another row's name is too much like it")
     for pair in content.get("pairs", ()):
