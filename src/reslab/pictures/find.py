@@ -80,7 +80,7 @@ def _listed(folder: Path, root: Path, leave_out: Path | None) -> Iterator[Path |
             else:
                 yield _checked(path)
         elif entry.is_dir(follow_symlinks=False):
-            if path.resolve() != leave_out:
+            if leave_out is None or path.resolve() != leave_out:
                 yield path
         elif named_so:
             regular = entry.is_file(follow_symlinks=False)
