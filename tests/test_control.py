@@ -1,5 +1,6 @@
 """Runs are watched, stopped and gone on with by their names, from wherever one is."""
 
+import getpass
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 
 import pytest
 
@@ -113,6 +115,9 @@ def test_what_it_was_asked_is_on_disk(stopped):
     assert content["config_dirs"] == [f"{content['folder']}/conf"]
     assert content["variables"]["RESLAB_TARGETS"] == "own_networks"
     assert content["host"] == os.uname().nodename
+    assert (content["recipe"], content["user"]) == (None, getpass.getuser())
+    begun = datetime.fromisoformat(content["begun"]).timestamp()
+    assert 0 <= begun - content["process_started"] < 120
 
 
 def test_the_log_is_what_it_printed_without_a_bar_s_repeats(stopped):

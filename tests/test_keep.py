@@ -123,3 +123,28 @@ def test_keeping_over_another_configuration_s_record_is_refused_not_half_done(fo
     with pytest.raises(Exception, match=r"another configuration, which differs in optimizer\.lr"):
         keep_records(other, collect(other), folder / "outputs/reference")
     assert {path.name: path.read_bytes() for path in kept(folder).iterdir()} == before
+
+
+def test_a_kept_record_of_another_configuration_does_not_answer_for_a_cell(folder):
+    """Nothing is trained for a record that could not be kept in the end."""
+    keep(folder)
+    other = (*ON_DIGITS, "optimizer.lr=0.5")
+    with pytest.raises(Exception, match=r"another configuration, which differs in optimizer\.lr"):
+        app.reproduce("own", other, keep=folder / "outputs/reference")
+
+
+def test_a_renamed_run_does_not_answer_for_a_cell(folder):
+    (cell,) = load_table("own", ON_DIGITS).cells
+    other = load_table("own", (*ON_DIGITS, "optimizer.lr=0.5"))
+    cell.directory.path.rename(other.cells[0].directory.path)
+    (result,) = collect(other)
+    assert (result.state, result.run) == ("damaged", None)
+    assert "is the directory of another run, which differs in optimizer.lr" in result.reason
+
+
+def test_a_cell_that_was_begun_and_has_no_configuration_yet_is_not_missing(folder):
+    table = load_table("own", (*ON_DIGITS, "optimizer.lr=0.5"))
+    directory = table.cells[0].directory
+    directory.path.mkdir()
+    directory.request_file.write_text("{}")
+    assert [one.state for one in collect(table)] == ["interrupted"]

@@ -19,7 +19,7 @@ from reslab.reporter import SILENT, Reporter
 from reslab.tables.collect import Result, collect, look_up
 from reslab.tables.estimate import Outlook, time_left
 from reslab.tables.plan import Cell, Table, load_table
-from reslab.tables.reference import from_reference, keep_records
+from reslab.tables.reference import from_reference, keep_records, known
 from reslab.tables.render import OUTPUT, Rendered, render
 
 
@@ -134,10 +134,10 @@ def _lacking(table: Table, keep: Path | None, reporter: Reporter) -> tuple[Cell,
             name = f"{result.cell.row.name}, seed {result.cell.seed}"
             reporter.warn(f"{name} is not run again, for its run is damaged: {result.reason}")
     if keep:
-        known = {one.cell.identity for one in from_reference(table, keep) if one.record}
+        there = known(table, keep)
         ended = [one for one in results if one.cell.directory.path not in cells]
-        keep_records(table, [one for one in ended if one.cell.identity not in known], keep)
-        cells = {path: cell for path, cell in cells.items() if cell.identity not in known}
+        keep_records(table, [one for one in ended if one.cell.identity not in there], keep)
+        cells = {path: cell for path, cell in cells.items() if cell.identity not in there}
     return tuple(sorted(cells.values(), key=lambda cell: cell.workload.macs))
 
 

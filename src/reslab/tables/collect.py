@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from reslab.errors import UserError
+from reslab.runs.identity import differing_keys, hashed_config
 from reslab.runs.record import WAY_OUT, Record
 from reslab.runs.store import RunDirectory
 from reslab.tables.finished import FinishedRun, contradictions, read_finished, read_history
@@ -42,13 +43,27 @@ class Result:
 
 def collect(table: Table) -> list[Result]:
     """Looks every cell up; what is wrong with one of them is its own."""
-    return [look_up(cell) for cell in table.cells]
+    return [_own(look_up(cell)) for cell in table.cells]
+
+
+def _own(result: Result) -> Result:
+    """Another run's directory does not answer for a cell, whatever has given it that name."""
+    cell, run = result.cell, result.run
+    if run is None or run.record.identity == cell.identity:
+        return result
+    keys = ", ".join(differing_keys(cell.config, hashed_config(run.cfg)))
+    place = cell.directory.path
+    reason = f"{place} is the directory of another run, which differs in {keys}: move it away"
+    return Result(cell, "damaged", reason=reason)
 
 
 def look_up(cell: Cell) -> Result:
     """What became of a cell, with all that it left if it is finished."""
     directory = cell.directory
-    files = directory.config_file, directory.failure_file, directory.record_file
+    files = (
+        *(directory.request_file, directory.config_file),
+        *(directory.failure_file, directory.record_file),
+    )
     if not any(file.exists() for file in files):
         return Result(cell, "missing")
     state = directory.state()

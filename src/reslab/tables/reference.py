@@ -56,11 +56,15 @@ def _refuse_another(target: Cell, run: FinishedRun) -> None:
     except UserError:  # damaged, or kept by half: it is to be made whole
         return
     if there and there.record.identity != run.record.identity:
-        keys = differing_keys(run.cell.config, hashed_config(there.cfg))
-        raise UserError(
-            f"{target.directory.path} is the record of another configuration, which differs in "
-            f"{', '.join(keys)}: delete it first, if it is to be replaced"
-        )
+        raise _another(there, run.cell)
+
+
+def _another(there: FinishedRun, wanted: Cell) -> UserError:
+    keys = ", ".join(differing_keys(wanted.config, hashed_config(there.cfg)))
+    return UserError(
+        f"{there.cell.directory.path} is the record of another configuration, which differs in "
+        f"{keys}: delete it first, if it is to be replaced"
+    )
 
 
 def _keep(run: FinishedRun, target: RunDirectory) -> None:
@@ -104,6 +108,19 @@ def _digests(folder: Path) -> dict[str, str]:
 def from_reference(table: Table, folder: Path) -> list[Result]:
     """The table's cells as the reference has them; those without a record are missing."""
     return [_look_up(kept_as(cell, table, folder)) for cell in table.cells]
+
+
+def known(table: Table, folder: Path) -> set[str]:
+    """Identities of the cells whose records are kept.
+
+    Raises:
+        UserError: A record that is kept there is another configuration's.
+    """
+    runs = [result.run for result in from_reference(table, folder) if result.run]
+    for run in runs:
+        if run.record.identity != run.cell.identity:
+            raise _another(run, run.cell)
+    return {run.cell.identity for run in runs}
 
 
 def _look_up(cell: Cell) -> Result:
