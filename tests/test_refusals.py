@@ -1,6 +1,7 @@
 """What a constructor refuses is named by the path that the user types."""
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from reslab.config import compose, instantiate
@@ -8,6 +9,13 @@ from reslab.errors import UserError
 from reslab.ranges import IMAGE_DATA
 from reslab.runs.build import build_task, prepare_data
 from reslab.runs.request import check
+
+
+@pytest.fixture(autouse=True)
+def _distributions_check_their_arguments():
+    """As in a process of its own: torch.compile, which other tests use, switches that off."""
+    torch.distributions.Distribution.set_default_validate_args(True)
+
 
 CROP = "augment=crop_flip"
 LINEAR = "optimizer=adam_warmup_linear"
