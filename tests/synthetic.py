@@ -8,8 +8,8 @@ import numpy as np
 from reslab.analysis.summary import count_parameters
 from reslab.callbacks.history import write_rows
 from reslab.config import instantiate
+from reslab.runs.check import try_network
 from reslab.runs.record import Provenance, Record
-from reslab.runs.request import try_network
 from reslab.runs.sources import code_digest
 from reslab.tables import publication
 from reslab.tables.plan import Cell

@@ -14,7 +14,7 @@ from reslab.errors import UserError
 from reslab.nn import AddJoin, NoJoin, PadJoin
 from reslab.nn.blocks import BasicBlock
 from reslab.runs.build import build
-from reslab.runs.request import check
+from reslab.runs.check import check
 from reslab.runs.store import RunDirectory
 
 DATASETS = list_options("dataset")

@@ -8,7 +8,7 @@ from reslab.config import compose, instantiate
 from reslab.errors import UserError
 from reslab.ranges import IMAGE_DATA
 from reslab.runs.build import build_task, prepare_data
-from reslab.runs.request import check
+from reslab.runs.check import check
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from reslab.config import compose
 from reslab.errors import UserError
 from reslab.runs import options as module
 from reslab.runs.build import build
-from reslab.runs.request import check
+from reslab.runs.check import check
 from reslab.runs.store import RunDirectory
 from training import SMALL
 

@@ -19,7 +19,7 @@ register_resolvers()
 def run_cell(cfg: DictConfig, reporter: Reporter) -> "Outcome":
     """Runs one configuration in the directory that Hydra made for it."""
     from reslab.runs.execute import execute
-    from reslab.runs.started import Started
+    from reslab.runs.request import Request
     from reslab.runs.store import RunDirectory
 
     context = HydraConfig.get()
@@ -27,9 +27,9 @@ def run_cell(cfg: DictConfig, reporter: Reporter) -> "Outcome":
     check_choices(overrides)
     directory = RunDirectory(Path(context.runtime.output_dir))
     sources = [source.path for source in context.runtime.config_sources if source.schema == "file"]
-    started = Started.here(
+    request = Request.here(
         overrides,
         context.runtime.choices.get("recipe"),
         [path for path in sources if Path(path) != CONF_DIR],
     )
-    return execute(cfg, directory, started, reporter)
+    return execute(cfg, directory, request, reporter)

@@ -16,8 +16,8 @@ from typing import Any
 from reslab.config import compose, own_folders, parse_overrides, suggest
 from reslab.errors import UserError
 from reslab.reporter import SILENT, Reporter
+from reslab.runs.check import check
 from reslab.runs.environment import git_commit
-from reslab.runs.request import check
 
 OPTIONS = {"seconds": 10.0, "rounds": 3, "batch_size": None, "num_images": None, "files": False}
 # What all variants can do alike.

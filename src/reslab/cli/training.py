@@ -36,8 +36,8 @@ def summary(overrides: tuple[str, ...], draw: Path | None) -> None:
     """Layers, shapes, parameters, multiply-accumulates and memory of a configuration's network."""
     from reslab.analysis.summary import count_parameters
     from reslab.config import compose
+    from reslab.runs.check import check, try_network
     from reslab.runs.network import build_network
-    from reslab.runs.request import check, try_network
     from reslab.terminal.networks import print_layers
 
     cfg = compose(overrides)
@@ -139,7 +139,7 @@ def data(name: str, overrides: tuple[str, ...]) -> None:
     """Fetch and verify a data set, and say what is in it."""
     from reslab.config import compose, instantiate
     from reslab.runs.build import prepare_data
-    from reslab.runs.request import check
+    from reslab.runs.check import check
     from reslab.terminal.networks import print_data
 
     cfg = compose([f"dataset={name}", *overrides])

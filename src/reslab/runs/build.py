@@ -12,8 +12,8 @@ from reslab.data import ImageData
 from reslab.lightning_bypass import EarlyStop, drop_idle_hooks
 from reslab.reporter import SILENT, Reporter
 from reslab.runs.beginning import build_task
+from reslab.runs.check import try_network
 from reslab.runs.identity import hashed_config, identity
-from reslab.runs.request import try_network
 from reslab.runs.saving import SaveCheckpoints
 from reslab.runs.store import RunDirectory
 from reslab.runs.trainer import build_trainer

@@ -11,7 +11,7 @@ from types import FrameType
 
 from reslab.errors import UserError
 from reslab.reporter import SILENT, Reporter
-from reslab.runs.started import VARIABLES, Started
+from reslab.runs.request import VARIABLES, Request
 from reslab.runs.store import RunDirectory
 
 SECONDS_BETWEEN_LOOKS = 0.2
@@ -29,21 +29,21 @@ def stop(directory: RunDirectory, reporter: Reporter = SILENT) -> None:
     """
     if not directory.is_running():
         raise UserError(f"{directory.path} is not running: it is {directory.state()}")
-    started = _started(directory)
-    if not started.is_alive:
+    request = _request(directory)
+    if not request.is_alive:
         raise UserError(
-            f"{directory.path} runs on {started.host} (process {started.pid}), not here: "
+            f"{directory.path} runs on {request.host} (process {request.pid}), not here: "
             f"stop it there"
         )
     try:
-        os.kill(started.pid, signal.SIGTERM)
+        os.kill(request.pid, signal.SIGTERM)
     except PermissionError as error:
         raise UserError(
-            f"{directory.path} is run by {started.user} (process {started.pid}), who alone can "
+            f"{directory.path} is run by {request.user} (process {request.pid}), who alone can "
             f"stop it"
         ) from error
     reporter.say(f"{directory.path}: stopping")
-    while started.is_alive and directory.is_running():
+    while request.is_alive and directory.is_running():
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
@@ -61,33 +61,33 @@ def resume(directory: RunDirectory) -> int:
     state = directory.state()
     if state in ("finished", "running"):
         raise UserError(f"{directory.path} is {state}: there is nothing to resume")
-    started = _started(directory)
-    for folder in (started.folder, *started.config_dirs):
+    request = _request(directory)
+    for folder in (request.folder, *request.config_dirs):
         if not Path(folder).is_dir():
             raise UserError(f"{directory.path} was begun with {folder}, which is not there")
-    environment = {k: v for k, v in os.environ.items() if k not in VARIABLES} | started.variables
-    return _run(resume_command(directory, started), Path(started.folder), environment)
+    environment = {k: v for k, v in os.environ.items() if k not in VARIABLES} | request.variables
+    return _run(resume_command(directory, request), Path(request.folder), environment)
 
 
-def resume_command(directory: RunDirectory, started: Started) -> list[str]:
+def resume_command(directory: RunDirectory, request: Request) -> list[str]:
     """The command that goes on with a run, to be given in the folder where it was begun."""
-    folders = [f"--config-dir={folder}" for folder in started.config_dirs]
+    folders = [f"--config-dir={folder}" for folder in request.config_dirs]
     place = str(directory.path.resolve()).replace("\\", "\\\\").replace("'", "\\'")
     return [
         *(sys.executable, "-m", "reslab.cli", "train", *folders),
-        *started.overrides,
+        *request.overrides,
         f"hydra.run.dir='{place}'",
     ]
 
 
-def _started(directory: RunDirectory) -> Started:
-    started = directory.started()
-    if started is None:
+def _request(directory: RunDirectory) -> Request:
+    request = directory.request()
+    if request is None:
         raise UserError(
             f"{directory.path} has no {directory.request_file.name}: it was begun by an older "
             f"version; give its command again"
         )
-    return started
+    return request
 
 
 def _run(command: Sequence[str], folder: Path, environment: dict[str, str]) -> int:

@@ -18,6 +18,7 @@ from reslab.runs import checkpoint as files
 from reslab.runs import log
 from reslab.runs.attempt import Attempt, begin, refuse_another_s
 from reslab.runs.build import build, prepare_data
+from reslab.runs.check import check
 from reslab.runs.description import describe
 from reslab.runs.environment import (
     describe_environment,
@@ -27,9 +28,8 @@ from reslab.runs.environment import (
 from reslab.runs.finish import finish
 from reslab.runs.identity import differing_keys, hashed_config
 from reslab.runs.record import Record
-from reslab.runs.request import check
+from reslab.runs.request import Request
 from reslab.runs.sources import code_digest
-from reslab.runs.started import Started
 from reslab.runs.store import RunDirectory, find_run
 
 
@@ -56,18 +56,18 @@ class Outcome:
 
 
 def execute(
-    cfg: DictConfig, directory: RunDirectory, started: Started, reporter: Reporter = SILENT
+    cfg: DictConfig, directory: RunDirectory, request: Request, reporter: Reporter = SILENT
 ) -> Outcome:
     """Brings the run in `directory` to its end.
 
     Args:
         cfg: The run's configuration.
         directory: Its directory.
-        started: What the user asked for, and this process.
+        request: What the user asked for, and this process.
         reporter: Told what happens on the way.
 
     Raises:
-        UserError: See `runs.request`, `runs.store`, `runs.checkpoint`, `runs.build` and `data`.
+        UserError: See `runs.check`, `runs.store`, `runs.checkpoint`, `runs.build` and `data`.
     """
     _quiet()
     with directory.locked(), StopRequest(reporter) as stop:
@@ -79,17 +79,17 @@ def execute(
                 directory.latest.settle()
                 return Outcome(attempt.record, trained=False)
             with log.kept(directory.log_file):
-                started.write(directory.request_file)
+                request.write(directory.request_file)
                 for of_before in (directory.failure_file, directory.progress_file):
                     of_before.unlink(missing_ok=True)
-                outcome = _execute(cfg, directory, attempt, started, stop, reporter)
+                outcome = _execute(cfg, directory, attempt, request, stop, reporter)
             log.add(directory.log_file, str(outcome))
             return outcome
         except Exception as error:
             if not directory.record_file.exists():
                 log.add(directory.log_file, f"failed: {error}")
                 with contextlib.suppress(OSError, UserError):  # the disk may be what failed
-                    started.write(directory.request_file)
+                    request.write(directory.request_file)
                     directory.failure_file.write_text(f"{error}\n\n{traceback.format_exc()}")
             raise
 
@@ -98,7 +98,7 @@ def _execute(
     cfg: DictConfig,
     directory: RunDirectory,
     attempt: Attempt,
-    started: Started,
+    request: Request,
     stop: StopRequest,
     reporter: Reporter,
 ) -> Outcome:
@@ -128,7 +128,7 @@ def _execute(
     reporter.say(f"{directory.path}")
     checkpoint = str(attempt.checkpoint) if attempt.checkpoint else None
     run.trainer.fit(run.task, datamodule=run.data, ckpt_path=checkpoint)
-    return Outcome(finish(cfg, directory, started, run, environment), trained=True)
+    return Outcome(finish(cfg, directory, request, run, environment), trained=True)
 
 
 def _is_exact(

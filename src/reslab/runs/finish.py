@@ -15,7 +15,7 @@ from reslab.runs.build import Run
 from reslab.runs.environment import peak_memory_bytes
 from reslab.runs.identity import join_name, label, model_name
 from reslab.runs.record import Provenance, Record
-from reslab.runs.started import Started
+from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
 
 # Of what `describe_environment` says, what the record keeps.
@@ -25,7 +25,7 @@ ENVIRONMENT = (*("hardware", "device", "cores", "precision", "threads", "version
 def finish(
     cfg: DictConfig,
     directory: RunDirectory,
-    started: Started,
+    request: Request,
     run: Run,
     environment: dict[str, Any],
 ) -> Record:
@@ -51,8 +51,8 @@ def finish(
     about = run.checkpoints.about
     record = Record(
         identity=about["identity"],
-        recipe=started.recipe,
-        overrides=started.overrides,
+        recipe=request.recipe,
+        overrides=request.overrides,
         rerun=about["rerun"],
         seed=cfg.seed,
         dataset=cfg.dataset.name,

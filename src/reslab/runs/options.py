@@ -52,7 +52,7 @@ REFUSED = {
     "val_check_interval": ONE_VALIDATION,
 }
 
-# What the others can be. Numbers have their ranges in `runs.request`, devices are looked for.
+# What the others can be. Numbers have their ranges in `runs.check`, devices are looked for.
 YES_OR_NO = (True, False)
 CHOICES: dict[str, tuple[Any, ...]] = {
     "benchmark": (None, *YES_OR_NO),

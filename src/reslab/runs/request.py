@@ -1,101 +1,106 @@
-"""Whether a configuration can be meant: what no constructor refuses, or only after data is read."""
+"""What a run was asked and by which process it was begun, on disk from its start."""
 
-import math
-from collections.abc import Callable
+import getpass
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
 
-from omegaconf import DictConfig, OmegaConf
-from torch import nn
+import psutil
 
-from reslab.analysis.summary import Layer, list_layers
-from reslab.config import instantiate, suggest
 from reslab.errors import UserError
-from reslab.ranges import IMAGE_DATA, check_number, check_whole
-from reslab.runs.options import check_trainer
+from reslab.files import write_atomically
+from reslab.locks import is_alive
 
-MONITORS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
-GROUPS = ("dataset", "model", "optimizer", "trainer")
-
-# What no constructor decides: key to the lowest and the highest value.
-WHOLE = {
-    "seed": (0, 2**32 - 1),
-    "patience": (1, math.inf),
-    "max_steps": (1, math.inf),
-    "trainer.limit_train_batches": (1, math.inf),
-    "trainer.limit_val_batches": (1, math.inf),
-    "trainer.max_epochs": (1, math.inf),
-} | {f"dataset.{name}": limits for name, limits in IMAGE_DATA.items()}
-REAL = {
-    "checkpoint_every": (0, math.inf),
-    "label_smoothing": (0, 0.999),
-    "trainer.gradient_clip_val": (0, 1e9),
-}
-OPTIONAL = (
-    *("patience", "max_steps", "trainer.gradient_clip_val"),
-    *("trainer.limit_train_batches", "trainer.limit_val_batches"),
-)
-
-UNLIMITED = -1  # what Lightning calls epochs without end
+# What a user's own modules are found by and allowed by.
+VARIABLES = ("RESLAB_TARGETS", "PYTHONPATH")
 
 
-def check(cfg: DictConfig) -> None:
-    """Refuses what cannot be meant, by its name, before anything is built.
+@dataclass(frozen=True)
+class Request:
+    """All that it takes to stop a run, or to go on with it from anywhere.
 
-    Raises:
-        UserError: A value is of the wrong type or out of range.
+    Attributes:
+        overrides: What the user asked of Hydra.
+        recipe: The recipe that was chosen, None for none.
+        command: The command line, for people.
+        folder: Where it was given.
+        config_dirs: The user's own folders with configurations.
+        variables: The environment variables that matter.
+        host: The machine's name.
+        user: Who began it.
+        pid: The process.
+        process_started: When that process began, seconds since 1970: a pid is used again.
+        begun: When the run began or last went on, ISO 8601.
     """
-    for group in GROUPS:
-        if not OmegaConf.is_dict(cfg[group]) or "_target_" not in cfg[group]:
-            raise UserError(f"{group} must be one of its options, got {cfg[group]}")
-    for key, limits in WHOLE.items():
-        _check_range(cfg, key, check_whole, limits)
-    for key, limits in REAL.items():
-        _check_range(cfg, key, check_number, limits)
-    if cfg.monitor not in MONITORS:
-        raise UserError(f"monitor={cfg.monitor}: not a metric{suggest(str(cfg.monitor), MONITORS)}")
-    if cfg.resume not in ("auto", "must"):
-        raise UserError(f"resume must be auto or must, got {cfg.resume}")
-    if not isinstance(cfg.rerun, int) or cfg.rerun < 0:
-        raise UserError(f"rerun must be true, false or a number of reruns, got {cfg.rerun}")
-    if cfg.rerun and cfg.resume == "must":
-        raise UserError("rerun=true starts over, resume=must refuses to: give one of them")
-    check_trainer(cfg.trainer)
-    instantiate(cfg, "optimizer")  # whose numbers are its own
 
+    overrides: tuple[str, ...]
+    recipe: str | None
+    command: tuple[str, ...]
+    folder: str
+    config_dirs: tuple[str, ...]
+    variables: dict[str, str]
+    host: str
+    user: str
+    pid: int
+    process_started: float
+    begun: str
 
-def try_network(cfg: DictConfig, network: nn.Module) -> list[Layer]:
-    """The network's layers for one of the data set's images.
-
-    Raises:
-        UserError: It does not take such images, or does not tell as many classes apart.
-    """
-    shape = cfg.dataset.channels, cfg.dataset.size, cfg.dataset.size
-    text = "x".join(map(str, shape))
-    try:
-        layers = list_layers(network, shape)
-    except Exception as error:
-        line = str(error).partition("\n")[0]
-        raise UserError(
-            f"model does not take images of {text}: {line}; try dataset.size"
-        ) from error
-    output = layers[-1].output if layers else ()
-    if output != (cfg.dataset.num_classes,):
-        raise UserError(
-            f"model gives {output} for an image, not one logit for each of the "
-            f"{cfg.dataset.num_classes} classes"
+    @classmethod
+    def here(
+        cls, overrides: Sequence[str], recipe: str | None, config_dirs: Sequence[str] = ()
+    ) -> Self:
+        """A run of this process."""
+        return cls(
+            overrides=tuple(overrides),
+            recipe=recipe,
+            command=tuple(sys.argv),
+            folder=os.getcwd(),
+            config_dirs=tuple(config_dirs),
+            variables={name: os.environ[name] for name in VARIABLES if name in os.environ},
+            host=socket.gethostname(),
+            user=_user(),
+            pid=os.getpid(),
+            process_started=psutil.Process().create_time(),
+            begun=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         )
-    return layers
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process is on this machine and lives."""
+        return is_alive(self.pid, self.process_started, self.host)
+
+    def write(self, path: Path) -> None:
+        """Writes it as JSON."""
+        write_atomically(path, (json.dumps(asdict(self), indent=2) + "\n").encode())
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """Reads it, None where there is no file: the run is of an older version.
+
+        Raises:
+            UserError: The file is foreign or damaged.
+        """
+        try:
+            content: dict[str, Any] = json.loads(path.read_text())
+            values: list[Any] = [content[one.name] for one in fields(cls)]
+        except FileNotFoundError:
+            return None
+        except KeyError as error:
+            raise UserError(f"{path} lacks {error}: it is not a request of reslab's") from error
+        except (ValueError, TypeError, OSError) as error:
+            raise UserError(f"{path} is damaged: {error}") from error
+        values = [tuple(value) if isinstance(value, list) else value for value in values]
+        return cls(*values)
 
 
-def _check_range(
-    cfg: DictConfig, key: str, check_one: Callable[..., None], limits: tuple[float, float]
-) -> None:
-    value = OmegaConf.select(cfg, key)
-    if value is None and key in OPTIONAL:
-        return
-    if key == "trainer.max_epochs" and value == UNLIMITED and cfg.max_steps:
-        return
+def _user() -> str:
     try:
-        check_one(key, value, *limits)
-    except ValueError as error:
-        hint = " (-1 with max_steps)" if key == "trainer.max_epochs" else ""
-        raise UserError(f"{error}{hint}") from error
+        return getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in a container
+        return str(os.getuid())

@@ -19,7 +19,7 @@ from reslab.files import remove_leftovers, write_atomically
 from reslab.progress import Progress
 from reslab.runs.checkpoint import LatestCheckpoint
 from reslab.runs.record import WAY_OUT, Record, read_record, write_record
-from reslab.runs.started import Started
+from reslab.runs.request import Request
 
 
 class RunDirectory:
@@ -91,9 +91,9 @@ class RunDirectory:
                 path.unlink()
         self.checkpoints.mkdir()
 
-    def started(self) -> Started | None:
+    def request(self) -> Request | None:
         """What was asked and by which process it was begun, None for a run of an older version."""
-        return Started.read(self.request_file)
+        return Request.read(self.request_file)
 
     def progress(self) -> Progress | None:
         """How far training is, None before its first second."""
@@ -161,8 +161,8 @@ class RunDirectory:
         held = locks.is_held(self.lock_file)
         if held is None:
             with contextlib.suppress(UserError):
-                started = self.started()
-                return started is not None and started.is_alive
+                request = self.request()
+                return request is not None and request.is_alive
         return bool(held)
 
 

@@ -17,8 +17,8 @@ from reslab.evaluation.figures import (
 from reslab.evaluation.metrics import summarize
 from reslab.evaluation.palette import BLUE, COLORS
 from reslab.reporter import Reporter
+from reslab.runs.check import try_network
 from reslab.runs.network import build_network
-from reslab.runs.request import try_network
 from reslab.tables.drawing import draw_series
 from reslab.tables.findings import Findings
 from reslab.tables.frames import PANELS, curves

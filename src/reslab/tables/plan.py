@@ -11,9 +11,9 @@ from omegaconf import DictConfig
 
 from reslab.config import compose, parse_overrides
 from reslab.errors import UserError
+from reslab.runs.check import check, try_network
 from reslab.runs.identity import WITHOUT_EFFECT, hashed_config, identity, run_name
 from reslab.runs.network import build_network
-from reslab.runs.request import check, try_network
 from reslab.runs.store import RunDirectory
 from reslab.tables.publication import Publication, Row, read_publication
 

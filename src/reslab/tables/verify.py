@@ -8,10 +8,10 @@ import numpy as np
 
 from reslab.analysis.summary import count_parameters
 from reslab.errors import UserError
+from reslab.runs.check import try_network
 from reslab.runs.identity import differing_keys, hashed_config, identity
 from reslab.runs.network import build_network
 from reslab.runs.record import Record
-from reslab.runs.request import try_network
 from reslab.tables.collect import Result, look_up
 from reslab.tables.finished import FinishedRun, contradictions, differing, read_finished
 from reslab.tables.plan import Cell, Table, load_table

@@ -1,0 +1,101 @@
+"""Whether a configuration can be meant: what no constructor refuses, or only after data is read."""
+
+import math
+from collections.abc import Callable
+
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from reslab.analysis.summary import Layer, list_layers
+from reslab.config import instantiate, suggest
+from reslab.errors import UserError
+from reslab.ranges import IMAGE_DATA, check_number, check_whole
+from reslab.runs.options import check_trainer
+
+MONITORS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
+GROUPS = ("dataset", "model", "optimizer", "trainer")
+
+# What no constructor decides: key to the lowest and the highest value.
+WHOLE = {
+    "seed": (0, 2**32 - 1),
+    "patience": (1, math.inf),
+    "max_steps": (1, math.inf),
+    "trainer.limit_train_batches": (1, math.inf),
+    "trainer.limit_val_batches": (1, math.inf),
+    "trainer.max_epochs": (1, math.inf),
+} | {f"dataset.{name}": limits for name, limits in IMAGE_DATA.items()}
+REAL = {
+    "checkpoint_every": (0, math.inf),
+    "label_smoothing": (0, 0.999),
+    "trainer.gradient_clip_val": (0, 1e9),
+}
+OPTIONAL = (
+    *("patience", "max_steps", "trainer.gradient_clip_val"),
+    *("trainer.limit_train_batches", "trainer.limit_val_batches"),
+)
+
+UNLIMITED = -1  # what Lightning calls epochs without end
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuses what cannot be meant, by its name, before anything is built.
+
+    Raises:
+        UserError: A value is of the wrong type or out of range.
+    """
+    for group in GROUPS:
+        if not OmegaConf.is_dict(cfg[group]) or "_target_" not in cfg[group]:
+            raise UserError(f"{group} must be one of its options, got {cfg[group]}")
+    for key, limits in WHOLE.items():
+        _check_range(cfg, key, check_whole, limits)
+    for key, limits in REAL.items():
+        _check_range(cfg, key, check_number, limits)
+    if cfg.monitor not in MONITORS:
+        raise UserError(f"monitor={cfg.monitor}: not a metric{suggest(str(cfg.monitor), MONITORS)}")
+    if cfg.resume not in ("auto", "must"):
+        raise UserError(f"resume must be auto or must, got {cfg.resume}")
+    if not isinstance(cfg.rerun, int) or cfg.rerun < 0:
+        raise UserError(f"rerun must be true, false or a number of reruns, got {cfg.rerun}")
+    if cfg.rerun and cfg.resume == "must":
+        raise UserError("rerun=true starts over, resume=must refuses to: give one of them")
+    check_trainer(cfg.trainer)
+    instantiate(cfg, "optimizer")  # whose numbers are its own
+
+
+def try_network(cfg: DictConfig, network: nn.Module) -> list[Layer]:
+    """The network's layers for one of the data set's images.
+
+    Raises:
+        UserError: It does not take such images, or does not tell as many classes apart.
+    """
+    shape = cfg.dataset.channels, cfg.dataset.size, cfg.dataset.size
+    text = "x".join(map(str, shape))
+    try:
+        layers = list_layers(network, shape)
+    except Exception as error:
+        line = str(error).partition("\n")[0]
+        raise UserError(
+            f"model does not take images of {text}: {line}; try dataset.size"
+        ) from error
+    output = layers[-1].output if layers else ()
+    if output != (cfg.dataset.num_classes,):
+        raise UserError(
+            f"model gives {output} for an image, not one logit for each of the "
+            f"{cfg.dataset.num_classes} classes"
+        )
+    return layers
+
+
+def _check_range(
+    cfg: DictConfig, key: str, check_one: Callable[..., None], limits: tuple[float, float]
+) -> None:
+    value = OmegaConf.select(cfg, key)
+    if value is None and key in OPTIONAL:
+        return
+    if key == "trainer.max_epochs" and value == UNLIMITED and cfg.max_steps:
+        return
+    try:
+        check_one(key, value, *limits)
+    except ValueError as error:
+        hint = " (-1 with max_steps)" if key == "trainer.max_epochs" else ""
+        raise UserError(f"{error}{hint}") from error
