@@ -34,7 +34,7 @@ BELOW: dict[str, set[str]] = {
     "analysis": {"nn", "evaluation"},
     "lightning_bypass": {"optim"},
     "task": {"lightning_bypass", "optim", "machine"},
-    "callbacks": {"lightning_bypass", "machine", "progress"},
+    "callbacks": {"lightning_bypass", "machine", "nn", "progress"},
     "runs": {
         *("data", "optim", "task", "callbacks", "config", "machine", "analysis"),
         "lightning_bypass",
