@@ -49,13 +49,13 @@ BELOW: dict[str, set[str]] = {
     },
     "reports": {"preprocess", "runs", "evaluation", "pictures", "predicting"},
     "use": {"classifier", "pictures", "predicting", "export", "reports"},
-    "tables": {"analysis", "runs", "evaluation", "markdown", "config"},
+    "tables": {"analysis", "runs", "evaluation", "markdown", "config", "progress"},
     "bench": {
         *("data", "callbacks", "runs", "config", "machine", "evaluation", "markdown"),
         *("preprocess", "classifier", "pictures", "predicting", "reports", "terminal"),
     },
     "terminal": {
-        *("analysis", "data", "runs", "export", "reports", "use", "tables", "apps"),
+        *("analysis", "data", "runs", "export", "reports", "use", "tables", "apps", "progress"),
     },
     "apps": {"runs", "tables", "config"},
     "cli": {

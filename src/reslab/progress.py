@@ -48,3 +48,12 @@ class Progress:
             return cls(**{one.name: content[one.name] for one in fields(cls)})
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+
+def in_words(seconds: float | None) -> str:
+    """`40 s`, `3 min`, `2.5 h`; nothing where it is not known."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -46,19 +46,17 @@ def begin(cfg: DictConfig, directory: RunDirectory) -> Attempt:
         UserError: A file is damaged, a checkpoint is another run's, or there is nothing to go on
             from where that was asked for.
     """
-    if not cfg.rerun:
-        record = directory.record()
-        return Attempt(record=record) if record else _resume(cfg, directory)
     try:
         record = directory.record()
         there = Attempt(record=record, rerun=record.rerun) if record else _resume(cfg, directory)
-    except UserError:  # damaged, from which starting over is the way out
-        there = Attempt()
+    except UserError:
+        if not cfg.rerun:
+            raise
+        there = Attempt()  # damaged, from which starting over is the way out
+    asked = int(cfg.rerun)
     if cfg.rerun is True:
         is_broken_rerun = there.checkpoint is not None and there.rerun > 0
         asked = there.rerun if is_broken_rerun else there.rerun + 1
-    else:
-        asked = cfg.rerun
     return there if asked <= there.rerun else Attempt(rerun=asked, starts_over=True)
 
 

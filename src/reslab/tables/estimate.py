@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from statistics import fmean
 
+from reslab.progress import in_words
 from reslab.tables.collect import Result
 from reslab.tables.plan import Table
 
@@ -48,10 +49,3 @@ def time_left(results: list[Result]) -> str:
         return ""
     left = (t for t, result in zip(estimates, results, strict=True) if not result.record)
     return f"about {in_words(sum(left))} left"
-
-
-def in_words(seconds: float) -> str:
-    """`40 s`, `3 min`, `2.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

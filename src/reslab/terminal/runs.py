@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from reslab.errors import UserError
+from reslab.progress import in_words
 from reslab.runs.diff import Difference
 from reslab.runs.identity import differing_keys, hashed_config, label, select
 from reslab.runs.record import Record
 from reslab.runs.store import RunDirectory
 from reslab.terminal.console import print_table
-from reslab.terminal.duration import as_duration
 from reslab.terminal.reporter import Terminal
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _state(run: RunDirectory) -> tuple[str, str]:
         at = run.progress()
     if at is None:
         return state, ""
-    return f"{state} {at.done:.0%}", as_duration(at.seconds_left)
+    return f"{state} {at.done:.0%}", in_words(at.seconds_left)
 
 
 def print_runs_by_seed(runs: list[RunDirectory], folder: Path) -> None:

@@ -3,8 +3,9 @@
 import sys
 
 from reslab.apps.reproduce import Reproduction
+from reslab.progress import in_words
 from reslab.tables.columns import as_text, choose, choose_of_pairs
-from reslab.tables.estimate import Outlook, estimate_seconds, in_words, time_left
+from reslab.tables.estimate import Outlook, estimate_seconds, time_left
 from reslab.tables.render import Rendered
 from reslab.tables.verify import Verification
 from reslab.terminal.console import print_table

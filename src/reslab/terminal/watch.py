@@ -10,8 +10,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from reslab.progress import in_words
 from reslab.runs.store import RunDirectory
-from reslab.terminal.duration import as_duration
 
 SECONDS_BETWEEN_LOOKS = 1.0
 COLUMNS = {"State": 11, "": 10, "Epoch": 5, "Loss": 5, "img/s": 5, "Left": 6}
@@ -63,6 +63,6 @@ def _table(runs: list[RunDirectory], states: dict[str, str]) -> Table:
             f"{at.epoch}/{at.epochs}",
             "" if at.loss is None else f"{at.loss:.3f}",
             "" if at.images_per_second is None else f"{at.images_per_second:,.0f}",
-            as_duration(at.seconds_left) if state == "running" else "",
+            in_words(at.seconds_left) if state == "running" else "",
         )
     return table
