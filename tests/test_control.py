@@ -172,13 +172,52 @@ def test_all_that_were_interrupted_go_on_and_finished_ones_are_left(interrupted)
     assert "0 interrupted" in nothing.err
 
 
-def test_a_signal_to_the_resuming_process_is_the_run_s(interrupted):
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("moment", ["as it begins", "as it trains"])
+def test_a_signal_to_the_resuming_process_is_the_run_s(interrupted, moment, signum):
     first = list_runs(interrupted / "outputs/runs")[0]
+    if moment == "as it trains":
+        first.progress_file.unlink()
     process = subprocess.Popen(command("resume", first.name), cwd=interrupted)
     wait_for(lambda: first.is_running() and first.progress())
+    process.send_signal(signum)
+    assert process.wait(60) == 128 + signum
+    assert first.state() == "interrupted"
+
+
+def test_a_stop_is_one_also_where_a_library_s_cleaning_up_fails_in_it(tmp_path, monkeypatch):
+    from reslab.config import compose
+    from reslab.runs import execute
+    from reslab.runs.request import Request
+
+    def interrupted_check(cfg):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            raise AttributeError("'NoneType' object has no attribute 'half_made'")
+
+    monkeypatch.setattr(execute, "check", interrupted_check)
+    directory = RunDirectory(tmp_path / "run")
+    with pytest.raises(SystemExit) as stopped:
+        execute.execute(compose(list(SMALL)), directory, Request.here(SMALL, None))
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert not directory.failure_file.exists()
+
+
+def test_what_is_ignored_stays_ignored(tmp_path):
+    """As `nohup` has it: the terminal may go, and the run does not."""
+    ignoring = "import signal, sys, os; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(*x)"
+    asked = command(*TRAIN, "trainer.max_epochs=40")
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"x = {asked[0]!r}, {asked!r}; {ignoring}"], cwd=tmp_path
+    )
+    runs = tmp_path / "outputs/runs"
+    (directory,) = wait_for(lambda: [one for one in list_runs(runs) if one.progress()])
+    process.send_signal(signal.SIGHUP)
+    time.sleep(1)
+    assert directory.is_running()
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 128 + signal.SIGTERM
-    assert first.state() == "interrupted"
 
 
 @pytest.fixture

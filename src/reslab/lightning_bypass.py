@@ -95,7 +95,9 @@ class KeepsSignals(Callback):
     which ends training without a checkpoint.
     """
 
-    SIGNALS: ClassVar = (signal.SIGINT, signal.SIGTERM)
+    SIGNALS: ClassVar = tuple(
+        getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+    )
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         self._handlers = {signum: signal.getsignal(signum) for signum in self.SIGNALS}

@@ -16,7 +16,7 @@ class Stopped(SystemExit):
 
 
 class StopRequest(KeepsSignals):
-    """Holds SIGINT and SIGTERM while it is entered.
+    """Holds SIGINT, SIGTERM and a terminal's hang-up while it is entered; what is ignored stays so.
 
     In training a signal is only noted: whoever saves checkpoints calls `raise_if_requested` after
     saving one. Elsewhere it stops the process at once.
@@ -30,8 +30,9 @@ class StopRequest(KeepsSignals):
 
     def __enter__(self) -> Self:
         self._handlers_before = {signum: signal.getsignal(signum) for signum in self.SIGNALS}
-        for signum in self.SIGNALS:
-            signal.signal(signum, self._handle)
+        for signum, handler in self._handlers_before.items():
+            if handler != signal.SIG_IGN:
+                signal.signal(signum, self._handle)
         return self
 
     def __exit__(self, *exception: object) -> None:

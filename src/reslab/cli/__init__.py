@@ -10,12 +10,14 @@ import click
 
 from reslab.cli import speed, tables, training, use  # noqa: F401  # registers them
 from reslab.cli.group import cli
-from reslab.errors import UserError
+from reslab.errors import UserError, stop_behind
 
 
 def main() -> None:
     """Runs a command; a fault of the user's is one line, `RESLAB_DEBUG=1` shows where it arose."""
-    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
+    for signum in {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
+        if signal.getsignal(signum) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(signum, lambda signum, frame: sys.exit(128 + signum))
     gc.set_threshold(50_000)  # imports make many objects and hardly any garbage: a tenth faster
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra is to raise, not to print
     try:
@@ -26,6 +28,8 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except Exception as error:
+        if stopped := stop_behind(error):
+            sys.exit(stopped.code if isinstance(stopped, SystemExit) else 130)
         line = _explain(error)
         if line is None or os.environ.get("RESLAB_DEBUG") == "1":
             raise

@@ -100,7 +100,8 @@ def _run(command: Sequence[str], folder: Path, environment: dict[str, str]) -> i
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {signum: signal.signal(signum, tell) for signum in signals}
     try:
-        return process.wait()
+        status = process.wait()
+        return status if status >= 0 else 128 - status  # as a shell says it
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)

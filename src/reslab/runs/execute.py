@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig
 
 from reslab.callbacks import StopRequest
-from reslab.errors import UserError
+from reslab.errors import UserError, stop_behind
 from reslab.reporter import SILENT, Reporter
 from reslab.runs import checkpoint as files
 from reslab.runs import log
@@ -86,6 +86,8 @@ def execute(
             log.add(directory.log_file, str(outcome))
             return outcome
         except Exception as error:
+            if stopped := stop_behind(error):
+                raise stopped from None
             if not directory.record_file.exists():
                 log.add(directory.log_file, f"failed: {error}")
                 with contextlib.suppress(OSError, UserError):  # the disk may be what failed
