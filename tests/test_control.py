@@ -58,7 +58,7 @@ def knows_its_pace(directory):
 
 
 def command(*arguments):
-    return [sys.executable, "-m", "reslab.cli", *arguments]
+    return [sys.executable, "-m", "reslab", *arguments]
 
 
 @pytest.fixture(scope="module")

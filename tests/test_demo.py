@@ -42,7 +42,7 @@ class Demo:
         self.arguments = demo_arguments()
 
     def run(self, *arguments: str) -> tuple[float, subprocess.CompletedProcess]:
-        command = [sys.executable, "-m", "reslab.cli", *(arguments or self.arguments)]
+        command = [sys.executable, "-m", "reslab", *(arguments or self.arguments)]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)

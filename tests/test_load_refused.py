@@ -131,7 +131,7 @@ def test_keys_that_name_classes_import_nothing(trained, tmp_path):
     folders = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
     environment = os.environ | {"PYTHONPATH": folders}
     picture = next((trained / "pictures/3").glob("*.png"))
-    command = ["-m", "reslab.cli", "predict", str(folder), str(picture)]
+    command = ["-m", "reslab", "predict", str(folder), str(picture)]
     done = subprocess.run(
         [sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True
     )

@@ -88,7 +88,7 @@ def test_a_foreign_folder_is_named_and_left_out(tmp_path):
 
 def test_a_table_renders_in_a_process_of_its_own(tmp_path):
     """Nothing that only another command imports may be missing."""
-    command = [sys.executable, "-m", "reslab.cli", "table", "he2016", "seed=0"]
+    command = [sys.executable, "-m", "reslab", "table", "he2016", "seed=0"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert "10 of 10 cells are missing" in done.stderr
 

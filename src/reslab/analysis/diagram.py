@@ -10,7 +10,7 @@ from torch import nn
 from reslab.analysis.graph import Step, trace
 from reslab.analysis.summary import Layer, count_parameters
 from reslab.errors import UserError
-from reslab.evaluation.figures import save_figure
+from reslab.evaluation.figures import own_style, save_figure
 from reslab.evaluation.palette import BLUE, GREEN, ORANGE
 from reslab.nn.blocks import Head
 
@@ -23,6 +23,7 @@ FORMATS = (".png", ".pdf", ".svg")
 Place = tuple[float, float]
 
 
+@own_style
 def draw_network(network: nn.Module, layers: list[Layer], path: Path) -> Path:
     """Draws a network's layers from top to bottom, a column for each size of the image.
 

@@ -7,6 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from reslab.config import CONF_DIR, check_choices
+from reslab.errors import UserError
 from reslab.reporter import Reporter
 from reslab.runs.identity import register_resolvers
 
@@ -25,6 +26,10 @@ def run_cell(cfg: DictConfig, reporter: Reporter) -> "Outcome":
     context = HydraConfig.get()
     overrides = list(context.overrides.task)
     check_choices(overrides)
+    if context.job.chdir:
+        raise UserError(
+            "hydra.job.chdir is not supported: paths count from where a command is given"
+        )
     directory = RunDirectory(Path(context.runtime.output_dir))
     sources = [source.path for source in context.runtime.config_sources if source.schema == "file"]
     request = Request.here(

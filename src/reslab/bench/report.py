@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from reslab.errors import UserError
-from reslab.evaluation.figures import plain, save_figure
+from reslab.evaluation.figures import own_style, plain, save_figure
 from reslab.evaluation.palette import BLUE, ORANGE
 from reslab.files import write_atomically
 from reslab.markdown import around, insert, markdown_table
@@ -145,6 +145,7 @@ def write_points(
     return written
 
 
+@own_style
 def _draw(points: list[dict[str, Any]], axis: str, path: Path) -> None:
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()

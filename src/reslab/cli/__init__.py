@@ -2,29 +2,32 @@
 
 import gc
 import os
-import signal
 import sys
 import traceback
 
 import click
 
 from reslab.cli import speed, tables, training, use  # noqa: F401  # registers them
+from reslab.cli.arguments import as_key
 from reslab.cli.group import cli
+from reslab.cli.process import prepare_process
 from reslab.errors import UserError, stop_behind
 
 
 def main() -> None:
     """Runs a command; a fault of the user's is one line, `RESLAB_DEBUG=1` shows where it arose."""
-    for signum in {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
-        if signal.getsignal(signum) != signal.SIG_IGN:  # as nohup has it
-            signal.signal(signum, lambda signum, frame: sys.exit(128 + signum))
+    prepare_process()
     gc.set_threshold(50_000)  # imports make many objects and hardly any garbage: a tenth faster
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra is to raise, not to print
     try:
-        sys.exit(cli(standalone_mode=False))
+        status = cli(standalone_mode=False)
+        sys.stdout.flush()  # as long as an error can be said
+        sys.exit(status)
     except click.Abort:  # what click makes of Ctrl-C
         sys.exit(130)
     except click.ClickException as error:
+        if isinstance(error, click.NoSuchOption) and (line := _meant_as_key(error)):
+            sys.exit(f"reslab: {line}")
         error.show()
         sys.exit(error.exit_code)
     except Exception as error:
@@ -34,6 +37,11 @@ def main() -> None:
         if line is None or os.environ.get("RESLAB_DEBUG") == "1":
             raise
         sys.exit(f"reslab: {line}")
+
+
+def _meant_as_key(error: click.NoSuchOption) -> str | None:
+    takes_keys = error.ctx and any(one.name == "overrides" for one in error.ctx.command.params)
+    return as_key(error.option_name, sys.argv) if takes_keys else None
 
 
 def _explain(error: Exception) -> str | None:

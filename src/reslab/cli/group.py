@@ -1,10 +1,34 @@
 """What the commands share: the group that they are in, and options."""
 
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+
+from reslab.cli.arguments import as_overrides, at_home
+from reslab.errors import UserError
+
+
+class _UserPath(click.Path):
+    """A path; `~` in it is the home."""
+
+    def convert(self, value: Any, *context: Any) -> Any:
+        return super().convert(at_home(os.fspath(value)), *context)
+
+
+PATH = _UserPath(path_type=Path)
+
+
+def _as_overrides(
+    context: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
+    return tuple(as_overrides(value))
+
+
+OVERRIDES = click.argument("overrides", nargs=-1, callback=_as_overrides)
 
 
 def _add_folders(
@@ -19,7 +43,7 @@ def _add_folders(
 
 CONFIG_DIR = click.option(
     "--config-dir",
-    type=click.Path(path_type=Path),
+    type=PATH,
     multiple=True,
     expose_value=False,
     callback=_add_folders,
@@ -29,24 +53,30 @@ CONFIG_DIR = click.option(
 
 RUNS_DIR = click.option(
     "--runs-dir",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default="outputs/runs",
     show_default=True,
     help="Where runs lie.",
 )
 DATA_DIR = click.option(
-    "--data-dir", help="Where the data sets lie, if not where the run found them."
+    "--data-dir",
+    type=_UserPath(path_type=str),
+    help="Where the data sets lie, if not where the run found them.",
 )
 
 
 def output_option(default: str, text: str) -> Callable[[Any], Any]:
     """`--output`, the folder that a command writes into."""
-    return click.option(
-        "--output", type=click.Path(path_type=Path), default=default, show_default=True, help=text
-    )
+    return click.option("--output", type=PATH, default=default, show_default=True, help=text)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="reslab")
 def cli() -> None:
     """What do skip connections really buy? Residual learning on MNIST and CIFAR-10."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:  # libraries would say so in the middle of the work
+        raise UserError(
+            "no folder for temporary files can be written into: set TMPDIR to one that can"
+        ) from error

@@ -5,17 +5,15 @@ from pathlib import Path
 
 import click
 
-from reslab.cli.group import CONFIG_DIR, cli, output_option
+from reslab.cli.group import CONFIG_DIR, OVERRIDES, PATH, cli, output_option
 
 
 @cli.command()
 @click.argument("task", type=click.Choice(["train", "predict"]))
-@click.argument("overrides", nargs=-1)
+@OVERRIDES
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (a list on an axis).")
 @output_option("outputs/bench", "Where the figures are written.")
-@click.option(
-    "--readme", type=click.Path(path_type=Path), help="Also insert all figures written so far here."
-)
+@click.option("--readme", type=PATH, help="Also insert all figures written so far here.")
 @CONFIG_DIR
 def bench(
     task: str, overrides: tuple[str, ...], as_json: bool, output: Path, readme: Path | None

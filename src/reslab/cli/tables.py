@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reslab.cli.group import CONFIG_DIR, cli, output_option
+from reslab.cli.group import CONFIG_DIR, OVERRIDES, PATH, cli, output_option
 
 if TYPE_CHECKING:
     from reslab.tables.render import Rendered
@@ -20,7 +20,7 @@ REFERENCE = "outputs/reference"
 
 @cli.command()
 @click.argument("table")
-@click.argument("overrides", nargs=-1)
+@OVERRIDES
 @click.option(
     "--plan", is_flag=True, help="Only list the cells, which are done, and the time left."
 )
@@ -53,10 +53,10 @@ def reproduce(
 
 @cli.command(name="table")
 @click.argument("table")
-@click.argument("overrides", nargs=-1)
+@OVERRIDES
 @click.option(
     "--readme",
-    type=click.Path(path_type=Path),
+    type=PATH,
     multiple=True,
     help="Also insert it into this Markdown file; may be repeated.",
 )
@@ -96,10 +96,10 @@ def render_table(
 
 @cli.command()
 @click.argument("table")
-@click.argument("overrides", nargs=-1)
+@OVERRIDES
 @click.option(
     "--reference",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=REFERENCE,
     show_default=True,
     help="Where the committed records lie.",

@@ -6,31 +6,31 @@ from typing import Any
 
 import click
 
-from reslab.cli.group import CONFIG_DIR, RUNS_DIR, cli
+from reslab.cli.group import CONFIG_DIR, OVERRIDES, PATH, RUNS_DIR, cli
 
-OVERRIDES: dict[str, Any] = {
+TO_HYDRA: dict[str, Any] = {
     "context_settings": {"ignore_unknown_options": True, "help_option_names": []},
     "add_help_option": False,
 }
 
 
-@cli.command(**OVERRIDES, short_help="Train, or sweep with -m.")
+@cli.command(**TO_HYDRA, short_help="Train, or sweep with -m.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @CONFIG_DIR
 def train(arguments: tuple[str, ...]) -> None:
     """Hands everything to Hydra, its --help included."""
     from reslab.cli.app import train as app
+    from reslab.cli.arguments import for_hydra
     from reslab.config import search_path
 
-    # Hydra's parser takes overrides in one row, behind its own flags.
-    at = next((i for i, a in enumerate(arguments) if "=" in a and a[0] != "-"), len(arguments))
-    sys.argv = ["reslab train", *arguments[:at], *search_path(), *arguments[at:]]
+    flags, overrides = for_hydra(arguments)
+    sys.argv = ["reslab train", *flags, *search_path(), *overrides]
     app()
 
 
 @cli.command()
-@click.argument("overrides", nargs=-1)
-@click.option("--draw", type=click.Path(path_type=Path), help="Also draw it into this PNG or PDF.")
+@OVERRIDES
+@click.option("--draw", type=PATH, help="Also draw it into this PNG or PDF.")
 @CONFIG_DIR
 def summary(overrides: tuple[str, ...], draw: Path | None) -> None:
     """Layers, shapes, parameters, multiply-accumulates and memory of a configuration's network."""
@@ -133,7 +133,7 @@ def diff(first: str, second: str, runs_dir: Path) -> None:
 
 @cli.command()
 @click.argument("name")
-@click.argument("overrides", nargs=-1)
+@OVERRIDES
 @CONFIG_DIR
 def data(name: str, overrides: tuple[str, ...]) -> None:
     """Fetch and verify a data set, and say what is in it."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from reslab.cli.group import DATA_DIR, RUNS_DIR, cli, output_option
+from reslab.cli.group import DATA_DIR, PATH, RUNS_DIR, cli, output_option
 
 DEVICE = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, gpu, cuda, cuda:1 or mps."
@@ -47,12 +47,12 @@ TTA = click.option("--tta", is_flag=True, help="Average over each picture and it
 
 @cli.command()
 @click.argument("run")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=PATH)
 @click.option("--top-k", type=click.IntRange(min=1), default=5, show_default=True)
 @THRESHOLD
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Where to write; outputs/predictions/RUN by default.",
 )
 @click.option(

@@ -1,12 +1,13 @@
 """Configurations: where they lie, how they are composed, what they may build."""
 
 from reslab.config.compose import check_choices, compose, parse_overrides
-from reslab.config.messages import explain, suggest
+from reslab.config.messages import explain, known_keys, suggest
 from reslab.config.places import (
     CONF_DIR,
     VERSION_BASE,
     add_folder,
     find_option,
+    first_choices,
     list_groups,
     list_options,
     own_folders,
@@ -23,8 +24,10 @@ __all__ = [
     "compose",
     "explain",
     "find_option",
+    "first_choices",
     "instantiate",
     "is_own_target",
+    "known_keys",
     "list_groups",
     "list_options",
     "own_folders",

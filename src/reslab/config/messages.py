@@ -1,6 +1,7 @@
 """What is said when a configuration is wrong: one line, with the nearest valid names."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -26,9 +27,14 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     if isinstance(error, InterpolationResolutionError):
         return f"{error.full_key}: {first_line(error).rpartition('interpolation: ')[2]}"
     text = str(error)
+    if found := re.search(r"Ambiguous value for argument '((.*?)=(.*))'", text):
+        return (
+            f"{found[1]}: several values are a sweep, for which `reslab train` needs -m; a list is "
+            f"written {found[2]}=[{found[3]}]"
+        )
     if isinstance(error, ConfigCompositionException) and text.startswith("Could not override"):
         key = text.split("'")[1]
-        return f"there is no option {key}{suggest(key, _known_keys(overrides), listed=False)}"
+        return f"there is no option {key}{suggest(key, known_keys(overrides), listed=False)}"
     lines = [line for line in text.splitlines()[:2] if "https://" not in line]
     if isinstance(error, OverrideParseException) and str(error.override) not in lines[0]:
         lines.insert(0, str(error.override))
@@ -48,7 +54,7 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def _known_keys(overrides: Sequence[str]) -> list[str]:
+def known_keys(overrides: Sequence[str] = ()) -> list[str]:
     """Dotted keys and groups that can be overridden beside the groups that are chosen."""
     groups = list_groups()
     chosen = [o for o in overrides if o.partition("=")[0] in groups and "," not in o]

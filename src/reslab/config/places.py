@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from reslab.errors import UserError
 
@@ -61,6 +62,13 @@ def find_option(group: str, name: str) -> Path | None:
     """The file of an option, reslab's before a user's own."""
     paths = (root / group / f"{name}.yaml" for root in (CONF_DIR, *_own_folders))
     return next((path for path in paths if path.is_file()), None)
+
+
+def first_choices() -> dict[str, str | None]:
+    """Which option each group of a run has without an override, None where none is chosen."""
+    content: Any = OmegaConf.to_container(OmegaConf.load(CONF_DIR / "train.yaml"))
+    entries = [entry for entry in content["defaults"] if isinstance(entry, dict)]
+    return {k: v for entry in entries for k, v in entry.items() if not k.startswith("override ")}
 
 
 def list_groups() -> list[str]:

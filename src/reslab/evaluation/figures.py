@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,7 +16,13 @@ from reslab.evaluation.metrics import Predictions, expected_calibration_error
 from reslab.evaluation.palette import COLORS
 from reslab.files import write_atomically
 
+# What draws a figure and saves it does so with this, whatever a user's own matplotlibrc says.
+own_style = matplotlib.rc_context(
+    {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
+)
 
+
+@own_style
 def draw_confusion(predictions: Predictions, title: str, path: Path) -> Path:
     """The confusion matrix: counts, colored by the share of the truth's row."""
     matrix, shares = frames.confusion(predictions)
@@ -41,6 +48,7 @@ def draw_confusion(predictions: Predictions, title: str, path: Path) -> Path:
     return save_figure(figure, path)
 
 
+@own_style
 def draw_per_class(metrics: dict[str, Any], title: str, path: Path) -> Path:
     """Precision, recall and F1 of every class, as `metrics.summarize` gives them."""
     rows = frames.per_class(metrics["per_class"])
@@ -63,6 +71,7 @@ def draw_per_class(metrics: dict[str, Any], title: str, path: Path) -> Path:
     return save_figure(figure, path)
 
 
+@own_style
 def draw_confidence(
     confidence: np.ndarray, right: np.ndarray | None, threshold: float, title: str, path: Path
 ) -> Path:
@@ -103,6 +112,7 @@ def draw_confidence(
     return save_figure(figure, path)
 
 
+@own_style
 def draw_reliability(
     models: dict[str, Predictions], title: str, path: Path, colors: Sequence[str] = COLORS
 ) -> Path:

@@ -72,6 +72,8 @@ def try_network(cfg: DictConfig, network: nn.Module) -> list[Layer]:
     text = "x".join(map(str, shape))
     try:
         layers = list_layers(network, shape)
+    except OSError:  # of a disk, not of the network
+        raise
     except Exception as error:
         line = str(error).partition("\n")[0]
         raise UserError(

@@ -74,7 +74,7 @@ def resume_command(directory: RunDirectory, request: Request) -> list[str]:
     folders = [f"--config-dir={folder}" for folder in request.config_dirs]
     place = str(directory.path.resolve()).replace("\\", "\\\\").replace("'", "\\'")
     return [
-        *(sys.executable, "-m", "reslab.cli", "train", *folders),
+        *(sys.executable, "-m", "reslab", "train", *folders),
         *request.overrides,
         f"hydra.run.dir='{place}'",
     ]

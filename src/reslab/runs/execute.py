@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
 from reslab.callbacks import StopRequest
+from reslab.config import refusal
 from reslab.errors import UserError, stop_behind
 from reslab.reporter import SILENT, Reporter
 from reslab.runs import checkpoint as files
@@ -129,7 +131,10 @@ def _execute(
     }
     reporter.say(f"{directory.path}")
     checkpoint = str(attempt.checkpoint) if attempt.checkpoint else None
-    run.trainer.fit(run.task, datamodule=run.data, ckpt_path=checkpoint)
+    try:
+        run.trainer.fit(run.task, datamodule=run.data, ckpt_path=checkpoint)
+    except MisconfigurationException as error:  # Lightning's word for what a user did
+        raise refusal(error, "trainer") from error
     return Outcome(finish(cfg, directory, request, run, environment), trained=True)
 
 

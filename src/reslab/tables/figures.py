@@ -11,6 +11,7 @@ from reslab.evaluation.figures import (
     draw_confusion,
     draw_per_class,
     draw_reliability,
+    own_style,
     plain,
     save_figure,
 )
@@ -61,6 +62,7 @@ def draw_all(findings: Findings, folder: Path, reporter: Reporter) -> Path:
     return folder
 
 
+@own_style
 def draw_schedule(findings: Findings, path: Path) -> Path:
     """The learning rate with which each epoch ended its training, of each model's first seed."""
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -79,6 +81,7 @@ def draw_schedule(findings: Findings, path: Path) -> Path:
     return save_figure(figure, path)
 
 
+@own_style
 def draw_costs(findings: Findings, path: Path) -> Path:
     """Minutes of training and peak memory, a bar a model, mean over seeds."""
     done = [line for line in findings.lines if line["n"]]
@@ -106,6 +109,7 @@ def draw_costs(findings: Findings, path: Path) -> Path:
     return save_figure(figure, path)
 
 
+@own_style
 def draw_curves(findings: Findings, path: Path) -> Path:
     """Accuracy and loss over epochs: a line is the mean over seeds, a band their range."""
     table = findings.table
@@ -136,6 +140,7 @@ def draw_curves(findings: Findings, path: Path) -> Path:
     return save_figure(figure, path)
 
 
+@own_style
 def draw_depth(findings: Findings, path: Path) -> Path:
     """Test accuracy over the networks' depth, a line a family; bars are the spread over seeds."""
     table, lines = findings.table, findings.lines

@@ -7,7 +7,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reslab.evaluation.figures import plain, save_figure
+from reslab.evaluation.figures import own_style, plain, save_figure
 from reslab.tables.drawing import draw_series
 from reslab.tables.findings import Findings
 from reslab.tables.frames import gradient_lines, norms
@@ -15,6 +15,7 @@ from reslab.tables.frames import gradient_lines, norms
 MOMENTS = (("at the first batch", 0.0), ("half-way", 0.5), ("after training", 1.0))
 
 
+@own_style
 def draw_gradients(findings: Findings, path: Path) -> Path:
     """Lines over depth at the start, in the middle and at the end: mean and range over seeds."""
     figure = Figure(figsize=(11, 4.2), layout="constrained")
@@ -34,6 +35,7 @@ def draw_gradients(findings: Findings, path: Path) -> Path:
     return save_figure(figure, path)
 
 
+@own_style
 def draw_gradient_map(findings: Findings, path: Path) -> Path:
     """Layer by epoch, a map a model, of its first seed; one scale of colors for all."""
     maps = {name: norms(run) for name, run in findings.first.items() if run.gradients is not None}
