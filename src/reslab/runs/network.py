@@ -1,11 +1,11 @@
 """A configuration's network."""
 
-import torch
 from omegaconf import DictConfig
 from torch import nn
 
 from reslab.config import instantiate
 from reslab.errors import UserError
+from reslab.machine import lay_out
 
 
 def build_network(cfg: DictConfig) -> nn.Module:
@@ -17,4 +17,4 @@ def build_network(cfg: DictConfig) -> nn.Module:
     network = instantiate(cfg, "model")
     if not isinstance(network, nn.Module):
         raise UserError(f"model is a {type(network).__name__}, no network")
-    return network.to(memory_format=torch.channels_last)
+    return lay_out(network)
