@@ -15,6 +15,8 @@ from narrow import narrow_reference, narrow_table  # noqa: F401  # fixtures
 from processes import run
 from training import SMALL, make_older, only_run
 
+pytest_plugins = ["watchdog"]
+
 REPOSITORY = Path(__file__).parents[1]
 
 

@@ -31,7 +31,7 @@ QUICK = ("dataset=digits", *SMALL, "bench.seconds=0.2", "bench.rounds=1")
 def test_the_json_has_what_was_measured_of_the_user_s_own_configuration(tmp_path):
     own = tmp_path / "own/model"
     own.mkdir(parents=True)
-    (own / "mine.yaml").write_text("defaults: [mini_resnet, _self_]\nwidths: [4, 4, 4, 4]\n")
+    (own / "mine.yaml").write_text("defaults: [mini_resnet, _self_]\nwidths: [8, 8, 8, 8]\n")
     mine = ("--config-dir", "own", *QUICK, "model=mine")
     finished = run(tmp_path, "bench", "train", *mine, "--json")
     assert finished.code == 0, finished.err
@@ -153,7 +153,7 @@ class TenSteps(Stopwatch):
 @pytest.mark.parametrize("asked", [(), ("+trainer.gradient_clip_val=0.01",), ("max_steps=3",)])
 def test_the_loop_trains_as_reslab_does(asked, monkeypatch):
     short = ("trainer=exact", "trainer.quiet=true", "dataset.batch_size=256")  # two epochs begin
-    cfg = compose(["dataset=digits", "model=mini_resnet", "model.widths=[4,4,4,4]", *short, *asked])
+    cfg = compose(["dataset=digits", "model=mini_resnet", "model.widths=[8,8,8,8]", *short, *asked])
     networks = {}
 
     def keeping(name, function, task_of):

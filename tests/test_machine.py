@@ -1,6 +1,9 @@
 """One function says which device, one builds a configuration's network, one trainer is built."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from lightning.pytorch import Trainer
 import reslab
 from reslab.bench.setup import measured_device
 from reslab.callbacks import StopRequest
-from reslab.config import compose
+from reslab.config import compose, instantiate
 from reslab.errors import UserError
 from reslab.machine import choose_device
 from reslab.runs.build import build
@@ -114,3 +117,33 @@ def test_networks_are_channels_last_and_what_is_none_is_refused():
     assert all(w.is_contiguous(memory_format=torch.channels_last) for w in weights)
     with pytest.raises(UserError, match=r"^model is a HorizontalFlip, no network$"):
         build_network(compose(["+x.model={_target_:reslab.data.HorizontalFlip}"]).x)
+
+
+NARROW = """
+import torch
+from reslab.config import compose
+from reslab.runs.network import build_network
+
+torch.set_num_threads(1)
+network = build_network(compose(["model=mini_resnet", "model.widths=[4,6,5,7]", "model.strides=[1,2,3,2]"]))
+for _ in range(60):
+    images = torch.randn(64, 1, 16, 16).to(memory_format=torch.channels_last)
+    network(images).sum().backward()
+print("sound")
+"""
+
+
+def test_a_narrow_network_trains_on_a_processor_without_avx_512():
+    """There, torch's own kernel for its projections writes past its memory: this process dies."""
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    command = [sys.executable, "-c", NARROW]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.stdout == "sound\n", done.stderr
+
+
+def test_what_a_narrow_network_computes_does_not_depend_on_the_layout():
+    network = build_network(compose(["model=mini_resnet", "model.widths=[4,6,5,7]"])).eval()
+    images = torch.randn(8, 1, 16, 16)
+    plain = instantiate(compose(["model=mini_resnet", "model.widths=[4,6,5,7]"]), "model").eval()
+    plain.load_state_dict(network.state_dict())
+    torch.testing.assert_close(network(images), plain(images), rtol=1e-4, atol=1e-5)
