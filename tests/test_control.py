@@ -1,6 +1,7 @@
 """Runs are watched, stopped and gone on with by their names, from wherever one is."""
 
 import getpass
+import io
 import json
 import os
 import re
@@ -283,6 +284,20 @@ def test_a_run_that_was_refused_before_it_had_a_configuration_is_listed_as_faile
     assert "failed" in run(tmp_path, "runs").out
     assert directory.failure_file.read_text().splitlines()[0] in line
     assert directory.log_file.read_text().splitlines()[-1].removeprefix("failed: ") in line
+
+
+@pytest.mark.parametrize("width", [40, 100])
+def test_watching_cuts_no_name_on_a_narrow_terminal(running, width):
+    from rich.console import Console
+
+    from reslab.terminal.watch import _drawn
+
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(_drawn([running], {str(running.path): "running"}, width))
+    text = console.export_text()
+    assert running.name in text.replace("\n", "")
+    assert re.search(r"\b\d+/500\b", text)
+    assert all(len(line) <= width for line in text.splitlines())
 
 
 def test_watching_ends_with_what_it_watches(running, tmp_path):

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Trainer
 from sklearn.metrics import accuracy_score, log_loss
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
@@ -20,6 +22,8 @@ from reslab.errors import UserError
 from reslab.machine import supports_bf16
 from reslab.runs import checkpoint as files
 from reslab.runs.build import build
+from reslab.runs.execute import execute
+from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory, find_run, list_runs
 from training import SMALL, only_run
 
@@ -274,6 +278,17 @@ def test_bf16_is_what_the_processor_s_flags_say():
     words = flags.read_text().split()
     native = "avx512_bf16" in words or "amx_bf16" in words
     assert supports_bf16(torch.device("cpu")) == native
+
+
+def test_what_lightning_refuses_while_it_trains_is_one_line(tmp_path, monkeypatch):
+    def refuse(*arguments, **keywords):
+        raise MisconfigurationException("limit_train_batches is too small.\nMore of it.")
+
+    monkeypatch.setattr(Trainer, "fit", refuse)
+    directory = RunDirectory(tmp_path / "run")
+    with pytest.raises(UserError, match=r"^trainer: limit_train_batches is too small\.$"):
+        execute(compose([*SMALL, "logger=none"]), directory, Request.here(SMALL, None))
+    assert directory.state() == "failed"
 
 
 def test_commands_list_and_describe(folder):

@@ -28,7 +28,7 @@ from training import SMALL
         ("+trainer.logger=true", "trainer.logger"),
         ("model.num_classes=5", "5"),
         ("dataset=mnits", "did you mean mnist"),
-        ("dataset=null", "group override"),
+        ("dataset=null", "there is no run without dataset"),
         ("optimzer.lr=1", "did you mean optimizer"),
         ("model._target_=os.system", "not allowed"),
         ("dataset=[", "dataset=["),

@@ -20,7 +20,7 @@ def print_table(title: str | None, headings: Sequence[str], rows: Sequence[Seque
     columns = zip(headings, *rows, strict=True)
     needed = sum(max(map(cell_len, column)) + 1 for column in columns) - 1
     if console.is_terminal and needed > console.width:
-        console.print(_stacked(title, headings, rows, console.width), highlight=False)
+        console.print(stacked(title, headings, rows, console.width), highlight=False)
         return
     table = Table(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False
@@ -32,7 +32,7 @@ def print_table(title: str | None, headings: Sequence[str], rows: Sequence[Seque
     console.print(table)
 
 
-def _stacked(
+def stacked(
     title: str | None, headings: Sequence[str], rows: Sequence[Sequence[str]], width: int
 ) -> str:
     """The first cell of each row on a line of its own, the others by name below it."""

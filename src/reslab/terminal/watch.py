@@ -5,16 +5,18 @@ from collections.abc import Callable
 from typing import Literal
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from reslab.progress import in_words
 from reslab.runs.store import RunDirectory
+from reslab.terminal.console import stacked
 
 SECONDS_BETWEEN_LOOKS = 1.0
-COLUMNS = {"State": 11, "": 10, "Epoch": 5, "Loss": 5, "img/s": 5, "Left": 6}
+COLUMNS = {"State": 11, "Done": 10, "Epoch": 5, "Loss": 5, "img/s": 5, "Left": 6}
 
 
 def watch_runs(find: Callable[[], list[RunDirectory]]) -> bool:
@@ -35,7 +37,7 @@ def watch_runs(find: Callable[[], list[RunDirectory]]) -> bool:
     with Live(console=console, auto_refresh=False) as live:
         while True:
             states = {path: run.state() for path, run in seen.items()}
-            live.update(_table(list(seen.values()), states), refresh=True)
+            live.update(_drawn(list(seen.values()), states, console.width), refresh=True)
             if "running" not in states.values():
                 return True
             try:
@@ -45,24 +47,33 @@ def watch_runs(find: Callable[[], list[RunDirectory]]) -> bool:
             seen |= {str(run.path): run for run in find()}
 
 
-def _table(runs: list[RunDirectory], states: dict[str, str]) -> Table:
+def _drawn(runs: list[RunDirectory], states: dict[str, str], width: int) -> RenderableType:
+    """A line a run with a bar, or on a narrow terminal some lines without one."""
+    rows = [(run.name, *_cells(run, states[str(run.path)])) for run in runs]
+    if max(len(name) for name, *_ in rows) + sum(COLUMNS.values()) + len(COLUMNS) > width:
+        names = ["Run", *COLUMNS]
+        texts = [(*row[:2], f"{row[2]:.0%}" if row[2] else "", *row[3:]) for row in rows]
+        return Text(stacked(None, names, texts, width))
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column("Run", no_wrap=True, overflow="ellipsis")
-    for heading, width in COLUMNS.items():
-        justify: Literal["left", "right"] = "right" if heading else "left"
-        table.add_column(heading, justify=justify, no_wrap=True, min_width=width)
-    for run in runs:
-        state, at = states[str(run.path)], run.progress()
-        if at is None or state == "finished":
-            table.add_row(run.name, state)
-            continue
-        table.add_row(
-            run.name,
-            state,
-            ProgressBar(total=1.0, completed=at.done, width=COLUMNS[""]),
-            f"{at.epoch}/{at.epochs}",
-            "" if at.loss is None else f"{at.loss:.3f}",
-            "" if at.images_per_second is None else f"{at.images_per_second:,.0f}",
-            in_words(at.seconds_left) if state == "running" else "",
-        )
+    table.add_column("Run", no_wrap=True)
+    for heading, least in COLUMNS.items():
+        justify: Literal["left", "right"] = "right" if heading != "Done" else "left"
+        table.add_column(heading, justify=justify, no_wrap=True, min_width=least)
+    for name, state, done, *others in rows:
+        bar = "" if done is None else ProgressBar(total=1.0, completed=done, width=COLUMNS["Done"])
+        table.add_row(name, state, bar, *others)
     return table
+
+
+def _cells(run: RunDirectory, state: str) -> tuple[str, float | None, str, str, str, str]:
+    at = run.progress()
+    if at is None or state == "finished":
+        return state, None, "", "", "", ""
+    return (
+        state,
+        at.done,
+        f"{at.epoch}/{at.epochs}",
+        "" if at.loss is None else f"{at.loss:.3f}",
+        "" if at.images_per_second is None else f"{at.images_per_second:,.0f}",
+        in_words(at.seconds_left) if state == "running" else "",
+    )

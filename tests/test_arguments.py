@@ -1,0 +1,190 @@
+"""What people type at first is understood, or they are told how to write it."""
+
+import os
+import re
+
+import pytest
+
+from processes import run
+from reslab.cli.arguments import as_overrides, at_home, for_hydra
+from reslab.config import compose, list_groups
+from reslab.errors import UserError
+from reslab.runs.identity import run_name
+from reslab.terminal.console import print_table
+from training import SMALL
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("~logger", "logger=none"),
+        ("logger=null", "logger=none"),
+        ("~logger=tensorboard", "logger=none"),
+        ("augment=null", "augment=none"),
+        ("~join", "join=none"),
+        ("recipe=null", "~recipe"),
+        ("~ablation", "~ablation"),
+        ("~dataset.mean", "~dataset.mean"),
+        ("patience=null", "patience=null"),
+        ("logger=tensorboard", "logger=tensorboard"),
+        ("+optimizer.optimizer.x=1", "+optimizer.optimizer.x=1"),
+        ("runs_dir=~/runs", f"runs_dir={os.path.expanduser('~/runs')}"),
+        ("dataset.name=~x", "dataset.name=~x"),
+    ],
+)
+def test_a_group_that_is_switched_off_is_its_option_none(typed, meant):
+    assert list(as_overrides([typed])) == [meant]
+
+
+@pytest.mark.parametrize("group", ["dataset", "model", "optimizer", "trainer"])
+@pytest.mark.parametrize("form", ["~{}", "{}=null"])
+def test_a_group_without_which_there_is_no_run_says_so(form, group):
+    typed = form.format(group)
+    with pytest.raises(UserError, match=f"^{typed}: there is no run without {group}; choose from"):
+        list(as_overrides([typed]))
+
+
+def test_every_group_can_be_switched_off_or_says_that_it_cannot():
+    for group in list_groups():
+        try:
+            compose([*SMALL, *as_overrides([f"{group}=null"])])
+        except UserError as error:
+            assert "there is no run without" in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["~seed"], "~seed: seed cannot be left out"),
+        (["optimizer.lr", "0.1"], "optimizer.lr: write optimizer.lr=0.1"),
+        (["optimizer.lr", "=", "0.1"], "optimizer.lr: write optimizer.lr=0.1"),
+        (["optimizer.lr:0.1"], "optimizer.lr:0.1: write optimizer.lr=0.1"),
+        (["lr", "0.1"], "lr: write optimizer.lr=0.1"),
+        (["seed", "model=resnet18"], "seed: write seed=VALUE"),
+        (["resnet18"], "resnet18: write model=resnet18"),
+        (["mnist"], "mnist: write dataset=mnist"),
+        (["sgd"], "sgd: write optimizer=sgd"),
+        (["what"], "what: what changes a run is written KEY=VALUE, without spaces at the ="),
+        (["=3"], "=3: what changes a run is written KEY=VALUE, without spaces at the ="),
+    ],
+)
+def test_a_word_that_is_no_override_says_how_to_write_it(words, hint):
+    with pytest.raises(UserError, match=f"^{re.escape(hint)}$"):
+        list(as_overrides(words))
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["--optimizer.lr", "0.1"], "--optimizer.lr: write optimizer.lr=0.1"),
+        (["--optimizer.lr=0.1"], "--optimizer.lr: write optimizer.lr=0.1"),
+        (["seed=1", "--lr", "0.1"], "--lr: write optimizer.lr=0.1"),
+        (["--model", "resnet18"], "--model: write model=resnet18"),
+        (["--sweep"], "there is no option --sweep"),
+        (["-x"], "there is no option -x"),
+    ],
+)
+def test_an_option_that_is_meant_as_a_key_says_how_to_write_it(words, hint):
+    with pytest.raises(UserError, match=f"^{re.escape(hint)}$"):
+        for_hydra(words)
+
+
+@pytest.mark.parametrize("command", ["summary", "data digits", "reproduce liu_goh", "bench train"])
+def test_so_it_is_in_every_command_that_takes_overrides(command, tmp_path):
+    assert run(tmp_path, *command.split(), "--seed", "3").error_line() == (
+        "reslab: --seed: write seed=3"
+    )
+
+
+def test_a_command_that_takes_none_knows_no_keys(tmp_path):
+    finished = run(tmp_path, "runs", "--seed", "3")
+    assert finished.code == 2
+    assert "No such option" in finished.err
+    assert "write seed" not in finished.err
+
+
+@pytest.mark.parametrize(
+    ("words", "flags"),
+    [
+        (["seed=0,1", "--multirun", "model=resnet18"], ["--multirun"]),
+        (["-m", "seed=0,1", "model=resnet18"], ["-m"]),
+        (["seed=0,1", "model=resnet18", "--cfg", "job"], ["--cfg", "job"]),
+        (["seed=0,1", "--info", "model=resnet18"], ["--info"]),
+        (["seed=0,1", "--info", "plugins", "model=resnet18"], ["--info", "plugins"]),
+        (["--package=x", "seed=0,1", "model=resnet18"], ["--package=x"]),
+    ],
+)
+def test_hydra_s_flags_may_stand_anywhere(words, flags):
+    assert for_hydra(words) == (flags, ["seed=0,1", "model=resnet18"])
+
+
+def test_several_values_without_a_sweep_say_what_to_add(tmp_path):
+    line = run(tmp_path, "train", *SMALL, "seed=0,1").error_line()
+    assert line == (
+        "reslab: seed=0,1: several values are a sweep, for which `reslab train` needs -m; a list "
+        "is written seed=[0,1]"
+    )
+    with pytest.raises(UserError, match=r"^optimizer=adam,sgd: several values are a sweep"):
+        compose(["optimizer=adam,sgd"])
+
+
+def test_a_sweep_whose_flag_comes_last_without_a_logger_trains_the_usual_runs(tmp_path):
+    finished = run(
+        tmp_path, "train", *SMALL, "trainer.max_epochs=1", "seed=3,4", "~logger", "--multirun"
+    )
+    assert finished.code == 0, finished.err
+    names = {path.name for path in (tmp_path / "outputs/runs").iterdir() if path.is_dir()}
+    same = [compose([*SMALL, "trainer.max_epochs=1", f"seed={seed}"]) for seed in (3, 4)]
+    assert names == {run_name(cfg) for cfg in same}
+    assert not list(tmp_path.rglob("events.out*"))
+
+
+def test_the_home_is_meant_where_no_shell_has_seen_to_it(tmp_path):
+    home = tmp_path / "home"
+    run(tmp_path, "runs", HOME=str(home))
+    trained = run(
+        *(tmp_path, "train", *SMALL, "trainer.max_epochs=1", "logger=none"),
+        "runs_dir=~/runs",
+        HOME=str(home),
+    )
+    assert trained.code == 0, trained.err
+    (made,) = (home / "runs").iterdir()
+    listed = run(tmp_path, "runs", "--runs-dir=~/runs", HOME=str(home))
+    assert made.name in listed.out
+    drawn = run(tmp_path, "summary", *SMALL, "--draw=~/network.png", HOME=str(home))
+    assert drawn.code == 0, drawn.err
+    assert (home / "network.png").exists()
+    assert not (tmp_path / "~").exists()
+    assert at_home("a/~/b") == "a/~/b"
+
+
+def print_on(width, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes it for a terminal
+    rows = [
+        ("digits-mini_resnet-nojoin-s0-0123abcd", "finished", "20", "98.33", "97.50", ""),
+        ("a name with words of its own", "running 12%", "3", "", "", "2.5"),
+    ]
+    print_table("all of them", ("Run", "State", "Epochs", "Val, %", "Test, %", "Min"), rows)
+    out = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert all(len(line) <= width for line in out.splitlines())
+    return rows, out
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
+def test_nothing_is_cut_on_a_narrow_terminal(width, capsys, monkeypatch):
+    rows, out = print_on(width, capsys, monkeypatch)
+    assert "…" not in out
+    text = out.replace("\n", "")
+    for first, *others in rows:
+        assert first.replace(" ", "") in text.replace(" ", "")
+        assert all(cell in text for cell in others)
+
+
+def test_the_numbers_of_a_row_stand_below_its_name(capsys, monkeypatch):
+    _, out = print_on(60, capsys, monkeypatch)
+    assert out.splitlines()[:3] == [
+        "all of them",
+        "digits-mini_resnet-nojoin-s0-0123abcd",
+        "  State finished  Epochs 20  Val, % 98.33  Test, % 97.50",
+    ]
