@@ -1,5 +1,7 @@
 """What is seen of a network from outside: its layers, its graph, its picture."""
 
+import errno
+
 import pytest
 import torch
 
@@ -8,7 +10,10 @@ from processes import run
 from reslab.analysis.diagram import draw_network
 from reslab.analysis.graph import trace
 from reslab.analysis.summary import count_parameters, list_layers
+from reslab.config import compose
 from reslab.errors import UserError
+from reslab.runs.check import try_network
+from reslab.runs.network import build_network
 
 
 def test_layers_add_up_to_the_network():
@@ -147,3 +152,13 @@ def test_summary_prints_the_published_count(recipe, parameters, tmp_path):
     finished = run(tmp_path, "summary", f"recipe={recipe}")
     assert f"parameters: {parameters}" in finished.out.splitlines()
     assert not list(tmp_path.glob("outputs/*"))
+
+
+def test_a_disk_s_fault_is_not_called_the_network_s(monkeypatch):
+    def no_space(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    cfg = compose(["model=mini_resnet"])
+    monkeypatch.setattr("reslab.runs.check.list_layers", no_space)
+    with pytest.raises(OSError, match="No space"):
+        try_network(cfg, build_network(cfg))
