@@ -68,3 +68,9 @@ def remove_leftovers(folder: Path) -> None:
     """Deletes the temporary files of writers that were killed; call it under the run's lock."""
     for stray in folder.glob(".*.tmp"):
         stray.unlink(missing_ok=True)
+
+
+def visible(text: Path | str) -> str:
+    """A file's name, or what is said of it, on one line whatever characters it has."""
+    text = str(text)
+    return text if text.isprintable() else ascii(text)[1:-1]

@@ -7,7 +7,8 @@ from typing import BinaryIO, NamedTuple
 
 from PIL import Image
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+from reslab.pictures.formats import FORMATS
+
 MAX_PIXELS = 50_000_000
 MAX_PIXELS_TEXT = f"{MAX_PIXELS // 1_000_000} million"
 MAX_BYTES = 8 * MAX_PIXELS  # four channels of 16 bits, not compressed

@@ -15,7 +15,6 @@ from PIL.Image import Transpose
 from torch import Tensor
 
 from reslab.pictures.checks import (
-    FORMATS,
     LARGE_BYTES,
     LARGE_PIXELS,
     MAX_BYTES,
@@ -29,6 +28,7 @@ from reslab.pictures.checks import (
     read_png,
     read_png_head,
 )
+from reslab.pictures.formats import FORMATS
 from reslab.preprocess import resized
 
 BITS, PHOTOMETRIC = 258, 262  # tags of a TIFF

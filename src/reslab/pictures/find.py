@@ -1,62 +1,129 @@
-"""Picture files on disk, found without opening one."""
+"""Picture files on disk, by their names and else by their first bytes."""
 
 import os
+import re
 import stat
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from reslab.errors import UserError
+from reslab.files import visible
+from reslab.pictures.formats import FIRST_BYTES, FORMATS, SUFFIXES, format_of
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 NOT_REGULAR = "not a regular file"
+# What systems leave in folders, beside what is hidden by a dot.
+LITTER = (
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "@__thumb"),
+    *("$recycle.bin", "system volume information", "lost+found", "__pycache__"),
+)
+HIDDEN, HIDDEN_FOLDERS = "hidden", "hidden folders"
+NUM_NAMED = 3  # files of each kind
+NUM_KINDS = 8  # in one line
 
 
 @dataclass(frozen=True)
 class Found:
-    """A file to predict, with its name as the user would write it, or why it is left out."""
+    """A file to read, with its name as the user would write it, or why it cannot be."""
 
     path: Path
     problem: str | None = None
 
 
-def find_pictures(paths: Sequence[Path], leave_out: Path | None = None) -> Iterator[Found]:
-    """Files as they are given, and those below folders that have a picture's name, sorted.
+@dataclass
+class Kind:
+    """Files that were skipped for one reason: how many, and the names of the first."""
 
-    What lies below `leave_out`, where results are written, is none of them.
+    count: int
+    names: list[str]
 
-    Symbolic links that lead out of a folder or to a folder, and what is no regular file, are left
-    out, which is said; nothing is opened.
+
+class Skipped:
+    """What lies in folders and is not read, counted by kind.
+
+    Attributes:
+        kinds: By what they are: the ending of files that are no pictures, a picture's format that
+            is not read, `hidden`, `hidden folders`, or why a file was not looked into.
+    """
+
+    def __init__(self) -> None:
+        self.kinds: dict[str, Kind] = defaultdict(lambda: Kind(0, []))
+
+    def add(self, kind: str, path: Path) -> None:
+        """Counts a file or a hidden folder."""
+        skipped = self.kinds[kind]
+        skipped.count += 1
+        if len(skipped.names) < NUM_NAMED:
+            skipped.names.append(path.name)
+
+    @property
+    def files(self) -> int:
+        """How many, without folders, of which nobody knows how many files they hold."""
+        return sum(one.count for kind, one in self.kinds.items() if kind != HIDDEN_FOLDERS)
+
+    def __str__(self) -> str:
+        """`3 .txt (a.txt, b.txt, c.txt), 1 hidden (.DS_Store)`, the most first; or nothing."""
+        ranked = sorted(self.kinds.items(), key=lambda item: (-item[1].count, item[0]))
+        parts = []
+        for kind, one in ranked[:NUM_KINDS]:
+            more = ", …" if one.count > len(one.names) else ""
+            names = visible(", ".join(one.names))
+            parts.append(f"{one.count:,} {kind} ({names}{more})")
+        if further := ranked[NUM_KINDS:]:
+            count = sum(one.count for _, one in further)
+            parts.append(f"{count:,} of {len(further)} further kinds")
+        return ", ".join(parts)
+
+
+def find_pictures(
+    paths: Sequence[Path], leave_out: Path | None = None, skipped: Skipped | None = None
+) -> Iterator[Found]:
+    """Files as they are given, and the pictures below folders, sorted.
+
+    Below a folder a file is a picture by its name, or else by its first bytes. What has a picture's
+    name and cannot be read is given with its problem: what is no regular file, and symbolic links
+    that lead out of the folder or to a folder. All else is skipped, and hidden files and folders
+    and what systems leave behind, whatever they hold. What lies below `leave_out`, where results
+    are written, is passed over.
+
+    Args:
+        paths: Files, which are not looked into, and folders.
+        leave_out: A folder that is not looked into, wherever it is found.
+        skipped: Told what is skipped, as the iteration comes to it.
 
     Raises:
         UserError: A path does not exist, or a folder has no picture in it.
     """
     for path in paths:
         if path.is_dir():
+            own = Skipped() if skipped is None else skipped
             empty = True
-            for found in _walk(path, path.resolve(), leave_out and leave_out.resolve()):
+            for found in _walk(path, path.resolve(), leave_out and leave_out.resolve(), own):
                 empty = False
                 yield found
             if empty:
-                names = ", ".join(suffix[1:] for suffix in SUFFIXES)
-                raise UserError(f"{path} has no pictures in it ({names})")
+                others = f"; skipped: {own}" if own.kinds else ""
+                raise UserError(f"{path} has no pictures in it ({', '.join(FORMATS)}){others}")
         elif path.exists() or path.is_symlink():
             yield _checked(path)
         else:
             raise UserError(f"{path} does not exist")
 
 
-def _walk(folder: Path, root: Path, leave_out: Path | None) -> Iterator[Found]:
+def _walk(folder: Path, root: Path, leave_out: Path | None, skipped: Skipped) -> Iterator[Found]:
     waiting: list[Path | Found] = [folder]  # the next one last; folders to list, files found
     while waiting:
         found = waiting.pop()
         if isinstance(found, Path):
-            waiting.extend(reversed(list(_listed(found, root, leave_out))))
+            waiting.extend(reversed(list(_listed(found, root, leave_out, skipped))))
         else:
             yield found
 
 
-def _listed(folder: Path, root: Path, leave_out: Path | None) -> Iterator[Path | Found]:
+def _listed(
+    folder: Path, root: Path, leave_out: Path | None, skipped: Skipped
+) -> Iterator[Path | Found]:
     """A folder's own files, and the folders in it."""
     try:
         with os.scandir(folder) as listing:
@@ -67,29 +134,49 @@ def _listed(folder: Path, root: Path, leave_out: Path | None) -> Iterator[Path |
         return
     for entry in entries:  # which know what they are without a call of the system
         path = folder / entry.name
-        named_so = path.suffix.lower() in SUFFIXES
-        if entry.is_symlink():
-            target = Path(os.path.realpath(path))
-            to_folder = target.is_dir()
-            if not (named_so or to_folder):
-                continue
-            if not target.is_relative_to(root):
-                yield Found(path, "a link that leads out of the folder")
-            elif to_folder:
-                yield Found(path, "a link to a folder")
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if is_folder and leave_out is not None and path.resolve() == leave_out:
+            continue
+        if entry.name.startswith(".") or entry.name.lower() in LITTER:
+            skipped.add(HIDDEN_FOLDERS if is_folder else HIDDEN, path)
+        elif is_folder:
+            yield path
+        else:
+            found = _link(path, root) if entry.is_symlink() else _checked(path, entry)
+            if path.suffix.lower() in SUFFIXES or path.is_dir():
+                yield found
+            elif found.problem is None:
+                kind = _kind(path)
+                if kind in FORMATS:
+                    yield found
+                else:
+                    skipped.add(kind, path)
             else:
-                yield _checked(path)
-        elif entry.is_dir(follow_symlinks=False):
-            if leave_out is None or path.resolve() != leave_out:
-                yield path
-        elif named_so:
-            regular = entry.is_file(follow_symlinks=False)
-            yield Found(path, None if regular else NOT_REGULAR)
+                skipped.add(found.problem.removeprefix("a "), path)
 
 
-def _checked(path: Path) -> Found:
+def _link(path: Path, root: Path) -> Found:
+    target = Path(os.path.realpath(path))
+    if not target.is_relative_to(root):
+        return Found(path, "a link that leads out of the folder")
+    return Found(path, "a link to a folder") if target.is_dir() else _checked(path)
+
+
+def _checked(path: Path, entry: os.DirEntry[str] | None = None) -> Found:
     try:
-        regular = stat.S_ISREG(path.stat().st_mode)
+        regular = entry.is_file() if entry else stat.S_ISREG(path.stat().st_mode)
     except OSError as error:
         return Found(path, f"cannot be read: {error.strerror}")
     return Found(path, None if regular else NOT_REGULAR)
+
+
+def _kind(path: Path) -> str:
+    """The format of a picture, or what is said of another file where it is counted."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            first = file.read(FIRST_BYTES)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    ending = path.suffix.lower()
+    telling = re.fullmatch(r"\.(?!\d+$)\w{1,10}", ending)
+    return format_of(first, ending) or (ending if telling else "of no known ending")

@@ -11,7 +11,7 @@ import numpy as np
 from reslab.errors import UserError
 from reslab.evaluation import figures
 from reslab.evaluation.metrics import Predictions, summarize
-from reslab.pictures.find import SUFFIXES
+from reslab.pictures.formats import SUFFIXES
 from reslab.predicting.predict import Predicted
 from reslab.reporter import SILENT, Reporter
 from reslab.reports.dashboard import Gallery, write_dashboard

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab.export.write import BOUND
+from reslab.files import visible
 from reslab.reports.report import Outcome
 from reslab.terminal.console import print_table
 from reslab.use import Exported
@@ -19,13 +20,13 @@ def print_outcome(outcome: Outcome) -> None:
             (one["class"], f"{one['probability']:.2%}", _bar(one["probability"]))
             for one in answer.top
         ]
-        print_table(f"{_visible(path)}: {answer.answer}", ("Class", "Probability", ""), rows)
+        print_table(f"{visible(path)}: {answer.answer}", ("Class", "Probability", ""), rows)
     else:
         print(", ".join(f"{count:,} {name}" for name, count in counts.items()))
     for note, count in outcome.notes.items():
         print(f"{note}: {count:,}")
     for path, problem in outcome.problems:
-        print(f"{_visible(path)}: {_visible(problem)}", file=sys.stderr)
+        print(f"{visible(path)}: {visible(problem)}", file=sys.stderr)
     if further := counts["failed"] - len(outcome.problems):
         print(f"and {further:,} more", file=sys.stderr)
     if outcome.repeated_ids:
@@ -82,9 +83,3 @@ def _print_metrics(metrics: dict[str, Any], of_labelled: bool) -> None:
 
 def _bar(share: float) -> str:
     return ("\N{FULL BLOCK}" * round(20 * share)).ljust(20, "\N{LIGHT SHADE}")
-
-
-def _visible(text: Path | str) -> str:
-    """A file's name, or what is said of it, on one line whatever characters it has."""
-    text = str(text)
-    return text if text.isprintable() else ascii(text)[1:-1]
