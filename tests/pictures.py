@@ -4,8 +4,14 @@ import struct
 import zlib
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
+from reslab.pictures.formats import HAS_AVIF
+
+AVIF = pytest.param(
+    "a.avif", marks=pytest.mark.skipif(not HAS_AVIF, reason="this Pillow does not read AVIF")
+)
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG by its color type, as it is specified
 
 

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pictures import CHANNELS, part, png, saved, tiff
+from pictures import AVIF, CHANNELS, part, png, saved, tiff
 from reslab.pictures import decode as decoding
 from reslab.pictures.checks import BadPictureError
 from reslab.pictures.decode import decode
+from reslab.pictures.formats import HAS_AVIF
 
 RNG = np.random.default_rng(0)
 COLOR = RNG.integers(0, 256, (6, 4, 3), dtype=np.uint8)
@@ -30,7 +31,7 @@ def test_a_huge_picture_is_refused_at_its_header(tmp_path):
         decode(path, 3, 32)
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp"])
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp", "a.pgm"])
 def test_what_is_a_little_too_large_is_refused_before_it_is_read(tmp_path, name):
     """64 million pixels, which Pillow itself would decode: all behind the header is missing."""
     whole, cut = tmp_path / "whole" / name, tmp_path / name
@@ -41,6 +42,15 @@ def test_what_is_a_little_too_large_is_refused_before_it_is_read(tmp_path, name)
     cut.write_bytes(content[:start])
     with pytest.raises(BadPictureError, match="8000 x 8000 pixels are more than 50 million"):
         decode(cut, 1, 32)
+
+
+@pytest.mark.skipif(not HAS_AVIF, reason="this Pillow does not read AVIF")
+def test_an_avif_is_refused_before_its_pixels_are_decoded(tmp_path, monkeypatch):
+    path = saved(tmp_path, COLOR, "a.avif")
+    monkeypatch.setattr("reslab.pictures.checks.MAX_PIXELS", 23)
+    monkeypatch.setattr(Image.Image, "load", None)
+    with pytest.raises(BadPictureError, match="4 x 6 pixels are more than 50 million"):
+        decode(path, 3, 32)
 
 
 def test_of_a_picture_that_pillow_warns_of_only_the_row_says_it(tmp_path):
@@ -67,7 +77,8 @@ def test_bad_files_say_what_is_wrong(tmp_path):
     cases = {
         "empty.png": (b"", "empty"),
         "text.png": (b"hello", "not a picture"),
-        "vector.png": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+        "vector.png": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG is not read, only PNG"),
+        "phone.jpg": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC is not read, only PNG"),
         "cut.png": (good[: len(good) // 2], "damaged: the file ends too early"),
         "no end.png": (good[:-12], "damaged: the file ends too early"),
         "flipped.png": (bytes(flipped), "damaged: the checksum of its IDAT is wrong"),
@@ -93,29 +104,13 @@ def test_a_large_file_is_not_read_before_its_header(tmp_path):
     assert most < 10_000_000
 
 
-def test_pixels_that_cannot_be_unpacked_are_damage_whatever_the_checksums_say(tmp_path):
-    rows = zlib.compress(RNG.bytes(4 * 13))
-    for number, pixels in enumerate((rows[: len(rows) // 2], b"", b"no stream")):
-        path = tmp_path / f"{number}.png"
-        path.write_bytes(png(4, 4, 8, pixels))
-        with pytest.raises(BadPictureError, match="damaged"):
-            decode(path, 3, 4)
-
-
-@pytest.mark.parametrize("name", ["a.jpg", "a.webp", "a.bmp", "a.gif", "a.tiff"])
+@pytest.mark.parametrize("name", ["a.jpg", "a.webp", "a.bmp", "a.gif", "a.tiff", "a.ppm", AVIF])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
 def test_half_a_file_is_damage_in_every_format(tmp_path, name, share):
     path = saved(tmp_path, RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8), name)
     os.truncate(path, int(share * path.stat().st_size))
     with pytest.raises(BadPictureError, match=r"damaged|not a picture"):
         decode(path, 3, 32)
-
-
-def test_a_part_of_a_png_with_a_strange_name_is_damage(tmp_path):
-    good = saved(tmp_path, COLOR).read_bytes()
-    (tmp_path / "evil.png").write_bytes(good.replace(b"IEND", b"\x1b[2J"))
-    with pytest.raises(BadPictureError, match="damaged: a part of it has no name"):
-        decode(tmp_path / "evil.png", 3, 32)
 
 
 def test_a_file_without_end_is_not_read(tmp_path):
@@ -126,16 +121,9 @@ def test_a_file_without_end_is_not_read(tmp_path):
         decode(path, 3, 32)
 
 
-def test_what_follows_the_end_of_a_png_is_no_part_of_it(tmp_path):
-    square = COLOR[:4]
-    path = saved(tmp_path, square)
-    path.write_bytes(path.read_bytes() + b"appended")
-    assert np.array_equal(decode(path, 3, 4)[0].permute(1, 2, 0), square)
-
-
-def test_only_the_six_formats_are_read(tmp_path):
-    Image.fromarray(COLOR).save(tmp_path / "a.ppm")
-    (tmp_path / "a.ppm").rename(tmp_path / "a.png")
+@pytest.mark.parametrize("form", ["PCX", "SGI", "TGA"])
+def test_no_other_formats_of_pillow_are_read(tmp_path, form):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png", form)
     with pytest.raises(BadPictureError, match="not a picture"):
         decode(tmp_path / "a.png", 3, 32)
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from torchvision.transforms.v2 import functional as transforms
 
-from pictures import png, saved, tiff
+from pictures import AVIF, png, saved, tiff
 from reslab.pictures.checks import BadPictureError
 from reslab.pictures.decode import decode
 
@@ -30,7 +30,7 @@ def luma(rgb):
     return (rgb.astype(int) @ [19595, 38470, 7471] + 0x8000) >> 16
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.webp", "a.tiff", "A.PNG"])
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.webp", "a.tiff", "A.PNG", "a.ppm"])
 def test_lossless_formats_come_out_as_they_went_in(tmp_path, name):
     square = COLOR[:4]
     options = {"lossless": True} if name.endswith("webp") else {}
@@ -39,8 +39,8 @@ def test_lossless_formats_come_out_as_they_went_in(tmp_path, name):
     assert notes == []
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.gif"])
-def test_jpeg_and_gif_are_read(tmp_path, name):
+@pytest.mark.parametrize("name", ["a.jpg", "a.gif", AVIF])
+def test_formats_with_losses_are_read(tmp_path, name):
     colors = np.array([[[200, 100, 50], [10, 220, 30]], [[40, 20, 240], [250, 250, 250]]], np.uint8)
     blocks = np.kron(colors, np.ones((16, 16, 1), np.uint8))
     image, _ = decoded(saved(tmp_path, blocks, name))
@@ -112,6 +112,16 @@ def test_floats_have_no_known_range_and_are_refused(tmp_path):
         decode(saved(tmp_path, GREY.astype(np.float32), "a.tiff"), 1, 5)
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.webp", AVIF])
+def test_what_is_clear_is_white(tmp_path, name):
+    rgba = np.zeros((16, 16, 4), np.uint8)
+    rgba[:8, :, 3] = 255  # black above
+    image, notes = decoded(saved(tmp_path, rgba, name))
+    assert image[:, :6].max() < 5
+    assert image[:, 10:].min() > 250
+    assert notes == ["transparency laid over white"]
+
+
 def test_transparency_is_laid_over_white(tmp_path):
     rgba = np.dstack([COLOR[:4], np.full((4, 4), 51, np.uint8)])  # one fifth
     image, notes = decoded(saved(tmp_path, rgba))
@@ -172,7 +182,7 @@ def test_cmyk_becomes_rgb(tmp_path):
     assert min(green, blue) > 235
 
 
-@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png", AVIF])
 def test_of_an_animation_the_first_frame_counts(tmp_path, name):
     frames = [Image.new("RGB", (4, 4), color) for color in ((250, 0, 0), (0, 250, 0))]
     frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], duration=50)
@@ -181,7 +191,7 @@ def test_of_an_animation_the_first_frame_counts(tmp_path, name):
     assert notes == ["first frame of an animation"]
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tiff", "a.jpg"])
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tiff", "a.jpg", AVIF])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_turns_the_picture(tmp_path, orientation, name):
     exif = Image.Exif()
@@ -201,7 +211,7 @@ def test_exif_turns_the_picture(tmp_path, orientation, name):
         8: blocks[:, ::-1].swapaxes(0, 1),
     }[orientation]
     off = abs(image.permute(1, 2, 0).numpy().astype(int) - upright)
-    assert off.mean() <= (12 if name == "a.jpg" else 0)
+    assert off.mean() <= (12 if name in ("a.jpg", "a.avif") else 0)
     assert notes == ["turned as EXIF says"] * (orientation > 1)
 
 
@@ -221,27 +231,3 @@ def test_the_whole_picture_is_resized_as_the_training_images_are(tmp_path):
 
     expected = transforms.resize(torch.from_numpy(wide).permute(2, 0, 1), [16, 16], antialias=True)
     assert torch.equal(image, expected)
-
-
-@pytest.mark.parametrize("pieces", [1, 3])
-def test_rows_of_every_filter_are_read(tmp_path, pieces):
-    """The five of the PNG specification, one a row, over a picture whose rows all differ."""
-    square = RNG.integers(0, 256, (5, 5, 3), dtype=np.uint8)
-    rows = b"".join(bytes([at]) + filtered(square, at).tobytes() for at in range(5))
-    path = tmp_path / "a.png"
-    path.write_bytes(png(5, 5, 8, zlib.compress(rows), pieces=pieces))
-    image, notes = decode(path, 3, 5)
-    assert (image.permute(1, 2, 0).numpy() == square).all()
-    assert notes == []
-
-
-def filtered(picture, at):
-    """Row `at` of the picture, filtered as the specification's number `at` says."""
-    padded = np.zeros((6, 6, 3), int)
-    padded[1:, 1:] = picture
-    left, above, corner = padded[at + 1, :-1], padded[at, 1:], padded[at, :-1]
-    guess = left + above - corner
-    distances = np.stack([abs(guess - one) for one in (left, above, corner)])
-    paeth = np.choose(distances.argmin(0), [left, above, corner])
-    predicted = [0, left, above, (left + above) // 2, paeth][at]
-    return (picture[at] - predicted).astype(np.uint8)

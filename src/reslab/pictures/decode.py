@@ -19,16 +19,13 @@ from reslab.pictures.checks import (
     LARGE_PIXELS,
     MAX_BYTES,
     MAX_PIXELS_TEXT,
-    PNG_BEGINS,
-    PNG_HEAD,
     BadPictureError,
-    Png,
-    check_scans,
     open_header,
-    read_png,
-    read_png_head,
 )
-from reslab.pictures.formats import FORMATS
+from reslab.pictures.formats import FIRST_BYTES, FORMATS, format_of
+from reslab.pictures.jpeg import check_scans, without_metadata
+from reslab.pictures.netpbm import read_netpbm
+from reslab.pictures.png import PNG_BEGINS, Png, read_png, read_png_head
 from reslab.preprocess import resized
 
 BITS, PHOTOMETRIC = 258, 262  # tags of a TIFF
@@ -94,22 +91,32 @@ def _decode(
         raise BadPictureError("the file is empty")
     if size_in_bytes > MAX_BYTES:
         raise BadPictureError(f"the file has more than {MAX_BYTES // 1_000_000} MB")
-    first = file.read(PNG_HEAD.size)
+    first = file.read(FIRST_BYTES)
+    form = format_of(first, Path(file.name).suffix)
+    if form and form not in FORMATS:
+        raise BadPictureError(f"{form} is not read, only {', '.join(FORMATS)}")
     head = read_png_head(first) if first.startswith(PNG_BEGINS) else None
-    if head is None and size_in_bytes > LARGE_BYTES:  # which is not read for nothing
-        file.seek(0)
-        open_header(file)
     file.seek(0)
+    if form not in ("PNG", "JPEG", "PPM") and size_in_bytes > LARGE_BYTES:
+        open_header(file)  # so that it is not read for nothing
+        file.seek(0)
     content = file.read(size_in_bytes)
+    if form == "PPM":
+        levels, bits = read_netpbm(content)
+        array, notes = _as_array(Image.fromarray(levels), None, channels, bits)
+        return _as_image(array, size), notes
     png = read_png(head, content) if head else None
     plain = _plain_png(png, channels) if png else None
     if plain is not None:
         return _as_image(plain, size), []
-    picture = open_header(io.BytesIO(content))
-    if picture.format == "PNG" and png is None:
+    if png:
+        content = png.content
+    elif form == "PNG":
         raise BadPictureError("damaged: it does not begin with its header")
-    if picture.format in ("JPEG", "MPO"):
+    elif form == "JPEG":
+        content = without_metadata(content)
         check_scans(content)
+    picture = open_header(io.BytesIO(content))
     with _ONE_LARGE if picture.width * picture.height > LARGE_PIXELS else nullcontext():
         array, notes = _as_array(picture, png, channels)
         return _as_image(array, size), notes
@@ -132,19 +139,21 @@ def _plain_png(png: Png, channels: int) -> np.ndarray | None:
         return None
     if not 0 < head.width * head.height <= LARGE_PIXELS:
         return None
-    if {kind for kind, _ in png.parts} != {b"IHDR", b"IDAT", b"IEND"}:
+    if png.is_animated or {part.kind for part in png.parts} != {b"IHDR", b"IDAT", b"IEND"}:
         return None
-    pixels = b"".join(part for kind, part in png.parts if kind == b"IDAT")
+    pixels = b"".join(part.data for part in png.parts if part.kind == b"IDAT")
     try:
         return np.array(Image.frombytes(mode, (head.width, head.height), pixels, "zip", mode))
     except ValueError:
         return None
 
 
-def _as_array(picture: Image.Image, png: Png | None, channels: int) -> tuple[np.ndarray, list[str]]:
-    """`[H, W]` or `[H, W, 3]` of uint8."""
+def _as_array(
+    picture: Image.Image, png: Png | None, channels: int, bits: int = 8
+) -> tuple[np.ndarray, list[str]]:
+    """`[H, W]` or `[H, W, 3]` of uint8; the `bits` of a PNG or TIFF are read from it."""
     tags = getattr(picture, "tag_v2", {})
-    bits = png.head.bits if png else max(tags.get(BITS, (8,)))
+    bits = png.head.bits if png else max(tags.get(BITS, (bits,)))
     if png and bits != 8 and png.head.color_type in (0, 2) and png.has(b"tRNS"):
         raise BadPictureError(
             f"one transparent colour at {bits} bits a channel is not read; save it with 8"
@@ -153,7 +162,7 @@ def _as_array(picture: Image.Image, png: Png | None, channels: int) -> tuple[np.
     turned_already = picture.format == "TIFF" and _orientation(picture) in TURNS
     picture.load()  # what is damaged is to be said here: where EXIF data are read it is passed over
     notes = []
-    if picture.format != "MPO" and getattr(picture, "is_animated", False):
+    if getattr(picture, "is_animated", False) or (png and png.is_animated):
         notes.append("first frame of an animation")
     turned: Image.Image = picture
     turn = TURNS.get(_orientation(picture))

@@ -5,8 +5,8 @@ import re
 from PIL import features
 
 HAS_AVIF = "avif" in features.modules and features.check("avif") is True  # since Pillow 11.3
-# What is decoded, as Pillow names it; PPM stands for PBM, PGM and PPM.
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", *(("AVIF",) if HAS_AVIF else ()))
+BY_PILLOW = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", *(("AVIF",) if HAS_AVIF else ()))
+FORMATS = (*BY_PILLOW, "PPM")  # what is decoded; PPM stands for PBM and PGM too
 SUFFIXES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".bmp", ".dib", ".gif"),
     *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif"),
@@ -53,8 +53,13 @@ def format_of(first: bytes, suffix: str = "") -> str | None:
         first: The file's first bytes, up to `FIRST_BYTES`.
         suffix: What its name ends in.
     """
-    if (named := BY_SUFFIX.get(suffix.lower())) and first:
-        return named
+    kind = _signed(first)
+    if kind in (None, "TIFF") and first:
+        return BY_SUFFIX.get(suffix.lower(), kind)
+    return kind
+
+
+def _signed(first: bytes) -> str | None:
     for kind, beginnings in SIGNATURES.items():
         if first.startswith(beginnings):
             return kind

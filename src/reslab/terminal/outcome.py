@@ -1,7 +1,6 @@
 """What commands print that use a trained network."""
 
 import sys
-from pathlib import Path
 from typing import Any
 
 from reslab.export.write import BOUND
