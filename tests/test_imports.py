@@ -56,6 +56,7 @@ BELOW: dict[str, set[str]] = {
     },
     "terminal": {
         *("analysis", "data", "runs", "export", "reports", "use", "tables", "apps", "progress"),
+        "pictures",
     },
     "apps": {"runs", "tables", "config"},
     "cli": {

@@ -51,7 +51,7 @@ def test_predict_gives_what_it_wrote_and_tells_how_far_it_is(trained, runs_dir, 
     assert reporter.told == [[threes + fours + 1, "img", threes + fours + 1]]
     assert outcome.counts.total() == threes + fours + 1
     assert outcome.counts["failed"] == 1
-    assert outcome.unlabelled == fours + 1
+    assert outcome.labels.unlabelled.count == fours + 1
     assert outcome.metrics["images"] == threes
     assert outcome.folder == tmp_path / "out"
     assert sorted(outcome.written) == sorted((tmp_path / "out").iterdir())

@@ -8,8 +8,8 @@ from reslab.classifier import Classifier
 from reslab.errors import UserError
 from reslab.export.card import write_card
 from reslab.export.write import file_of, write_export
-from reslab.pictures.find import find_pictures
-from reslab.pictures.labels import nothing_labelled, read_labels
+from reslab.pictures.find import Skipped, find_pictures
+from reslab.pictures.labels import read_labels
 from reslab.predicting.engine import BATCH_SIZE
 from reslab.predicting.load import data_of, load
 from reslab.predicting.predict import predict_arrays, predict_files
@@ -72,18 +72,16 @@ def predict(
     _check_mirroring(classifier, options)
     folder = output or Path("outputs/predictions") / classifier.name
     check_output(folder)
-    truth = read_labels(labels, classifier.class_names) if labels else None
-    total = labelled = 0
-    for found in find_pictures(paths, leave_out=folder):
+    skipped, files, total = Skipped(), [], 0
+    for found in find_pictures(paths, leave_out=folder, skipped=skipped):
         total += 1
-        labelled += truth is not None and truth(found.path) is not None
-    if labels and not labelled:
-        raise nothing_labelled(labels, classifier.class_names, total)
+        if labels:
+            files.append(found.path)
+    truth = read_labels(labels, classifier.class_names, files) if labels else None
     pictures = find_pictures(paths, leave_out=folder)
     stream = predict_files(classifier, pictures, batch_size, mirror=options.mirror, labels=truth)
-    outcome = report(stream, total, classifier.description, options, folder, reporter)
-    outcome.unlabelled = total - labelled if truth else 0
-    return outcome
+    about = classifier.description
+    return report(stream, total, about, options, folder, reporter, skipped=skipped, labels=truth)
 
 
 def evaluate(

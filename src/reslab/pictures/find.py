@@ -5,12 +5,13 @@ import re
 import stat
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from reslab.errors import UserError
 from reslab.files import visible
-from reslab.pictures.formats import FIRST_BYTES, FORMATS, SUFFIXES, format_of
+from reslab.pictures.formats import FIRST_BYTES, FORMATS, NOT_READ, SUFFIXES, format_of
 
 NOT_REGULAR = "not a regular file"
 # What systems leave in folders, beside what is hidden by a dot.
@@ -19,7 +20,7 @@ LITTER = (
     *("$recycle.bin", "system volume information", "lost+found", "__pycache__"),
 )
 HIDDEN, HIDDEN_FOLDERS = "hidden", "hidden folders"
-NUM_NAMED = 3  # files of each kind
+NUM_NAMED = 3  # of each kind
 NUM_KINDS = 8  # in one line
 
 
@@ -32,11 +33,20 @@ class Found:
 
 
 @dataclass
-class Kind:
-    """Files that were skipped for one reason: how many, and the names of the first."""
+class Named:
+    """Things that are counted, the first of them by name."""
 
-    count: int
-    names: list[str]
+    count: int = 0
+    names: list[str] = field(default_factory=list)
+
+    def add(self, name: str) -> None:
+        """Counts one."""
+        self.count += 1
+        if len(self.names) < NUM_NAMED:
+            self.names.append(name)
+
+    def __str__(self) -> str:
+        return visible(", ".join(self.names)) + (", …" if self.count > len(self.names) else "")
 
 
 class Skipped:
@@ -48,28 +58,33 @@ class Skipped:
     """
 
     def __init__(self) -> None:
-        self.kinds: dict[str, Kind] = defaultdict(lambda: Kind(0, []))
+        self.kinds: dict[str, Named] = defaultdict(Named)
 
     def add(self, kind: str, path: Path) -> None:
         """Counts a file or a hidden folder."""
-        skipped = self.kinds[kind]
-        skipped.count += 1
-        if len(skipped.names) < NUM_NAMED:
-            skipped.names.append(path.name)
+        self.kinds[kind].add(path.name)
 
     @property
     def files(self) -> int:
         """How many, without folders, of which nobody knows how many files they hold."""
         return sum(one.count for kind, one in self.kinds.items() if kind != HIDDEN_FOLDERS)
 
+    @property
+    def pictures(self) -> bool:
+        """Whether there are pictures among it, of formats that are not read."""
+        return not NOT_READ.isdisjoint(self.kinds)
+
+    def as_json(self) -> dict[str, Any]:
+        """By kind, how many, and the first names."""
+        return {
+            kind: {"count": one.count, "names": [visible(name) for name in one.names]}
+            for kind, one in self.kinds.items()
+        }
+
     def __str__(self) -> str:
         """`3 .txt (a.txt, b.txt, c.txt), 1 hidden (.DS_Store)`, the most first; or nothing."""
         ranked = sorted(self.kinds.items(), key=lambda item: (-item[1].count, item[0]))
-        parts = []
-        for kind, one in ranked[:NUM_KINDS]:
-            more = ", …" if one.count > len(one.names) else ""
-            names = visible(", ".join(one.names))
-            parts.append(f"{one.count:,} {kind} ({names}{more})")
+        parts = [f"{one.count:,} {kind} ({one})" for kind, one in ranked[:NUM_KINDS]]
         if further := ranked[NUM_KINDS:]:
             count = sum(one.count for _, one in further)
             parts.append(f"{count:,} of {len(further)} further kinds")

@@ -44,6 +44,7 @@ BY_SUFFIX = {
         "camera raw",
     ),
 }
+NOT_READ = {*SIGNATURES, *BY_SUFFIX.values(), "AVIF", "HEIC", "DICOM"} - {*FORMATS}
 
 
 def format_of(first: bytes, suffix: str = "") -> str | None:

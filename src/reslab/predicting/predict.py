@@ -1,7 +1,7 @@
 """From files to probabilities: decoding in threads, ahead of the network."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +16,8 @@ from reslab.classifier import Classifier
 from reslab.pictures.checks import BadPictureError
 from reslab.pictures.decode import decode
 from reslab.pictures.find import Found
-from reslab.pictures.labels import Labels
+
+Labels = Callable[[Path], int | None]  # the class of a file, None where it has none
 
 CHUNK = 16  # files that a thread decodes at a time
 

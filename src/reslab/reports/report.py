@@ -11,7 +11,9 @@ import numpy as np
 from reslab.errors import UserError
 from reslab.evaluation import figures
 from reslab.evaluation.metrics import Predictions, summarize
+from reslab.pictures.find import Skipped
 from reslab.pictures.formats import SUFFIXES
+from reslab.pictures.labels import Labels
 from reslab.predicting.predict import Predicted
 from reslab.reporter import SILENT, Reporter
 from reslab.reports.dashboard import Gallery, write_dashboard
@@ -55,7 +57,8 @@ class Outcome:
         metrics: Of the labelled ones alone, None if there are none.
         answers: Of the first ten, with their files.
         problems: The first ten, with their files.
-        unlabelled: Files without a label, where labels were given.
+        skipped: What lies in the folders and was not read.
+        labels: The truth, where it was given, and what of it was not used.
         repeated_ids: Rows of `submission.csv` whose ID an earlier row has.
         written: The files with the results.
     """
@@ -66,7 +69,8 @@ class Outcome:
     metrics: dict[str, Any] | None = None
     answers: list[tuple[Path, Answer]] = field(default_factory=list)
     problems: list[tuple[Path, str]] = field(default_factory=list)
-    unlabelled: int = 0
+    skipped: Skipped = field(default_factory=Skipped)
+    labels: Labels | None = None
     repeated_ids: int = 0
     written: list[Path] = field(default_factory=list)
 
@@ -98,6 +102,9 @@ def report(
     options: Options,
     folder: Path,
     reporter: Reporter = SILENT,
+    *,
+    skipped: Skipped | None = None,
+    labels: Labels | None = None,
 ) -> Outcome:
     """Writes results as they come, then metrics, pictures and the dashboard.
 
@@ -110,10 +117,13 @@ def report(
         options: What the user asked for.
         folder: Where to write.
         reporter: Told how far it is.
+        skipped: What was found beside the files and was not read.
+        labels: The truth, where it was given.
     """
     folder.mkdir(parents=True, exist_ok=True)
     is_ours = (folder / "predictions.json").exists()
-    outcome, gallery = Outcome(folder), Gallery(description)
+    outcome = Outcome(folder, skipped=skipped or Skipped(), labels=labels)
+    gallery = Gallery(description)
     labelled = Labelled(description.class_names)
     asked = {"top_k": options.top_k, "threshold": options.threshold, "tta": options.mirror}
     with (
@@ -130,7 +140,12 @@ def report(
         predictions = labelled.predictions()
         if predictions:
             outcome.metrics = summarize(predictions, options.threshold)
-        writer.close(counts=dict(outcome.counts), metrics=outcome.metrics)
+        writer.close(
+            counts=dict(outcome.counts),
+            skipped=outcome.skipped.as_json(),
+            labels=labels and labels.as_json(),
+            metrics=outcome.metrics,
+        )
     outcome.repeated_ids = writer.repeated_ids
     written = list(RESULTS if options.kaggle else RESULTS[:2])
     if is_ours:  # nothing of an earlier call is to stand beside what follows

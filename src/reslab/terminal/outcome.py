@@ -5,6 +5,7 @@ from typing import Any
 
 from reslab.export.write import BOUND
 from reslab.files import visible
+from reslab.pictures.formats import FORMATS
 from reslab.reports.report import Outcome
 from reslab.terminal.console import print_table
 from reslab.use import Exported
@@ -39,8 +40,8 @@ def print_outcome(outcome: Outcome) -> None:
         _print_metrics(outcome.metrics, of_labelled=outcome.metrics["images"] < predicted)
     for written in outcome.written:
         print(written)
-    if outcome.unlabelled:
-        print(f"{outcome.unlabelled} of {counts.total()} files have no label")
+    _print_truth(outcome)
+    _print_found(outcome)
 
 
 def print_exported(exported: Exported) -> None:
@@ -52,6 +53,31 @@ def print_exported(exported: Exported) -> None:
     )
     print(exported.path)
     print(exported.card)
+
+
+def _print_truth(outcome: Outcome) -> None:
+    """What of the truth was not used, and how else it was read than as it is written."""
+    if outcome.labels is None:
+        return
+    for line in outcome.labels.said():
+        print(visible(line), file=sys.stderr)
+    if (without := outcome.labels.unlabelled).count:
+        total = outcome.counts.total()
+        print(f"{without.count:,} of {total:,} files have no label: {without}")
+
+
+def _print_found(outcome: Outcome) -> None:
+    """How many files there were, and what became of them; of one file that is said already."""
+    failed, skipped = outcome.counts["failed"], outcome.skipped
+    predicted = outcome.counts.total() - failed
+    parts = {"predicted": predicted, "skipped": skipped.files, "failed": failed}
+    if (total := sum(parts.values())) > 1:
+        said = ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
+        print(f"found {total:,} files: {said}")
+    if skipped.kinds:
+        print(f"skipped: {skipped}")
+    if skipped.pictures:
+        print(f"of pictures, {', '.join(FORMATS)} are read")
 
 
 def _print_metrics(metrics: dict[str, Any], of_labelled: bool) -> None:
