@@ -13,6 +13,7 @@ from PIL import Image
 from pictures import png
 from predicted import predict, results, table
 from processes import run
+from reslab.pictures.formats import HAS_AVIF
 from reslab.predicting.load import load
 from reslab.reports.results import safe
 from training import NEEDS_COMPILER, SMALL, only_run
@@ -133,6 +134,42 @@ def test_a_folder_of_bad_files_is_finished_and_each_is_reported(trained, tmp_pat
     assert {Path(row["file"]).name for row in content["images"]} == expected
     cells = [row["file"] for row in table(tmp_path / "out")]
     assert {Path(cell).name for cell in cells} == expected
+
+
+def test_of_a_folder_of_everything_it_is_said_what_became_of_every_file(trained, tmp_path):
+    """Real pictures in every format and litter beside them, in folders that are classes."""
+    folder, threes = tmp_path / "all", sorted((trained / "pictures/3").glob("*.png"))
+    (folder / "3/.ipynb_checkpoints").mkdir(parents=True)
+    (folder / "__MACOSX/3").mkdir(parents=True)
+    endings = ("png", "jfif", "jpe", "ppm", "bmp", "gif", "webp", "tiff", *(["avif"] * HAS_AVIF))
+    for at, ending in enumerate(endings):
+        with Image.open(threes[at]) as picture:
+            form = {"jfif": "JPEG", "jpe": "JPEG"}.get(ending)
+            picture.convert("RGB").save(folder / f"3/{at}.{ending}", form)
+    shutil.copy(threes[0], folder / "3/without ending")
+    litter = ("3/._0.png", "3/.ipynb_checkpoints/0.png", "__MACOSX/3/._0.png", "3/Thumbs.db")
+    for name in (*litter, "notes.txt", "3/more.txt", "truth.csv"):
+        (folder / name).write_text("no picture")
+    (folder / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    out = tmp_path / "out"
+    finished = predict(trained, str(folder), "--labels", "folders", "--output", str(out))
+    number = len(endings) + 1
+    lines = finished.out.splitlines()
+    at = lines.index(f"found {number + 6} files: {number} predicted, 6 skipped")
+    assert lines[at + 1] == (
+        "skipped: 2 .txt (notes.txt, more.txt), 2 hidden (._0.png, Thumbs.db), 2 hidden folders "
+        "(__MACOSX, .ipynb_checkpoints), 1 .csv (truth.csv), 1 HEIC (phone.heic)"
+    )
+    assert lines[at + 2].startswith("of pictures, PNG, JPEG, WEBP, BMP, GIF, TIFF")
+    assert at + 3 == len(lines)
+    content = results(out)
+    assert content["metrics"]["images"] == len(content["images"]) == number
+    assert content["skipped"]["HEIC"] == {"count": 1, "names": ["phone.heic"]}
+    assert content["labels"]["files_without_label"] == 0
+    (folder / "3/broken.png").touch()
+    finished = predict(trained, str(folder), "--output", str(out), code=1)
+    assert f"found {number + 7} files: {number} predicted, 6 skipped, 1 failed" in finished.out
+    assert results(out)["labels"] is None
 
 
 def test_file_names_are_safe_in_spreadsheets_and_come_back(trained, tmp_path):

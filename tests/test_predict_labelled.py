@@ -78,6 +78,18 @@ def test_a_csv_of_labels_may_name_some_and_must_name_one(trained, tmp_path):
     )
     assert "359 of 360 files have no label" in finished.out
     assert results(tmp_path)["metrics"]["images"] == 1
+    (tmp_path / "more.csv").write_text(
+        "Datei;Klasse\n9999.png;3\n"
+        + "".join(f"{path.stem};3\n" for path in (trained / "pictures/3").glob("*.png"))
+    )
+    finished = predict(
+        trained, "pictures/3", "--labels", str(tmp_path / "more.csv"), "--output", str(tmp_path)
+    )
+    threes = len(list((trained / "pictures/3").glob("*.png")))
+    assert f"1 of {threes + 1} rows name no file: 9999.png" in finished.err
+    assert "its columns are separated by semicolons" in finished.err
+    assert results(tmp_path)["metrics"]["images"] == threes
+    assert results(tmp_path)["labels"]["rows_naming_no_file"] == 1
     (tmp_path / "none.csv").write_text("file,label\nelsewhere.png,3\n")
     refused = run(trained, "predict", "digits", "pictures", "--labels", str(tmp_path / "none.csv"))
     assert "it names none of the 360 files" in refused.error_line()

@@ -2,13 +2,14 @@
 
 from reslab.data.augment import Augment, BrightnessJitter, Cutout, HorizontalFlip, RandomCrop
 from reslab.data.module import ImageData
-from reslab.data.sources import DigitsSource, ImageArrays, TorchvisionSource
+from reslab.data.sources import DigitsSource, FetchingSource, ImageArrays, TorchvisionSource
 
 __all__ = [
     "Augment",
     "BrightnessJitter",
     "Cutout",
     "DigitsSource",
+    "FetchingSource",
     "HorizontalFlip",
     "ImageArrays",
     "ImageData",

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -43,6 +43,14 @@ class Source(Protocol):
 
     def load(self, root: Path) -> ImageArrays:
         """Decodes the files below `root`."""
+
+
+@runtime_checkable
+class FetchingSource(Source, Protocol):
+    """A source that fetches what is missing when it is prepared."""
+
+    def missing(self, root: Path) -> list[str]:
+        """The files that are not below `root`, and would be fetched."""
 
 
 class DigitsSource:
@@ -94,7 +102,7 @@ class TorchvisionSource:
         Raises:
             UserError: A file is not the official one, or cannot be fetched.
         """
-        if self._missing(root):
+        if self.missing(root):
             with contextlib.ExitStack() as stack:
                 try:
                     root.mkdir(parents=True, exist_ok=True)
@@ -102,7 +110,7 @@ class TorchvisionSource:
                 except OSError as error:
                     text = f"data_dir: cannot write in {root}: {error.strerror}"
                     raise UserError(text) from error
-                if self._missing(root):
+                if self.missing(root):
                     _verify(root, self.archives)
                     _verify(root, self.files)
                     self._fetch(root)
@@ -147,7 +155,8 @@ class TorchvisionSource:
             tuple(train.classes),
         )
 
-    def _missing(self, root: Path) -> list[str]:
+    def missing(self, root: Path) -> list[str]:
+        """The files that are not below `root`, and would be fetched."""
         return [name for name in self.files if not (root / name).is_file()]
 
     def _fetch(self, root: Path) -> None:
@@ -172,7 +181,7 @@ class TorchvisionSource:
                 _move_in(path, root / path.relative_to(apart))
         except (OSError, RuntimeError, EOFError) as error:
             raise UserError(
-                f"data_dir={root} lacks {', '.join(self._missing(root))}, and fetching failed "
+                f"data_dir={root} lacks {', '.join(self.missing(root))}, and fetching failed "
                 f"({str(error).splitlines()[0]}); put the official {wanted} there and run the "
                 f"same command again"
             ) from error

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from reslab.classifier import Classifier
 from reslab.config import instantiate
-from reslab.data import ImageData
+from reslab.data import FetchingSource, ImageData
 from reslab.errors import UserError
 from reslab.export.read import open_export
 from reslab.machine import choose_device, configure_kernels, supports_bf16
@@ -69,9 +69,13 @@ def load(
 def data_of(classifier: Classifier, data_dir: str | None = None) -> ImageData:
     """The data set that a network was trained on, ready, with the test set as the network saw it.
 
+    Nothing is fetched: where a run is used elsewhere than it was trained, a second copy of its data
+    would be a surprise.
+
     Args:
         classifier: The network.
-        data_dir: Where the data sets lie; where the run found them by default.
+        data_dir: Where the data sets lie; by default where the run found them, or likewise from
+            here.
 
     Raises:
         UserError: The files are missing, or not the official ones, or it is not known which.
@@ -83,9 +87,20 @@ def data_of(classifier: Classifier, data_dir: str | None = None) -> ImageData:
             f"set is made: give its run"
         )
     cfg = OmegaConf.create({"dataset": description.data})
-    if data_dir is not None:
-        cfg.dataset.data_dir = data_dir
     data = instantiate(cfg, "dataset")
+    places = [Path(data_dir)] if data_dir is not None else _places(classifier, data.data_dir)
+    data.data_dir = places[0]
+    if isinstance(data.source, FetchingSource):
+        holding = [place for place in places if not data.source.missing(place)]
+        if not holding:
+            where = " or ".join(str(place.absolute()) for place in places)
+            lacking = ", ".join(data.source.missing(places[0]))
+            raise UserError(
+                f"the test images of {description.dataset} are needed, and {lacking} not in {where}"
+                f": name the folder that holds them with --data-dir, or have `reslab data` fetch "
+                f"them"
+            )
+        data.data_dir = holding[0]
     try:
         prepare_data(data)
     except UserError as error:
@@ -94,6 +109,13 @@ def data_of(classifier: Classifier, data_dir: str | None = None) -> ImageData:
             f"another folder)"
         ) from error
     return data
+
+
+def _places(classifier: Classifier, data_dir: Path) -> list[Path]:
+    """Where data may lie: a relative folder is meant from where the run was begun, or from here."""
+    request = classifier.directory and classifier.directory.request()
+    places = [Path(request.folder) / data_dir] if request else []
+    return list(dict.fromkeys([*places, data_dir.absolute()]))
 
 
 def _prepared(device: str) -> torch.device:
