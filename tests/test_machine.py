@@ -19,7 +19,7 @@ from reslab.machine import choose_device
 from reslab.runs.build import build
 from reslab.runs.network import build_network
 from reslab.runs.store import RunDirectory
-from reslab.runs.trainer import device_of
+from reslab.runs.trainer import build_trainer, device_of, precision_of
 from training import SMALL
 
 PACKAGE = Path(reslab.__file__).parent
@@ -64,6 +64,33 @@ def test_a_device_is_the_best_of_its_kind_or_refused_in_one_line(machine, chosen
     for name in set(names) - there:
         with pytest.raises(UserError, match=r"^--device x: not on this machine; [^\n]+$"):
             choose_device(name, "--device x")
+
+
+@pytest.mark.parametrize("name", ["auto", "gpu", "cpu"])
+@pytest.mark.parametrize("machine", [{}, {"mps": True}, {"cuda": 1}, {"cuda": 1, "mps": True}])
+def test_a_network_is_trained_and_used_on_the_same_device(machine, name, pretend):
+    pretend(**machine)
+    if name == "gpu" and not machine:
+        for choose in (
+            lambda: choose_device(name, "--device"),
+            lambda: device_of(compose(["trainer=gpu"])),
+        ):
+            with pytest.raises(UserError, match="not on this machine"):
+                choose()
+        return
+    best = "cuda" if "cuda" in machine else "mps" if "mps" in machine else "cpu"
+    expected = "cpu" if name == "cpu" else best
+    assert choose_device(name, "--device").type == expected
+    assert device_of(compose([f"trainer={name}"])).type == expected
+
+
+def test_what_apple_s_mps_cannot_do_is_refused_in_one_line(pretend, tmp_path):
+    pretend(mps=True)
+    with pytest.raises(UserError, match=r"^trainer\.deterministic=true .* on Apple's MPS, .*=cpu$"):
+        build_trainer(compose(["trainer=exact"]), [], tmp_path)
+    on_cpu = compose(["trainer=exact", "trainer.accelerator=cpu"])
+    assert build_trainer(on_cpu, [], tmp_path).strategy.root_device.type == "cpu"
+    assert precision_of(compose([]), torch.device("mps")) == "32-true"
 
 
 def test_a_run_s_gpu_is_the_one_that_its_trainer_names(pretend):

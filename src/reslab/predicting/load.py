@@ -89,7 +89,7 @@ def data_of(classifier: Classifier, data_dir: str | None = None) -> ImageData:
     cfg = OmegaConf.create({"dataset": description.data})
     data = instantiate(cfg, "dataset")
     places = [Path(data_dir)] if data_dir is not None else _places(classifier, data.data_dir)
-    data.data_dir = places[0]
+    data.data_dir = next((place for place in places if place.exists()), places[0])
     if isinstance(data.source, FetchingSource):
         holding = [place for place in places if not data.source.missing(place)]
         if not holding:

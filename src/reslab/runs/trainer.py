@@ -20,6 +20,11 @@ def build_trainer(cfg: DictConfig, callbacks: list[Callback], folder: Path) -> T
         UserError: An option has no such value, here.
     """
     device = device_of(cfg)
+    if device.type == "mps" and cfg.trainer.deterministic is True:
+        raise UserError(
+            "trainer.deterministic=true (trainer=exact) is not to be had on Apple's MPS, which has "
+            "no such algorithms: add trainer.accelerator=cpu"
+        )
     precision = precision_of(cfg, device)
     keys = [key for key in cfg.trainer if key not in (*NOT_LIGHTNING_S, *REFUSED)]
     options = OmegaConf.create({"trainer": OmegaConf.masked_copy(cfg.trainer, keys)})
