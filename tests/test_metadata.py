@@ -144,6 +144,67 @@ def test_what_says_how_a_jpeg_has_its_colors_stays(tmp_path, mode):
     assert abs(image.astype(int) - np.array(picture.convert("RGB"))).mean() < 3
 
 
+def tiff(order: str, tag: int, kind: int, number: int, start: int) -> bytes:
+    """With a further tag among those that the picture needs."""
+    needed = {256: 16, 257: 16, 258: 8, 259: 1, 262: 2, 277: 3, 278: 16, 279: PIXELS.size}
+    tags = {key: (4, 1, value) for key, value in needed.items()} | {tag: (kind, number, start)}
+    begin = 8 + 2 + 12 * (len(tags) + 1) + 4
+    tags[273] = (4, 1, begin)
+    entries = [struct.pack(f"{order}HHII", key, *value) for key, value in sorted(tags.items())]
+    head = struct.pack(f"{order}2sHIH", b"II" if order == "<" else b"MM", 42, 8, len(tags))
+    return head + b"".join(entries) + bytes(4) + PIXELS.tobytes()
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    "tag", [254, 269, 270, 282, 305, 315, 330, 700, 33723, 34377, 34665, 34675]
+)
+@pytest.mark.parametrize(
+    ("kind", "number", "start"),
+    [(2, 100, 10**8), (7, 2**32 - 1, 8), (5, 2**31, 2**32 - 1), (99, 1, 0), (2, 4, 0x61626364)],
+)
+def test_a_tiff_is_its_pixels_whatever_other_tags_say(tmp_path, order, tag, kind, number, start):
+    content = tiff(order, tag, kind, number, start)
+    for behind in (b"", bytes(5_000_000)):  # large files are looked at before they are read
+        image, notes = decoded(tmp_path, content + behind)
+        assert (image == PIXELS).all()
+        assert notes == []
+
+
+def test_a_tiff_whose_pixels_lie_behind_its_end_is_damaged(tmp_path):
+    content = tiff("<", 305, 2, 100, 10**8)
+    with pytest.raises(BadPictureError, match=r"damaged|not a picture"):
+        decoded(tmp_path, content[:-100])
+
+
+GIF_BLOCKS = {
+    "nothing of an application": b"\x21\xff\0",
+    "a short name of one": b"\x21\xff\3abc\1z\0",
+    "no text": b"\x21\1\0",
+    "no control": b"\x21\xf9\1\0\0",
+    "an empty comment": b"\x21\xfe\0",
+    "what nobody knows": b"\x21\x77\1z\0",
+    "5 MB of comments": 50 * (b"\x21\xfe" + 400 * (b"\xff" + bytes(255)) + b"\0"),
+    "300,000 comments": 300_000 * b"\x21\xfe\1c\0",
+}
+
+
+@pytest.mark.parametrize("what", GIF_BLOCKS)
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_gif_is_its_frames_whatever_stands_between_them(tmp_path, what, frames):
+    """Before the first frame, and behind the last."""
+    content = encoded(
+        "GIF", save_all=True, append_images=(frames - 1) * [Image.new("RGB", (16, 16))]
+    )
+    expected, notes = decoded(tmp_path, content)
+    assert notes == ["first frame of an animation"] * (frames - 1)
+    begin = 13 + 3 * 2 ** (1 + (content[10] & 7))
+    for at in (begin, len(content) - 1):
+        image, said = decoded(tmp_path, content[:at] + GIF_BLOCKS[what] + content[at:])
+        assert (image == expected).all()
+        assert said == notes
+
+
 @pytest.mark.parametrize("form", ["WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF", "JPEG", "PNG"])
 def test_damaged_metadata_and_what_follows_the_end_change_nothing(tmp_path, form):
     if form == "AVIF" and "AVIF" not in Image.SAVE:

@@ -14,6 +14,7 @@ from PIL import Image
 from PIL.Image import Transpose
 from torch import Tensor
 
+from reslab.pictures import gif, jpeg, tiff
 from reslab.pictures.checks import (
     LARGE_BYTES,
     LARGE_PIXELS,
@@ -23,7 +24,6 @@ from reslab.pictures.checks import (
     open_header,
 )
 from reslab.pictures.formats import FIRST_BYTES, FORMATS, format_of
-from reslab.pictures.jpeg import check_scans, without_metadata
 from reslab.pictures.netpbm import read_netpbm
 from reslab.pictures.png import PNG_BEGINS, Png, read_png, read_png_head
 from reslab.preprocess import resized
@@ -98,7 +98,11 @@ def _decode(
     head = read_png_head(first) if first.startswith(PNG_BEGINS) else None
     file.seek(0)
     if form not in ("PNG", "JPEG", "PPM") and size_in_bytes > LARGE_BYTES:
-        open_header(file)  # so that it is not read for nothing
+        try:
+            open_header(file)  # so that it is not read for nothing
+        except Image.UnidentifiedImageError:
+            if form is None:
+                raise
         file.seek(0)
     content = file.read(size_in_bytes)
     if form == "PPM":
@@ -114,8 +118,12 @@ def _decode(
     elif form == "PNG":
         raise BadPictureError("damaged: it does not begin with its header")
     elif form == "JPEG":
-        content = without_metadata(content)
-        check_scans(content)
+        content = jpeg.without_metadata(content)
+        jpeg.check_scans(content)
+    elif form == "GIF":
+        content = gif.without_metadata(content)
+    elif form == "TIFF":
+        content = tiff.without_lost_tags(content)
     picture = open_header(io.BytesIO(content))
     with _ONE_LARGE if picture.width * picture.height > LARGE_PIXELS else nullcontext():
         array, notes = _as_array(picture, png, channels)
