@@ -1,7 +1,6 @@
 """Files that are no pictures, damaged, or made to do harm: each is refused, and says why."""
 
 import os
-import struct
 import subprocess
 import sys
 import threading
@@ -243,11 +242,3 @@ def test_of_large_pictures_one_at_a_time_is_in_memory(tmp_path, monkeypatch, sid
     for thread in threads:
         thread.join()
     assert len(alone) == (0 if side == 64 else 2)
-
-
-@pytest.mark.parametrize(("bits", "color_type"), [(4, 0), (16, 0), (16, 2)])
-def test_one_transparent_color_is_read_at_eight_bits_alone(tmp_path, bits, color_type):
-    key = struct.pack(">H", 1) * CHANNELS[color_type]
-    rows = bytes(4 * (1 + 4 * bits * CHANNELS[color_type] // 8))
-    content = png(4, 4, bits, zlib.compress(rows), color_type=color_type, extra=part(b"tRNS", key))
-    refuses(tmp_path, content, f"at {bits} bits a channel is not read")

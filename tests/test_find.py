@@ -172,7 +172,7 @@ def test_a_folder_without_a_picture_says_what_is_in_it(tmp_path):
     (tmp_path / ".DS_Store").touch()
     with pytest.raises(UserError) as refused:
         list(find_pictures([tmp_path]))
-    formats = "PNG, JPEG, WEBP, BMP, GIF, TIFF, PPM" + ", AVIF" * HAS_AVIF
+    formats = "PNG, JPEG, WEBP, BMP, GIF, TIFF, " + "AVIF, " * HAS_AVIF + "PPM"
     assert str(refused.value) == (
         f"{tmp_path} has no pictures in it ({formats}); "
         "skipped: 1 HEIC (1.heic), 1 hidden (.DS_Store)"

@@ -1,11 +1,12 @@
 """PNG files, their parts and rows put together by hand."""
 
+import struct
 import zlib
 
 import numpy as np
 import pytest
 
-from pictures import png, saved
+from pictures import CHANNELS, part, png, saved
 from reslab.pictures.checks import BadPictureError
 from reslab.pictures.decode import decode
 
@@ -58,3 +59,13 @@ def filtered(picture, at):
     paeth = np.choose(distances.argmin(0), [left, above, corner])
     predicted = [0, left, above, (left + above) // 2, paeth][at]
     return (picture[at] - predicted).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("bits", "color_type"), [(4, 0), (16, 0), (16, 2)])
+def test_one_transparent_color_is_read_at_eight_bits_alone(tmp_path, bits, color_type):
+    key = struct.pack(">H", 1) * CHANNELS[color_type]
+    rows = bytes(4 * (1 + 4 * bits * CHANNELS[color_type] // 8))
+    content = png(4, 4, bits, zlib.compress(rows), color_type=color_type, extra=part(b"tRNS", key))
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(BadPictureError, match=f"at {bits} bits a channel is not read"):
+        decode(tmp_path / "a.png", 3, 4)

@@ -57,9 +57,9 @@ TTA = click.option("--tta", is_flag=True, help="Average over each picture and it
 )
 @click.option(
     "--labels",
-    help="The truth: `folders` for a folder a class, or a CSV file: its first column is a file, "
-    "from the CSV's folder, its second the class, empty where it is not known; a line of headings "
-    "may come first.",
+    help="The truth: `folders` for a folder a class, or a CSV file with a file, from the CSV's "
+    "folder, and its class in each row, empty where it is not known; the first two columns have "
+    "them, or those whose headings say so.",
 )
 @click.option("--format", "form", type=click.Choice(["kaggle"]), help="Also write ID,Labels.")
 @TTA

@@ -106,9 +106,10 @@ def _decode(
         file.seek(0)
     content = file.read(size_in_bytes)
     if form == "PPM":
-        levels, bits = read_netpbm(content)
-        array, notes = _as_array(Image.fromarray(levels), None, channels, bits)
-        return _as_image(array, size), notes
+        with _ONE_LARGE if 8 * size_in_bytes > LARGE_PIXELS else nullcontext():
+            levels, bits = read_netpbm(content)
+            array, notes = _as_array(Image.fromarray(levels), None, channels, bits)
+            return _as_image(array, size), notes
     png = read_png(head, content) if head else None
     plain = _plain_png(png, channels) if png else None
     if plain is not None:
