@@ -128,6 +128,7 @@ RECORDED = "what it finds is recorded beside the digest"
 AFTERWARDS = "works on what finished runs have kept"
 LEFT_OUT = {
     "__init__.py": AFTERWARDS,
+    "__main__.py": ASKS,
     "analysis/": WATCHES,
     "apps/": ASKS,
     "bench/": "measures time",

@@ -64,6 +64,7 @@ BELOW: dict[str, set[str]] = {
         *("runs", "analysis", "config"),
     },
     "__init__": {"predicting"},
+    "__main__": {"cli"},
 }
 ALONE = {
     "hydra": {"config", "runs", "apps", "cli"},

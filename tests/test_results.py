@@ -87,7 +87,10 @@ def test_a_name_that_looks_like_a_formula_is_drawn_as_it_is(tmp_path, monkeypatc
 
     drawn = pictures(tmp_path / "drawn")
     monkeypatch.setattr(figures, "literal", str)
-    with matplotlib.rc_context({"text.parse_math": False}):
+    for function in ("draw_confusion", "draw_per_class", "draw_reliability"):
+        monkeypatch.setattr(figures, function, getattr(figures, function).__wrapped__)
+    ours_in_style = {k: v for k, v in matplotlib.rcParamsDefault.items() if k != "backend"}
+    with matplotlib.rc_context(ours_in_style | {"text.parse_math": False}):
         assert drawn == pictures(tmp_path / "expected")
 
 
