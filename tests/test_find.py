@@ -154,7 +154,7 @@ def test_what_systems_leave_in_folders_is_no_picture_even_if_it_is_called_one(tm
         (tmp_path / name).touch()
     found, kinds, skipped = names_and_skipped(tmp_path)
     assert found == ["1.png", "a/2.png"]
-    assert kinds == {"hidden": 6, "hidden folders": 4}
+    assert kinds == {"hidden": 6, "hidden folder(s)": 4}
     assert skipped.files == 6
     assert [f.path.name for f in find_pictures([tmp_path / "._1.png"])] == ["._1.png"]
     assert [f.path.name for f in find_pictures([tmp_path / "@eaDir"])] == ["1.png"]

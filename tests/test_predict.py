@@ -157,10 +157,10 @@ def test_of_a_folder_of_everything_it_is_said_what_became_of_every_file(trained,
     lines = finished.out.splitlines()
     at = lines.index(f"found {number + 6} files: {number} predicted, 6 skipped")
     assert lines[at + 1] == (
-        "skipped: 2 .txt (notes.txt, more.txt), 2 hidden (._0.png, Thumbs.db), 2 hidden folders "
+        "skipped: 2 .txt (notes.txt, more.txt), 2 hidden (._0.png, Thumbs.db), 2 hidden folder(s) "
         "(__MACOSX, .ipynb_checkpoints), 1 .csv (truth.csv), 1 HEIC (phone.heic)"
     )
-    assert lines[at + 2].startswith("of pictures, PNG, JPEG, WEBP, BMP, GIF, TIFF")
+    assert lines[at + 2].startswith("formats that are read: PNG, JPEG, WEBP, BMP, GIF, TIFF")
     assert at + 3 == len(lines)
     content = results(out)
     assert content["metrics"]["images"] == len(content["images"]) == number

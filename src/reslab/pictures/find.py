@@ -19,7 +19,7 @@ LITTER = (
     *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "@__thumb"),
     *("$recycle.bin", "system volume information", "lost+found", "__pycache__"),
 )
-HIDDEN, HIDDEN_FOLDERS = "hidden", "hidden folders"
+HIDDEN, HIDDEN_FOLDERS = "hidden", "hidden folder(s)"
 NUM_NAMED = 3  # of each kind
 NUM_KINDS = 8  # in one line
 
@@ -54,7 +54,7 @@ class Skipped:
 
     Attributes:
         kinds: By what they are: the ending of files that are no pictures, a picture's format that
-            is not read, `hidden`, `hidden folders`, or why a file was not looked into.
+            is not read, `hidden`, `hidden folder(s)`, or why a file was not looked into.
     """
 
     def __init__(self) -> None:

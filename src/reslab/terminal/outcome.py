@@ -77,7 +77,7 @@ def _print_found(outcome: Outcome) -> None:
     if skipped.kinds:
         print(f"skipped: {skipped}")
     if skipped.pictures:
-        print(f"of pictures, {', '.join(FORMATS)} are read")
+        print(f"formats that are read: {', '.join(FORMATS)}")
 
 
 def _print_metrics(metrics: dict[str, Any], of_labelled: bool) -> None:
