@@ -7,6 +7,7 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
+from folders import class_folders
 from reslab.analysis.summary import count_parameters
 from reslab.callbacks import StopRequest
 from reslab.config import CONF_DIR, add_folder, compose, instantiate, list_options
@@ -47,6 +48,7 @@ IMAGES = {
     "cifar10": (3, 10),
     "cifar10_common_constants": (3, 10),
     "cifar100": (3, 100),
+    "folder": (3, 2),
 }
 
 # Widths of the stages, blocks in each, and strides, as the papers say.
@@ -92,14 +94,19 @@ def expected_parameters(model, join, channels, classes):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_every_ablation_builds_what_it_names_and_leaves_the_rest_of_the_recipe(recipe, dataset):
+def test_every_ablation_builds_what_it_names_and_leaves_the_rest_of_the_recipe(
+    recipe, dataset, tmp_path
+):
     """Every recipe with every data set and every ablation; ablations are dealt to the data sets."""
-    alone = compose([f"recipe={recipe}", f"dataset={dataset}"])
+    data = [f"dataset={dataset}"]
+    if dataset == "folder":
+        data.append(f"dataset.root={class_folders(tmp_path, {'cat': 1, 'dog': 1})}")
+    alone = compose([f"recipe={recipe}", *data])
     assert len(ABLATIONS) <= len(DATASETS)
     number = (RECIPES.index(recipe) + DATASETS.index(dataset)) % len(DATASETS)
     for ablation in [None, *ABLATIONS[number : number + 1]]:
         chosen = [f"ablation={ablation}"] if ablation else []
-        cfg = compose([f"recipe={recipe}", *chosen, f"dataset={dataset}"])
+        cfg = compose([f"recipe={recipe}", *chosen, *data])
         check(cfg)
         model, join = NETWORKS[recipe]
         if ablation in ("skip", "skip_pad", "no_skip"):

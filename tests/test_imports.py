@@ -29,7 +29,7 @@ BELOW: dict[str, set[str]] = {
     "config": set(),
     "nn": set(),
     "optim": set(),
-    "data": {"preprocess", "locks"},
+    "data": {"preprocess", "locks", "pictures"},
     "evaluation": set(),
     "analysis": {"nn", "evaluation"},
     "lightning_bypass": {"optim"},
@@ -38,7 +38,7 @@ BELOW: dict[str, set[str]] = {
     "runs": {
         *("data", "optim", "task", "callbacks", "config", "machine", "analysis"),
         "lightning_bypass",
-        *("locks", "progress", "preprocess"),
+        *("locks", "progress", "preprocess", "pictures"),
     },
     "pictures": {"config", "preprocess"},
     "classifier": {"runs"},

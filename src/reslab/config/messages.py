@@ -15,10 +15,16 @@ from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from reslab.config.places import composed, list_groups, list_options
+from reslab.errors import UserError
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> str:
     """One line for what Hydra says of a configuration, with the nearest valid names."""
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, UserError):  # of what an interpolation asks of the machine
+            return str(behind)
+        behind = behind.__context__
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).partition("/")
         if not name:

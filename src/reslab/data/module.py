@@ -10,16 +10,18 @@ from torch import Tensor
 
 from reslab.data.augment import Augment
 from reslab.data.loader import EvaluationLoader, TrainingLoader
-from reslab.data.sources import Source
+from reslab.data.sources import ImageArrays, Remark, Source
 from reslab.data.splits import split
 from reslab.preprocess import Normalization, resized, scaled
 from reslab.ranges import IMAGE_DATA, check_whole
+from reslab.reporter import SILENT, Reporter
 
 EVALUATION_BATCH_SIZE = 500
+NUM_NAMED = 10  # files that a warning names before it counts the others
 
 
 class ImageData(LightningDataModule):
-    """Decoded images with a stratified validation split held out of the training set.
+    """Decoded images; for validation the source's own, or a stratified split of the training set.
 
     Args:
         name: The data set's name, for people.
@@ -29,7 +31,8 @@ class ImageData(LightningDataModule):
         num_classes: Classes that the labels must have.
         size: Height and width in pixels to which images are resized (bilinear, antialiased).
         batch_size: Images in a training batch.
-        val_size: Images held out of the training set for validation.
+        val_size: Images held out of the training set for validation; None where the source has
+            such of its own.
         split_seed: Seed of that split, apart from the training seed.
         seed: Seed of order and augmentation.
         mean: Mean to subtract on the 0-1 scale, a number or one a channel; the official training
@@ -50,7 +53,7 @@ class ImageData(LightningDataModule):
         num_classes: int,
         size: int,
         batch_size: int,
-        val_size: int,
+        val_size: int | None,
         split_seed: int,
         seed: int,
         augment: Augment,
@@ -64,7 +67,10 @@ class ImageData(LightningDataModule):
         self.batch_size, self.val_size = batch_size, val_size
         self.seed, self.split_seed = seed, split_seed
         for field, limits in IMAGE_DATA.items():
-            check_whole(field, getattr(self, field), *limits)
+            if field != "val_size" or val_size is not None:
+                check_whole(field, getattr(self, field), *limits)
+        self.reporter: Reporter = SILENT
+        self.remarks: tuple[Remark, ...] = ()
         self._mean, self._std = mean, std
         self._ready = False
 
@@ -89,22 +95,37 @@ class ImageData(LightningDataModule):
                 f"{self.name} has {found[0]} channels and {found[1]} classes, "
                 f"not {self.channels} and {self.num_classes}"
             )
-        if self.val_size < self.num_classes:
+        train, val = self._train_and_val(arrays)
+        self.test_images = resized(arrays.test_images, self.size)
+        self.test_labels, self.class_names = arrays.test_labels, arrays.class_names
+        self.train_images, self.train_labels = train
+        self.val_images, self.val_labels = val
+        self.remarks = arrays.remarks
+        for line in (line for one in self.remarks if one.warns for line in one.lines(NUM_NAMED)):
+            self.reporter.warn(line)
+        self._ready = True
+
+    def _train_and_val(self, arrays: ImageArrays) -> list[tuple[Tensor, Tensor]]:
+        """Resized images with their labels; measures those of training for the normalization."""
+        if (self.val_size is None) == (arrays.val is None):
+            has = f"has {'no' if arrays.val is None else 'a'} validation set of its own"
+            raise ValueError(f"val_size={self.val_size}: {self.name} {has}")
+        if self.val_size is not None and self.val_size < self.num_classes:
             raise ValueError(f"val_size={self.val_size} is less than {self.num_classes} classes")
-        if self.val_size + self.batch_size > len(arrays.train_labels):
+        if (self.val_size or 0) + self.batch_size > len(arrays.train_labels):
+            sizes = f"val_size={self.val_size} and " if self.val_size else ""
             raise ValueError(
-                f"val_size={self.val_size} and batch_size={self.batch_size} need more than the "
+                f"{sizes}batch_size={self.batch_size} need more than the "
                 f"{len(arrays.train_labels)} training images"
             )
-        train_images, self.test_images = (
-            resized(images, self.size) for images in (arrays.train_images, arrays.test_images)
-        )
-        self.test_labels, self.class_names = arrays.test_labels, arrays.class_names
-        self.normalization = self._normalization(train_images)
-        train, val = split(arrays.train_labels, self.val_size, self.split_seed)
-        self.train_images, self.train_labels = train_images[train], arrays.train_labels[train]
-        self.val_images, self.val_labels = train_images[val], arrays.train_labels[val]
-        self._ready = True
+        images, labels = resized(arrays.train_images, self.size), arrays.train_labels
+        self.normalization = self._normalization(images)
+        if arrays.val is not None:
+            val_images, val_labels = arrays.val
+            return [(images, labels), (resized(val_images, self.size), val_labels)]
+        assert self.val_size is not None
+        halves = split(labels, self.val_size, self.split_seed)
+        return [(images[half], labels[half]) for half in halves]
 
     @property
     def digest(self) -> str:

@@ -22,14 +22,40 @@ from reslab.errors import UserError
 
 
 @dataclass(frozen=True)
+class Remark:
+    """What a person should know of a data set.
+
+    Attributes:
+        text: It.
+        files: Those that it is about.
+        warns: Whether it is to be said wherever the data set is used, not only when asked for.
+    """
+
+    text: str
+    files: tuple[str, ...] = ()
+    warns: bool = True
+
+    def lines(self, most: int | None = None) -> list[str]:
+        """The text and, below it, the files: all, or so many of them."""
+        further = len(self.files[:most]) < len(self.files)
+        more = [f"  and {len(self.files) - most:,} more"] if most and further else []
+        return [self.text, *(f"  {file}" for file in self.files[:most]), *more]
+
+
+@dataclass(frozen=True)
 class ImageArrays:
-    """A decoded data set: images uint8 `[N, C, H, W]`, labels int64 `[N]`."""
+    """A decoded data set: images uint8 `[N, C, H, W]`, labels int64 `[N]`.
+
+    Those for validation are None where they are to be held out of those for training.
+    """
 
     train_images: Tensor
     train_labels: Tensor
     test_images: Tensor
     test_labels: Tensor
     class_names: tuple[str, ...]
+    val: tuple[Tensor, Tensor] | None = None
+    remarks: tuple[Remark, ...] = ()
 
 
 class Source(Protocol):

@@ -54,7 +54,7 @@ def build(
     """
     data = instantiate(cfg, "dataset")
     task = build_task(cfg)
-    task.reporter = reporter
+    data.reporter = task.reporter = reporter
     macs = sum(layer.macs for layer in try_network(cfg, task.network))
     history = History(directory.metrics_file)
     checkpoints = SaveCheckpoints(

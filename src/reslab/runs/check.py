@@ -30,7 +30,7 @@ REAL = {
     "trainer.gradient_clip_val": (0, 1e9),
 }
 OPTIONAL = (
-    *("patience", "max_steps", "trainer.gradient_clip_val"),
+    *("patience", "max_steps", "dataset.val_size", "trainer.gradient_clip_val"),
     *("trainer.limit_train_batches", "trainer.limit_val_batches"),
 )
 

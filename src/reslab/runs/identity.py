@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from reslab.config import is_own_target
+from reslab.errors import UserError
 
 # What cannot change a result: `join` and `augment` act through `model` and `dataset`, which
 # interpolate them; the others say where things lie, what is shown and whether to resume.
@@ -34,10 +35,21 @@ USUAL_ORDER = ("crop", "flip", "brightness", "cutout")
 
 
 def register_resolvers() -> None:
-    """Makes `${run_name:}` available to configurations."""
+    """Makes `${run_name:}` and `${folder:ROOT,KEY}` available to configurations."""
     OmegaConf.register_new_resolver(
         "run_name", lambda *, _root_: run_name(_root_), replace=True, use_cache=False
     )
+    # What lies in a folder is looked up once for a configuration, which is then of that.
+    OmegaConf.register_new_resolver("folder", _of_folder, replace=True, use_cache=True)
+
+
+def _of_folder(root: str | None, key: str) -> Any:
+    """What a folder of pictures has: its name, channels, num_classes or content."""
+    from reslab.pictures.folder import look_at_folder  # with torch, for which others do not wait
+
+    if root is None:
+        raise UserError("dataset=folder needs dataset.root=DIR, a folder with a folder a class")
+    return getattr(look_at_folder(Path(root)), key)
 
 
 def hashed_config(cfg: DictConfig) -> dict[str, Any]:
@@ -60,6 +72,8 @@ def hashed_config(cfg: DictConfig) -> dict[str, Any]:
         group, _, key = path.partition(".")
         if isinstance(config.get(group), dict):
             config[group].pop(key, None)
+    if isinstance(dataset := config.get("dataset"), dict) and "content" in dataset:
+        dataset.pop("root", None)  # the same pictures, wherever they lie
     return _canonical(config)
 
 

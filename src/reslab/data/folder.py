@@ -1,0 +1,225 @@
+"""A user's own pictures, a folder a class, as a data set."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reslab.data.augment import Augment
+from reslab.data.decoded import Decoded, decoded
+from reslab.data.module import ImageData
+from reslab.data.sources import ImageArrays, Remark
+from reslab.data.splits import split_each
+from reslab.errors import UserError
+from reslab.pictures.folder import PARTS, TEST, TRAIN, VAL, PictureFolder, look_at_folder
+from reslab.ranges import check_number
+from reslab.reporter import SILENT, Reporter
+
+UNREADABLE = ("refuse", "skip")
+
+
+class FolderSource:
+    """Pictures below a folder: of each class, and divided into parts or to be divided.
+
+    Args:
+        content: What the folder is to hold, as `PictureFolder.content` says it.
+        kept_in: Where decoded pictures are kept.
+        channels: 1 for grey, 3 for color.
+        size: Height and width in pixels.
+        val_share: Share of every class held out for validation, where the folder has no such part.
+        test_share: The same for the test; always the same pictures.
+        split_seed: Seed of what is held out for validation.
+        unreadable: `refuse` to go on where pictures cannot be read, or `skip` them.
+    """
+
+    def __init__(
+        self,
+        content: str,
+        kept_in: Path,
+        channels: int,
+        size: int,
+        val_share: float,
+        test_share: float,
+        split_seed: int,
+        unreadable: str,
+    ) -> None:
+        self.content, self.kept_in = content, kept_in
+        self.channels, self.size = channels, size
+        self.val_share, self.test_share, self.split_seed = val_share, test_share, split_seed
+        self.unreadable = unreadable
+        self.reporter: Reporter = SILENT
+
+    def prepare(self, root: Path) -> None:
+        """Looks whether the folder holds what it is to hold.
+
+        Raises:
+            UserError: It does not.
+        """
+        content = look_at_folder(root).content
+        if content != self.content:
+            raise UserError(
+                f"dataset.root={root} holds other pictures ({content}) than those "
+                f"that are asked for ({self.content})"
+            )
+
+    def unverified(self, root: Path) -> list[str]:
+        """None: that the pictures are those of the configuration was looked at."""
+        return []
+
+    def load(self, root: Path) -> ImageArrays:
+        """Decodes and divides the pictures.
+
+        Raises:
+            UserError: A picture cannot be read, or a class has too few to be divided.
+        """
+        folder = look_at_folder(root)
+        found = decoded(folder, self.channels, self.size, self.kept_in, self.reporter)
+        if found.problems and self.unreadable == "refuse":
+            remark = _unreadable(folder, found)
+            raise UserError(
+                f"{remark.text}, such as {remark.files[0]}; mend or delete them, or leave them out "
+                f"by dataset.unreadable=skip, with which `reslab data` lists them all"
+            )
+        good = np.array([at not in found.problems for at in range(len(folder.pictures))])
+        numbers = {name: number for number, name in enumerate(folder.class_names)}
+        labels = torch.tensor([numbers[picture.class_name] for picture in folder.pictures])
+        parts = self._divide(folder, labels, good)
+        images = torch.from_numpy(found.images)
+        return ImageArrays(
+            *(images[parts[TRAIN]], labels[parts[TRAIN]]),
+            *(images[parts[TEST]], labels[parts[TEST]]),
+            class_names=folder.class_names,
+            val=(images[parts[VAL]], labels[parts[VAL]]),
+            remarks=tuple(_remarks(folder, found, parts)),
+        )
+
+    def _divide(self, folder: PictureFolder, labels: Tensor, good: np.ndarray) -> dict[str, Tensor]:
+        """The numbers of the pictures of each part."""
+        part_of = np.array([picture.part or TRAIN for picture in folder.pictures])
+        parts = {part: torch.from_numpy(((part_of == part) & good).nonzero()[0]) for part in PARTS}
+        shares, seeds = (
+            {TEST: self.test_share, VAL: self.val_share},
+            {TEST: 0, VAL: self.split_seed},
+        )
+        lacking = [part for part in shares if not len(parts[part])]
+        counts = torch.bincount(labels[parts[TRAIN]], minlength=folder.num_classes)
+        left = 1.0
+        for part in lacking:
+            kept, out = split_each(labels[parts[TRAIN]], shares[part] / left, seeds[part])
+            parts |= {TRAIN: parts[TRAIN][kept], part: parts[TRAIN][out]}
+            left -= shares[part]
+        for number, name in enumerate(folder.class_names):
+            if counts[number] <= len(lacking) or number not in labels[parts[TRAIN]]:
+                raise UserError(
+                    f"dataset.root={folder.root}: the class {name} has {counts[number]} pictures, "
+                    f"too few for {', '.join([TRAIN, *lacking])}: add some, or take it out"
+                )
+        return parts
+
+
+def _unreadable(folder: PictureFolder, found: Decoded) -> Remark:
+    number, total = len(found.problems), len(folder.pictures)
+    files = tuple(f"{folder.pictures[at].path}: {text}" for at, text in found.problems.items())
+    return Remark(f"{number:,} of {total:,} pictures cannot be read", files)
+
+
+def _remarks(folder: PictureFolder, found: Decoded, parts: dict[str, Tensor]) -> Iterator[Remark]:
+    if found.problems:
+        yield _unreadable(folder, found)
+    for reason, number in Counter(one.problem for one in folder.left_out).items():
+        files = tuple(str(one.path) for one in folder.left_out if one.problem == reason)
+        yield Remark(f"{number:,} files are left out, {reason}", files)
+    seen: dict[str, tuple[str, Path]] = {}
+    twice = []
+    for part, numbers in parts.items():
+        for picture in (folder.pictures[at] for at in numbers.tolist()):
+            where, path = seen.setdefault(picture.digest, (part, picture.path))
+            if where != part:
+                twice.append(f"{picture.path} ({part}) is {path} ({where})")
+    if twice:
+        yield Remark(f"{len(twice):,} pictures are in two of {', '.join(PARTS)}", tuple(twice))
+    sizes = sorted(
+        (one.size for one in folder.pictures if one.size), key=lambda size: size[0] * size[1]
+    )
+    if sizes:
+        smallest, median, largest = (
+            "x".join(map(str, sizes[at])) for at in (0, len(sizes) // 2, -1)
+        )
+        color = "grey" if folder.channels == 1 else "in color"
+        text = f"pictures {color} of {median} pixels (median), {smallest} to {largest}"
+        yield Remark(text, warns=False)
+
+
+class FolderData(ImageData):
+    """A folder of pictures as a data set; see `FolderSource` and `ImageData` for what is not here.
+
+    Args:
+        root: The folder.
+        data_dir: Decoded pictures are kept below it.
+    """
+
+    source: FolderSource
+
+    def __init__(
+        self,
+        name: str,
+        root: str,
+        content: str,
+        data_dir: str,
+        channels: int,
+        num_classes: int,
+        size: int,
+        batch_size: int,
+        val_share: float,
+        test_share: float,
+        split_seed: int,
+        seed: int,
+        augment: Augment,
+        unreadable: str = "refuse",
+        mean: float | Sequence[float] | None = None,
+        std: float | Sequence[float] | None = None,
+        val_size: None = None,
+    ) -> None:
+        for field, share in {"val_share": val_share, "test_share": test_share}.items():
+            check_number(field, share, 0.001, 0.9)
+        if val_share + test_share > 0.95:
+            raise ValueError(
+                f"val_share={val_share} and test_share={test_share} leave too little to train on"
+            )
+        if unreadable not in UNREADABLE:
+            raise ValueError(f"unreadable must be one of {', '.join(UNREADABLE)}, got {unreadable}")
+        if val_size is not None:
+            raise ValueError(f"val_size={val_size} is for other data sets: choose val_share")
+        source = FolderSource(
+            content,
+            Path(data_dir) / "pictures",
+            channels,
+            size,
+            val_share,
+            test_share,
+            split_seed,
+            unreadable,
+        )
+        super().__init__(
+            name,
+            source,
+            root,
+            channels,
+            num_classes,
+            size,
+            batch_size,
+            None,
+            split_seed,
+            seed,
+            augment,
+            mean,
+            std,
+        )
+
+    def prepare_data(self) -> None:
+        """Looks whether the folder holds what it is to hold."""
+        self.source.reporter = self.reporter
+        super().prepare_data()

@@ -1,0 +1,208 @@
+"""A folder of pictures as a data set: its parts, its classes, and what it is known by."""
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from reslab.errors import UserError
+from reslab.pictures.checks import BadPictureError
+from reslab.pictures.decode import look
+from reslab.pictures.find import Found, find_pictures
+
+TRAIN, VAL, TEST = PARTS = ("train", "val", "test")
+# Names of folders, in small letters, that divide a data set.
+SPELLINGS = {
+    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("val", "valid", "validation"), VAL),
+    **dict.fromkeys(("test", "testing"), TEST),
+}
+LAYOUT = (
+    "put the pictures of each class into a folder of its name (DIR/cat, DIR/dog), or such folders "
+    "into DIR/train, DIR/val and DIR/test"
+)
+BESIDE_CLASSES = "not in a class's folder"
+BESIDE_PARTS = "neither in train, nor in val, nor in test"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file in a class's folder.
+
+    Attributes:
+        path: The file.
+        part: `train`, `val` or `test`; None where the folder is not divided.
+        class_name: Its class.
+        digest: BLAKE2b of its bytes; empty where they cannot be read.
+        is_grey: Whether it has no colors; None where its header cannot be read.
+        size: Width and height in pixels, as it is stored; likewise.
+    """
+
+    path: Path
+    part: str | None
+    class_name: str
+    digest: str
+    is_grey: bool | None
+    size: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class PictureFolder:
+    """What a folder holds.
+
+    Attributes:
+        root: The folder.
+        pictures: Those of classes, in an order that their parts, classes and bytes decide.
+        class_names: Names of the classes that there are to learn, sorted.
+        left_out: Files that are part of no class, or cannot be, and why.
+    """
+
+    root: Path
+    pictures: tuple[Picture, ...]
+    class_names: tuple[str, ...]
+    left_out: tuple[Found, ...]
+
+    @property
+    def name(self) -> str:
+        """The folder's own, without what is no good in names of files."""
+        return re.sub(r"[^\w.-]+", "_", self.root.resolve().name).strip("._-") or "folder"
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are to learn."""
+        return len(self.class_names)
+
+    @property
+    def channels(self) -> int:
+        """1 if all pictures are grey, else 3."""
+        return 1 if all(picture.is_grey is not False for picture in self.pictures) else 3
+
+    @property
+    def content(self) -> str:
+        """BLAKE2b over parts, classes and bytes: wherever they lie and whatever files are named."""
+        digest = hashlib.blake2b(digest_size=16)
+        for picture in self.pictures:
+            digest.update(f"{picture.part}\0{picture.class_name}\0{picture.digest}\0".encode())
+        return digest.hexdigest()
+
+    @property
+    def is_divided(self) -> bool:
+        """Whether there is a folder `train`."""
+        return any(picture.part for picture in self.pictures)
+
+
+# The folder that was looked at last, with the names, sizes and times of its files: a configuration
+# asks for several things of it.
+_last: tuple[Path, list[tuple[str, int, int]], PictureFolder] | None = None
+
+
+def look_at_folder(root: Path) -> PictureFolder:
+    """Finds a folder's pictures and classes, and reads the pictures' bytes and headers.
+
+    Raises:
+        UserError: There is no such folder, or it is not laid out as a data set.
+    """
+    global _last
+    if not root.exists():
+        raise UserError(f"dataset.root={root}: there is no such folder ({root.absolute()})")
+    if not root.is_dir():
+        raise UserError(f"dataset.root={root} is a file, and is to be a folder: {LAYOUT}")
+    try:
+        found = list(find_pictures([root]))
+    except UserError as error:
+        raise UserError(f"dataset.root: {error}; {LAYOUT}") from error
+    stats = [_stat(one) for one in found]
+    if _last is None or _last[:2] != (root.absolute(), stats):
+        _last = root.absolute(), stats, _look(root, found)
+    return _last[2]
+
+
+def _stat(found: Found) -> tuple[str, int, int]:
+    try:
+        status = os.stat(found.path)
+    except OSError:
+        return str(found.path), -1, -1
+    return str(found.path), status.st_size, status.st_mtime_ns
+
+
+def _look(root: Path, found: Sequence[Found]) -> PictureFolder:
+    parts = _parts(root, found)
+    placed: list[tuple[Path, str | None, str]] = []
+    left_out = []
+    for one in found:
+        folders = one.path.relative_to(root).parts[:-1]
+        part = parts.get(folders[0]) if parts and folders else None
+        inner = folders[1:] if part else folders
+        if one.problem:
+            left_out.append(one)
+        elif parts and not part:
+            left_out.append(Found(one.path, BESIDE_PARTS))
+        elif not inner:
+            left_out.append(Found(one.path, BESIDE_CLASSES))
+        else:
+            placed.append((one.path, part, inner[0]))
+    class_names = _classes(root, placed)
+    with ThreadPoolExecutor() as pool:  # reading and hashing do not hold the interpreter's lock
+        looked = pool.map(partial(_look_at, root), *zip(*placed, strict=True))
+        pictures = sorted(looked, key=lambda one: (one.part or "", one.class_name, one.digest))
+    return PictureFolder(root, tuple(pictures), class_names, tuple(left_out))
+
+
+def _parts(root: Path, found: Sequence[Found]) -> dict[str, str]:
+    """The part that each of the uppermost folders is, empty where the folder is not divided."""
+    uppermost = {one.path.relative_to(root).parts[0] for one in found}
+    parts = {
+        name: SPELLINGS[name.lower()]
+        for name in sorted(uppermost)
+        if name.lower() in SPELLINGS and (root / name).is_dir()
+    }
+    for part, number in Counter(parts.values()).items():
+        if number > 1:
+            names = " and ".join(name for name in parts if parts[name] == part)
+            raise UserError(f"dataset.root={root} has {names}: keep one of them for {part}")
+    if TRAIN in parts.values():
+        return parts
+    if parts and all(name in parts for name in uppermost):
+        raise UserError(f"dataset.root={root} has {', '.join(parts)} and no folder train")
+    return {}
+
+
+def _classes(root: Path, placed: Sequence[tuple[Path, str | None, str]]) -> tuple[str, ...]:
+    names = sorted({name for _, part, name in placed if part in (None, TRAIN)})
+    if not names:
+        raise UserError(f"dataset.root={root} has pictures, and none in a class's folder: {LAYOUT}")
+    if len(names) == 1:
+        raise UserError(
+            f"dataset.root={root} has one class alone, {names[0]}, and two are the least; if the "
+            f"classes are folders below it, give dataset.root={root / names[0]}"
+        )
+    for path, part, name in placed:
+        if name not in names:
+            raise UserError(
+                f"{path} is of the class {name}, which {part} has and train does not: add it to "
+                f"train, or take it out of {part}"
+            )
+    return tuple(names)
+
+
+def _look_at(root: Path, path: Path, part: str | None, class_name: str) -> Picture:
+    try:
+        digest = digest_of(path)
+    except OSError:
+        return Picture(path, part, class_name, "", None, None)
+    try:
+        is_grey, size = look(path)
+    except BadPictureError:
+        return Picture(path, part, class_name, digest, None, None)
+    return Picture(path, part, class_name, digest, is_grey, size)
+
+
+def digest_of(path: Path) -> str:
+    """BLAKE2b of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
