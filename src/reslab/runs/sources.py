@@ -10,10 +10,6 @@ from reslab.runs.syntax import syntax_digest
 SOURCES_THAT_MATTER = (
     "nn",
     "data",
-    "pictures/checks.py",
-    "pictures/decode.py",
-    "pictures/find.py",
-    "pictures/folder.py",
     "preprocess.py",
     "optim.py",
     "task.py",
