@@ -10,6 +10,7 @@ from torchmetrics import Metric
 
 from reslab.errors import UserError
 from reslab.lightning_bypass import QuickModule
+from reslab.loss import CLASS_WEIGHTS
 from reslab.machine import compiled
 from reslab.optim import CLIP, Optimization
 from reslab.reporter import SILENT, Reporter
@@ -68,6 +69,8 @@ class ImageClassifier(QuickModule):
         gradient_clip_algorithm: A key of `CLIP`: the L2 norm of all gradients together is clipped
             (None) or each value.
         compile: Whether network and loss are compiled for training; None: on a GPU.
+        class_weights: A key of `CLASS_WEIGHTS`, by which images count in training; None: all alike,
+            as they do in validation and in every accuracy whatever this is.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class ImageClassifier(QuickModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
         compile: bool | None = None,
+        class_weights: str | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -88,6 +92,8 @@ class ImageClassifier(QuickModule):
         self.gradient_clip_val = gradient_clip_val
         self._clip = CLIP[gradient_clip_algorithm or "norm"]
         self.compile_training = compile
+        self.class_weights = class_weights
+        self.class_weight: Tensor | None = None
         self._compiled: Any = self._compute
         self.train_metrics = LossAndAccuracy()
         self.val_metrics = LossAndAccuracy()
@@ -110,16 +116,30 @@ class ImageClassifier(QuickModule):
         return self.network(images)
 
     def training_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Mean smoothed cross-entropy of logits `[B, K]`, labels `[B]` or shares `[B, K]`."""
-        return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        """Mean smoothed cross-entropy of logits `[B, K]`, labels `[B]` or shares `[B, K]`.
+
+        With class weights, as torch has it: of labels the weighted mean, of shares the mean of the
+        weighted.
+        """
+        return F.cross_entropy(
+            logits, labels, self.class_weight, label_smoothing=self.label_smoothing
+        )
 
     def _compute(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.network(images)
         return self.training_loss(logits, labels), logits.detach()
 
     def on_train_start(self) -> None:
-        """Compiles, where that is asked for or the device is a GPU."""
+        """Weighs classes, and compiles, where that is asked for or the device is a GPU."""
+        trainer: Any = self.trainer
+        data = trainer.datamodule
+        self.weigh_classes(data.train_labels, data.num_classes, self.device)
         self.compile_for(self.device)
+
+    def weigh_classes(self, labels: Tensor, num_classes: int, device: torch.device) -> None:
+        """Has classes count from now on as is asked for, by the training set's labels `[N]`."""
+        if self.class_weights is not None:
+            self.class_weight = CLASS_WEIGHTS[self.class_weights](labels, num_classes).to(device)
 
     def compile_for(self, device: torch.device) -> None:
         """Has `loss_and_logits` compiled from now on, where that is asked for or on a GPU.

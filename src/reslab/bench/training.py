@@ -34,10 +34,11 @@ def script(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
         plain = {k: v for k, v in optimization.optimizer.keywords.items() if k != "fused"}
         optimization.optimizer = partial(optimization.optimizer.func, **plain)
     optimizer, _ = optimization.build(network, cfg.monitor)
-    smoothing, loss_sum = cfg.label_smoothing, 0.0
+    task.weigh_classes(data.train_labels, data.num_classes, watch.device)
+    weight, smoothing, loss_sum = task.class_weight, cfg.label_smoothing, 0.0
     for images, labels in training_batches(data):
         images, labels = images.to(watch.device), labels.to(watch.device)
-        loss = F.cross_entropy(network(images), labels, label_smoothing=smoothing)
+        loss = F.cross_entropy(network(images), labels, weight, label_smoothing=smoothing)
         optimizer.zero_grad()
         loss.backward()
         task.limit_gradients()
@@ -56,6 +57,7 @@ def loop(cfg: DictConfig, data: ImageData, watch: Stopwatch) -> None:
     task = build_task(cfg)
     network = task.network.to(watch.device).train()
     optimizer, _ = task.optimization.build(network, cfg.monitor)
+    task.weigh_classes(data.train_labels, data.num_classes, watch.device)
     task.compile_for(watch.device)
     bf16 = torch.autocast(watch.device.type, torch.bfloat16, enabled=uses_bf16(cfg, watch.device))
     for images, labels in _without_end(data.train_dataloader(), watch.device):

@@ -1,5 +1,6 @@
 """A user's own pictures, a folder a class, as a data set."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -141,10 +142,11 @@ def _remarks(folder: PictureFolder, found: Decoded, parts: dict[str, Tensor]) ->
                 twice.append(f"{picture.path} ({part}) is {path} ({where})")
     if twice:
         yield Remark(f"{len(twice):,} pictures are in two of {', '.join(PARTS)}", tuple(twice))
-    sizes = sorted(
-        (one.size for one in folder.pictures if one.size), key=lambda size: size[0] * size[1]
-    )
+    if folder.skipped:
+        yield Remark(f"skipped: {folder.skipped}", warns=False)
+    sizes = [one.look.size for one in folder.pictures if one.look.size]
     if sizes:
+        sizes.sort(key=math.prod)
         smallest, median, largest = (
             "x".join(map(str, sizes[at])) for at in (0, len(sizes) // 2, -1)
         )

@@ -29,6 +29,7 @@ from reslab.pictures.png import PNG_BEGINS, Png, read_png, read_png_head
 from reslab.preprocess import resized
 
 BITS, PHOTOMETRIC = 258, 262  # tags of a TIFF
+GREY_TO_COLOR = "grey to colour"
 
 # Pillow warns of what is large or damaged; here the results say so.
 warnings.filterwarnings("ignore", module="PIL")
@@ -181,7 +182,7 @@ def _as_array(
         notes.append("turned as EXIF says")
     if turned.mode in ("La", "RGBa"):  # colors multiplied by their opacity
         turned = turned.convert(turned.mode.upper())
-    mode, grey = turned.mode, _is_grey(turned) or bool(png and png.head.color_type in (0, 4))
+    mode, grey = turned.mode, is_grey(turned) or bool(png and png.head.color_type in (0, 4))
     if mode.startswith("I;16"):
         most = 2**bits - 1
         levels = np.asarray(turned).astype(np.uint32)
@@ -201,7 +202,7 @@ def _as_array(
     if bits > 8:
         notes.append(f"{bits} bits to 8")
     if grey and channels == 3:
-        notes.append("grey to colour")
+        notes.append(GREY_TO_COLOR)
     elif not grey and channels == 1:
         notes.append("colour to grey")
         turned = turned.convert("RGB")  # from other spaces Pillow takes ways of its own to grey
@@ -209,7 +210,7 @@ def _as_array(
     return np.array(turned if turned.mode == wanted else turned.convert(wanted)), notes
 
 
-def _is_grey(picture: Image.Image) -> bool:
+def is_grey(picture: Image.Image) -> bool:
     """Whether it has no colours; of a picture with a palette that is up to the palette's."""
     palette = picture.getpalette("RGB") if picture.mode in ("P", "PA") else None
     if palette is None:

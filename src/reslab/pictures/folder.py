@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from reslab.errors import UserError
-from reslab.pictures.checks import BadPictureError
-from reslab.pictures.decode import look
-from reslab.pictures.find import Found, find_pictures
+from reslab.pictures.find import Found, Skipped, find_pictures
+from reslab.pictures.look import Look, look
 
 TRAIN, VAL, TEST = PARTS = ("train", "val", "test")
 # Names of folders, in small letters, that divide a data set.
@@ -39,16 +38,14 @@ class Picture:
         part: `train`, `val` or `test`; None where the folder is not divided.
         class_name: Its class.
         digest: BLAKE2b of its bytes; empty where they cannot be read.
-        is_grey: Whether it has no colors; None where its header cannot be read.
-        size: Width and height in pixels, as it is stored; likewise.
+        look: What its header says.
     """
 
     path: Path
     part: str | None
     class_name: str
     digest: str
-    is_grey: bool | None
-    size: tuple[int, int] | None
+    look: Look
 
 
 @dataclass(frozen=True)
@@ -59,13 +56,15 @@ class PictureFolder:
         root: The folder.
         pictures: Those of classes, in an order that their parts, classes and bytes decide.
         class_names: Names of the classes that there are to learn, sorted.
-        left_out: Files that are part of no class, or cannot be, and why.
+        left_out: Pictures that are of no class, or cannot be read, and why.
+        skipped: Other files, counted by kind; empty for none.
     """
 
     root: Path
     pictures: tuple[Picture, ...]
     class_names: tuple[str, ...]
     left_out: tuple[Found, ...]
+    skipped: str
 
     @property
     def name(self) -> str:
@@ -80,14 +79,18 @@ class PictureFolder:
     @property
     def channels(self) -> int:
         """1 if all pictures are grey, else 3."""
-        return 1 if all(picture.is_grey is not False for picture in self.pictures) else 3
+        return 1 if all(picture.look.is_grey is not False for picture in self.pictures) else 3
 
     @property
     def content(self) -> str:
         """BLAKE2b over parts, classes and bytes: wherever they lie and whatever files are named."""
         digest = hashlib.blake2b(digest_size=16)
         for picture in self.pictures:
-            digest.update(f"{picture.part}\0{picture.class_name}\0{picture.digest}\0".encode())
+            digest.update(
+                f"{picture.part}\0{picture.class_name}\0{picture.digest}\0".encode(
+                    errors="surrogateescape"
+                )
+            )
         return digest.hexdigest()
 
     @property
@@ -96,9 +99,9 @@ class PictureFolder:
         return any(picture.part for picture in self.pictures)
 
 
-# The folder that was looked at last, with the names, sizes and times of its files: a configuration
-# asks for several things of it.
-_last: tuple[Path, list[tuple[str, int, int]], PictureFolder] | None = None
+# The folder that was looked at last, with what its files were then: a configuration asks for
+# several things of it.
+_last: tuple[list[Any], PictureFolder] | None = None
 
 
 def look_at_folder(root: Path) -> PictureFolder:
@@ -112,25 +115,26 @@ def look_at_folder(root: Path) -> PictureFolder:
         raise UserError(f"dataset.root={root}: there is no such folder ({root.absolute()})")
     if not root.is_dir():
         raise UserError(f"dataset.root={root} is a file, and is to be a folder: {LAYOUT}")
+    skipped = Skipped()
     try:
-        found = list(find_pictures([root]))
+        found = list(find_pictures([root], skipped=skipped))
     except UserError as error:
         raise UserError(f"dataset.root: {error}; {LAYOUT}") from error
-    stats = [_stat(one) for one in found]
-    if _last is None or _last[:2] != (root.absolute(), stats):
-        _last = root.absolute(), stats, _look(root, found)
-    return _last[2]
+    state = [root.absolute(), str(skipped), *map(_state, found)]
+    if _last is None or _last[0] != state:
+        _last = state, _look_at_all(root, found, str(skipped))
+    return _last[1]
 
 
-def _stat(found: Found) -> tuple[str, int, int]:
+def _state(found: Found) -> tuple[Found, int, int]:
     try:
         status = os.stat(found.path)
     except OSError:
-        return str(found.path), -1, -1
-    return str(found.path), status.st_size, status.st_mtime_ns
+        return found, -1, -1
+    return found, status.st_size, status.st_mtime_ns
 
 
-def _look(root: Path, found: Sequence[Found]) -> PictureFolder:
+def _look_at_all(root: Path, found: Sequence[Found], skipped: str) -> PictureFolder:
     parts = _parts(root, found)
     placed: list[tuple[Path, str | None, str]] = []
     left_out = []
@@ -148,9 +152,9 @@ def _look(root: Path, found: Sequence[Found]) -> PictureFolder:
             placed.append((one.path, part, inner[0]))
     class_names = _classes(root, placed)
     with ThreadPoolExecutor() as pool:  # reading and hashing do not hold the interpreter's lock
-        looked = pool.map(partial(_look_at, root), *zip(*placed, strict=True))
+        looked = pool.map(_look_at, *zip(*placed, strict=True))
         pictures = sorted(looked, key=lambda one: (one.part or "", one.class_name, one.digest))
-    return PictureFolder(root, tuple(pictures), class_names, tuple(left_out))
+    return PictureFolder(root, tuple(pictures), class_names, tuple(left_out), skipped)
 
 
 def _parts(root: Path, found: Sequence[Found]) -> dict[str, str]:
@@ -190,16 +194,12 @@ def _classes(root: Path, placed: Sequence[tuple[Path, str | None, str]]) -> tupl
     return tuple(names)
 
 
-def _look_at(root: Path, path: Path, part: str | None, class_name: str) -> Picture:
+def _look_at(path: Path, part: str | None, class_name: str) -> Picture:
     try:
         digest = digest_of(path)
-    except OSError:
-        return Picture(path, part, class_name, "", None, None)
-    try:
-        is_grey, size = look(path)
-    except BadPictureError:
-        return Picture(path, part, class_name, digest, None, None)
-    return Picture(path, part, class_name, digest, is_grey, size)
+    except OSError:  # which is said where it is decoded
+        digest = ""
+    return Picture(path, part, class_name, digest, look(path))
 
 
 def digest_of(path: Path) -> str:

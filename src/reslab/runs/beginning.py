@@ -23,5 +23,6 @@ def build_task(cfg: DictConfig) -> ImageClassifier:
         optimization,
         cfg.label_smoothing,
         cfg.monitor,
+        class_weights=cfg.class_weights,
         **{key: cfg.trainer.get(key) for key in THE_TASK_S},
     )

@@ -9,6 +9,7 @@ from torch import nn
 from reslab.analysis.summary import Layer, list_layers
 from reslab.config import instantiate, suggest
 from reslab.errors import UserError
+from reslab.loss import CLASS_WEIGHTS
 from reslab.ranges import IMAGE_DATA, check_number, check_whole
 from reslab.runs.options import check_trainer
 
@@ -52,6 +53,9 @@ def check(cfg: DictConfig) -> None:
         _check_range(cfg, key, check_number, limits)
     if cfg.monitor not in MONITORS:
         raise UserError(f"monitor={cfg.monitor}: not a metric{suggest(str(cfg.monitor), MONITORS)}")
+    if cfg.class_weights not in (None, *CLASS_WEIGHTS):
+        names = ", ".join(CLASS_WEIGHTS)
+        raise UserError(f"class_weights must be null or {names}, got {cfg.class_weights}")
     if cfg.resume not in ("auto", "must"):
         raise UserError(f"resume must be auto or must, got {cfg.resume}")
     if not isinstance(cfg.rerun, int) or cfg.rerun < 0:

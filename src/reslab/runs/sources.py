@@ -11,6 +11,7 @@ SOURCES_THAT_MATTER = (
     "nn",
     "data",
     "preprocess.py",
+    "loss.py",
     "optim.py",
     "task.py",
     "lightning_bypass.py",

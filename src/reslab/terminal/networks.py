@@ -8,6 +8,8 @@ from reslab.terminal.console import print_table
 if TYPE_CHECKING:
     from reslab.data import ImageData  # Lightning's, for which a summary need not wait
 
+IMBALANCED = 1.5  # times as many images, from where on it is said
+
 
 def print_layers(
     layers: list[Layer], num_parameters: int, image_shape: tuple[int, int, int]
@@ -46,8 +48,27 @@ def print_data(data: "ImageData") -> None:
     unverified = data.source.unverified(data.data_dir)
     state = f"not verified: {', '.join(unverified)}" if unverified else "verified"
     print(f"{data.name}: {state}; {sizes} images of {_shape(data.image_shape)}")
-    print(f"classes: {', '.join(data.class_names)}")
     print(f"mean {mean}; std {std}")
+    for line in (line for remark in data.remarks for line in remark.lines()):
+        print(line)
+    _print_classes(data)
+
+
+def _print_classes(data: "ImageData") -> None:
+    """Images of each class, and whether their numbers are far apart."""
+    labels = data.train_labels, data.val_labels, data.test_labels
+    counts = [one.bincount(minlength=data.num_classes).tolist() for one in labels]
+    rows = [
+        (name, *(f"{number:,}" for number in numbers))
+        for name, *numbers in zip(data.class_names, *counts, strict=True)
+    ]
+    print_table(None, ("Class", "Training", "Validation", "Test"), rows)
+    most, least = max(counts[0]), min(counts[0])
+    if most >= IMBALANCED * least:
+        print(
+            f"the largest class has {most / least:.1f} times the training images of the smallest: "
+            f"class_weights=balanced has each class count alike"
+        )
 
 
 def _shape(shape: tuple[int, ...]) -> str:
