@@ -106,12 +106,13 @@ def _decode(pictures: Sequence[Picture], shape: tuple[int, ...], reporter: Repor
         return problem
 
     workers = torch.get_num_threads()  # the cores that this process may use
-    with (
-        ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool,
-        reporter.progress(len(pictures), "img") as done,
-    ):
-        for at, problem in enumerate(pool.map(decode_one, range(len(pictures)))):
-            if problem:
-                problems[at] = problem
-            done()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    try:
+        with reporter.progress(len(pictures), "img") as done:
+            for at, problem in enumerate(pool.map(decode_one, range(len(pictures)))):
+                if problem:
+                    problems[at] = problem
+                done()
+    finally:
+        pool.shutdown(cancel_futures=True)
     return Decoded(images, problems)

@@ -1,8 +1,6 @@
 """A user's own pictures, a folder a class, as a data set."""
 
-import math
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +8,10 @@ import torch
 from torch import Tensor
 
 from reslab.data.augment import Augment
-from reslab.data.decoded import Decoded, decoded
+from reslab.data.decoded import decoded
 from reslab.data.module import ImageData
-from reslab.data.sources import ImageArrays, Remark
+from reslab.data.remarks import remark_on, say_unreadable
+from reslab.data.sources import ImageArrays
 from reslab.data.splits import split_each
 from reslab.errors import UserError
 from reslab.pictures.folder import PARTS, TEST, TRAIN, VAL, PictureFolder, look_at_folder
@@ -79,7 +78,7 @@ class FolderSource:
         folder = look_at_folder(root)
         found = decoded(folder, self.channels, self.size, self.kept_in, self.reporter)
         if found.problems and self.unreadable == "refuse":
-            remark = _unreadable(folder, found)
+            remark = say_unreadable(folder, found)
             raise UserError(
                 f"{remark.text}, such as {remark.files[0]}; mend or delete them, or leave them out "
                 f"by dataset.unreadable=skip, with which `reslab data` lists them all"
@@ -94,7 +93,7 @@ class FolderSource:
             *(images[parts[TEST]], labels[parts[TEST]]),
             class_names=folder.class_names,
             val=(images[parts[VAL]], labels[parts[VAL]]),
-            remarks=tuple(_remarks(folder, found, parts)),
+            remarks=tuple(remark_on(folder, found, parts)),
         )
 
     def _divide(self, folder: PictureFolder, labels: Tensor, good: np.ndarray) -> dict[str, Tensor]:
@@ -119,40 +118,6 @@ class FolderSource:
                     f"too few for {', '.join([TRAIN, *lacking])}: add some, or take it out"
                 )
         return parts
-
-
-def _unreadable(folder: PictureFolder, found: Decoded) -> Remark:
-    number, total = len(found.problems), len(folder.pictures)
-    files = tuple(f"{folder.pictures[at].path}: {text}" for at, text in found.problems.items())
-    return Remark(f"{number:,} of {total:,} pictures cannot be read", files)
-
-
-def _remarks(folder: PictureFolder, found: Decoded, parts: dict[str, Tensor]) -> Iterator[Remark]:
-    if found.problems:
-        yield _unreadable(folder, found)
-    for reason, number in Counter(one.problem for one in folder.left_out).items():
-        files = tuple(str(one.path) for one in folder.left_out if one.problem == reason)
-        yield Remark(f"{number:,} files are left out, {reason}", files)
-    seen: dict[str, tuple[str, Path]] = {}
-    twice = []
-    for part, numbers in parts.items():
-        for picture in (folder.pictures[at] for at in numbers.tolist()):
-            where, path = seen.setdefault(picture.digest, (part, picture.path))
-            if where != part:
-                twice.append(f"{picture.path} ({part}) is {path} ({where})")
-    if twice:
-        yield Remark(f"{len(twice):,} pictures are in two of {', '.join(PARTS)}", tuple(twice))
-    if folder.skipped:
-        yield Remark(f"skipped: {folder.skipped}", warns=False)
-    sizes = [one.look.size for one in folder.pictures if one.look.size]
-    if sizes:
-        sizes.sort(key=math.prod)
-        smallest, median, largest = (
-            "x".join(map(str, sizes[at])) for at in (0, len(sizes) // 2, -1)
-        )
-        color = "grey" if folder.channels == 1 else "in color"
-        text = f"pictures {color} of {median} pixels (median), {smallest} to {largest}"
-        yield Remark(text, warns=False)
 
 
 class FolderData(ImageData):

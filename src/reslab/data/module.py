@@ -101,8 +101,8 @@ class ImageData(LightningDataModule):
         self.train_images, self.train_labels = train
         self.val_images, self.val_labels = val
         self.remarks = arrays.remarks
-        for line in (line for one in self.remarks if one.warns for line in one.lines(NUM_NAMED)):
-            self.reporter.warn(line)
+        for remark in (one for one in self.remarks if one.warns):
+            self.reporter.warn("\n".join(remark.lines(NUM_NAMED)))
         self._ready = True
 
     def _train_and_val(self, arrays: ImageArrays) -> list[tuple[Tensor, Tensor]]:

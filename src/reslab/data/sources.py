@@ -17,29 +17,9 @@ import torch
 from torch import Tensor
 
 from reslab import locks
+from reslab.data.remarks import Remark
 from reslab.data.splits import split
 from reslab.errors import UserError
-
-
-@dataclass(frozen=True)
-class Remark:
-    """What a person should know of a data set.
-
-    Attributes:
-        text: It.
-        files: Those that it is about.
-        warns: Whether it is to be said wherever the data set is used, not only when asked for.
-    """
-
-    text: str
-    files: tuple[str, ...] = ()
-    warns: bool = True
-
-    def lines(self, most: int | None = None) -> list[str]:
-        """The text and, below it, the files: all, or so many of them."""
-        further = len(self.files[:most]) < len(self.files)
-        more = [f"  and {len(self.files) - most:,} more"] if most and further else []
-        return [self.text, *(f"  {file}" for file in self.files[:most]), *more]
 
 
 @dataclass(frozen=True)

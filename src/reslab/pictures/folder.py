@@ -151,9 +151,12 @@ def _look_at_all(root: Path, found: Sequence[Found], skipped: str) -> PictureFol
         else:
             placed.append((one.path, part, inner[0]))
     class_names = _classes(root, placed)
-    with ThreadPoolExecutor() as pool:  # reading and hashing do not hold the interpreter's lock
+    pool = ThreadPoolExecutor()  # reading and hashing do not hold the interpreter's lock
+    try:
         looked = pool.map(_look_at, *zip(*placed, strict=True))
         pictures = sorted(looked, key=lambda one: (one.part or "", one.class_name, one.digest))
+    finally:
+        pool.shutdown(cancel_futures=True)
     return PictureFolder(root, tuple(pictures), class_names, tuple(left_out), skipped)
 
 

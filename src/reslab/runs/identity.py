@@ -26,8 +26,11 @@ IGNORED = (
     "trainer.quiet",
 )
 
+# Where pictures lie that are known by their content.
+ROOT = "dataset.root"
+
 # As overrides, the two presets do change a result: through what interpolates them.
-WITHOUT_EFFECT = tuple(key for key in IGNORED if key not in ("augment", "join"))
+WITHOUT_EFFECT = (ROOT, *(key for key in IGNORED if key not in ("augment", "join")))
 
 # Names in a mapping have this order, and else the alphabet's, unless the hashed part says another:
 # that of the steps of augmentation as the presets have them.
@@ -68,12 +71,12 @@ def hashed_config(cfg: DictConfig) -> dict[str, Any]:
     }
     if config.get("init_from") is not None:
         config["init_from"] = Path(str(config["init_from"])).name
-    for path in IGNORED:
+    dataset = config.get("dataset")
+    known_by_content = isinstance(dataset, dict) and "content" in dataset
+    for path in (*IGNORED, ROOT) if known_by_content else IGNORED:
         group, _, key = path.partition(".")
         if isinstance(config.get(group), dict):
             config[group].pop(key, None)
-    if isinstance(dataset := config.get("dataset"), dict) and "content" in dataset:
-        dataset.pop("root", None)  # the same pictures, wherever they lie
     return _canonical(config)
 
 

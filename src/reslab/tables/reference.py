@@ -77,6 +77,8 @@ def _keep(run: FinishedRun, target: RunDirectory) -> None:
     cfg = run.cfg.copy()
     for key, usual in PLACES.items():
         OmegaConf.update(cfg, key, usual)
+    if "content" in cfg.dataset:  # by which its pictures are known, wherever they lie
+        cfg.dataset.root = cfg.dataset.name
     write_atomically(target.config_file, OmegaConf.to_yaml(cfg).encode())
     asked = tuple(o for o in run.record.overrides if o.partition("=")[0] not in WITHOUT_EFFECT)
     target.write_record(replace(run.record, overrides=asked))

@@ -64,7 +64,7 @@ def _print_classes(data: "ImageData") -> None:
     ]
     print_table(None, ("Class", "Training", "Validation", "Test"), rows)
     most, least = max(counts[0]), min(counts[0])
-    if most >= IMBALANCED * least:
+    if most >= IMBALANCED * least > 0:
         print(
             f"the largest class has {most / least:.1f} times the training images of the smallest: "
             f"class_weights=balanced has each class count alike"
