@@ -32,14 +32,21 @@ class Remark:
         return [self.text, *(f"  {file}" for file in self.files[:most]), *more]
 
 
-def saysay_unreadable(folder: PictureFolder, found: Decoded) -> Remark:
+def say_unreadable(folder: PictureFolder, found: Decoded) -> Remark:
     """How many pictures cannot be read, and why each."""
     number, total = len(found.problems), len(folder.pictures)
     files = tuple(f"{folder.pictures[at].path}: {text}" for at, text in found.problems.items())
     return Remark(f"{number:,} of {total:,} pictures cannot be read", files)
 
 
-def _remarks(folder: PictureFolder, found: Decoded, parts: dict[str, Tensor]) -> Iterator[Remark]:
+def remark_on(folder: PictureFolder, found: Decoded, parts: dict[str, Tensor]) -> Iterator[Remark]:
+    """What a person should know of a folder.
+
+    Args:
+        folder: It.
+        found: Its pictures, decoded.
+        parts: The numbers of those of each part.
+    """
     if found.problems:
         yield say_unreadable(folder, found)
     for reason, number in Counter(one.problem for one in folder.left_out).items():
