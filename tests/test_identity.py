@@ -26,6 +26,7 @@ from reslab.runs.identity import (
         "rerun=true",
         "optimizer.lr=0.0010",
         "label_smoothing=0",
+        "class_weights=null",
         "trainer.max_epochs=10",
     ],
 )
@@ -46,6 +47,7 @@ def test_what_cannot_change_a_result_is_not_identity(override):
         "trainer.max_epochs=11",
         "+trainer.limit_train_batches=3",
         "label_smoothing=0.1",
+        "class_weights=balanced",
         "monitor=val/loss",
         "patience=3",
         "init_from=other",

@@ -17,6 +17,7 @@ from training import SMALL
         ("trainer.max_epochs=0", "trainer.max_epochs"),
         ("trainer.accelerator=quantum", "quantum"),
         ("label_smoothing=abc", "label_smoothing"),
+        ("class_weights=heavy", "class_weights must be null or balanced, got heavy"),
         ("checkpoint_every=abc", "checkpoint_every"),
         ("seed=true", "seed"),
         ("+optimizer.optimizer.nesterof=true", "nesterof"),

@@ -1,19 +1,22 @@
 """The training step."""
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.plugins import Precision
 from lightning.pytorch.utilities import GradClipAlgorithmType
+from sklearn.utils.class_weight import compute_class_weight
 
 from processes import run
+from reslab.callbacks import StopRequest
 from reslab.config import compose, instantiate
 from reslab.errors import UserError
 from reslab.runs import checkpoint as files
-from reslab.runs.build import build_task
+from reslab.runs.build import build, build_task, prepare_data
 from reslab.runs.store import RunDirectory
 from reslab.task import ImageClassifier
 from reslab.terminal.reporter import Terminal
-from training import only_run
+from training import NEEDS_COMPILER, SMALL, only_run
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -87,6 +90,50 @@ def test_mixed_labels_have_their_cross_entropy_and_their_largest_share_is_the_an
     right = (logits.argmax(1) == torch.arange(8)).float().mean()
     assert task.train_metrics.compute()["accuracy"] == right
     assert task.train_metrics.compute()["loss"].item() == pytest.approx(expected.item())
+
+
+def test_balanced_weights_are_scikit_learn_s_and_weigh_training_alone():
+    """Of labels, smoothed or not, and of shares; validation counts every image alike."""
+    counts = [50, 5, 20]
+    labels = torch.arange(3).repeat_interleave(torch.tensor(counts))
+    optimization = instantiate(compose([]), "optimizer")
+    task = ImageClassifier(torch.nn.Identity(), optimization, 0.1, class_weights="balanced")
+    task.weigh_classes(labels, 3, torch.device("cpu"))
+    weights = compute_class_weight("balanced", classes=np.arange(3), y=labels.numpy())
+    assert task.class_weight.tolist() == pytest.approx(weights.tolist())
+    assert task.class_weight[labels].mean().item() == pytest.approx(1)
+    batch, logits, weights = labels[::7], torch.randn(11, 3), torch.tensor(weights).float()
+    smoothed = torch.nn.functional.one_hot(batch, 3) * 0.9 + 0.1 / 3
+    each = -(weights * smoothed * logits.log_softmax(1)).sum(1)
+    expected = each.sum() / weights[batch].sum()
+    assert task.training_loss(logits, batch).item() == pytest.approx(expected.item())
+    shares = torch.rand(11, 3).softmax(1)
+    each = -(weights * (shares * 0.9 + 0.1 / 3) * logits.log_softmax(1)).sum(1)
+    assert task.training_loss(logits, shares).item() == pytest.approx(each.mean().item())
+    task.validation_step((logits, batch), 0)
+    plain = -logits.log_softmax(1)[torch.arange(11), batch].mean()
+    assert task.val_metrics.compute()["loss"].item() == pytest.approx(plain.item())
+
+
+@pytest.mark.parametrize("compiled", ["false", pytest.param("true", marks=NEEDS_COMPILER)])
+def test_a_run_weighs_classes_by_its_training_images(compiled, tmp_path):
+    asked = ["class_weights=balanced", "max_steps=2", f"trainer.compile={compiled}"]
+    cfg = compose([*SMALL, "logger=none", "trainer=cpu", *asked])
+    directory = RunDirectory(tmp_path)
+    directory.checkpoints.mkdir()
+    with StopRequest() as stop:
+        run = build(cfg, directory, stop)
+        prepare_data(run.data)
+        run.trainer.fit(run.task, datamodule=run.data)
+    labels = run.data.train_labels.numpy()
+    expected = compute_class_weight("balanced", classes=np.unique(labels), y=labels)
+    assert run.task.class_weight.tolist() == pytest.approx(expected.tolist())
+    images, labels = next(iter(run.data.train_dataloader()))
+    loss, logits = run.task.loss_and_logits(images, labels)
+    weight = torch.tensor(expected).float()
+    by_torch = torch.nn.CrossEntropyLoss(weight)(logits, labels)
+    assert loss.item() == pytest.approx(by_torch.item(), rel=1e-4)
+    assert not any("weight" in key for key in run.task.state_dict() if "network" not in key)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

@@ -63,7 +63,7 @@ def remark_on(folder: PictureFolder, found: Decoded, parts: dict[str, Tensor]) -
         )
         color = "grey" if folder.channels == 1 else "in color"
         yield Remark(
-            f"{color}, {smallest} to {largest} pixels, half of {median} or less", warns=False
+            f"{color}, {smallest} to {largest} pixels, median {median}", warns=False
         )
 
 

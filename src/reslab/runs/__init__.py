@@ -2,4 +2,4 @@
 
 from reslab.runs.identity import register_resolvers
 
-register_resolvers()
+register_resolvers()  # without which no configuration of a run is whole

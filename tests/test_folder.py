@@ -1,0 +1,492 @@
+"""A folder of one's own pictures as a data set: what is found, decoded, divided, kept and refused."""
+
+import os
+import shutil
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.model_selection import train_test_split
+
+from folders import class_folders
+from pictures import saved
+from reslab.config import compose, instantiate
+from reslab.data import decoded
+from reslab.errors import UserError
+from reslab.pictures import decode as decoder
+from reslab.pictures.folder import look_at_folder
+from reslab.pictures.look import look
+from reslab.reporter import Reporter
+from reslab.runs.build import prepare_data
+from reslab.runs.identity import hashed_config, identity, run_name
+from reslab.terminal.networks import print_data
+
+PARTS = ("train", "val", "test")
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+class Told(Reporter):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.said, self.warned = [], []
+
+    def say(self, text):
+        self.said.append(text)
+
+    def warn(self, text):
+        self.warned.append(text)
+
+
+def composed(root, *overrides):
+    small = ("dataset.size=8", "dataset.batch_size=2")
+    return compose(["dataset=folder", f"dataset.root={root}", *small, *overrides])
+
+
+def data_of(root, *overrides, reporter=None):
+    """The data set, ready."""
+    data = instantiate(composed(root, *overrides), "dataset")
+    data.reporter = reporter or Told()
+    prepare_data(data)
+    return data
+
+
+def held(data, part):
+    """Class and bytes of each image of a part, with how often it is there."""
+    images, labels = getattr(data, f"{part}_images"), getattr(data, f"{part}_labels")
+    names = [data.class_names[label] for label in labels.tolist()]
+    return Counter(zip(names, [image.numpy().tobytes() for image in images], strict=True))
+
+
+def expected(files, channels=3, size=8):
+    """The same of files, one by one, whose class is the folder that they are in."""
+    return Counter(
+        (file.parent.name, decoder.decode(file, channels, size)[0].numpy().tobytes())
+        for file in files
+    )
+
+
+def files_in(folder):
+    return [file for file in sorted(folder.rglob("*")) if file.is_file()]
+
+
+@pytest.mark.parametrize("size", [8, 13])
+def test_each_picture_is_what_the_decoder_gives_of_its_file(tmp_path, size):
+    """Of any form, squeezed to a square, and below its class however deep it lies."""
+    root = class_folders(tmp_path / "pets", {"cat": 6, "dog/old": 6}, shape=(21, 9, 3))
+    noise = np.random.default_rng(1).integers(0, 256, (9, 14, 4), dtype=np.uint8)
+    saved(root / "cat", noise[..., :3], "photo.jpg", quality=80)
+    saved(root / "cat", noise, "open.png")
+    saved(root / "dog", noise[..., 0], "grey.gif")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    saved(root / "dog", noise[..., :3], "turned.jpg", exif=turned)
+    data = data_of(root, f"dataset.size={size}")
+    assert data.class_names == ("cat", "dog")
+    (root / "dog/old").rename(root / "dog-old")
+    found = sum((held(data, part) for part in PARTS), Counter())
+    kept = [(name.split("-")[0], image) for name, image in expected(files_in(root), 3, size)]
+    assert found == Counter(kept)
+
+
+def test_what_is_held_out_is_a_tenth_of_every_class_and_nothing_twice(tmp_path):
+    counts = {"a": 40, "b": 100, "c": 20, "d": 7, "e": 3}
+    root = class_folders(tmp_path / "many", counts)
+    data = data_of(root)
+    parts = [held(data, part) for part in PARTS]
+    assert sum(parts, Counter()) == expected(files_in(root))
+    assert max(sum(parts, Counter()).values()) == 1
+    for part in ("val", "test"):
+        of_each = dict(zip(counts, getattr(data, f"{part}_labels").bincount().tolist()))
+        assert of_each == {"a": 4, "b": 10, "c": 2, "d": 1, "e": 1}
+    labels = [name for name, count in counts.items() if count > 7 for _ in range(count)]
+    _, by_sklearn = train_test_split(labels, test_size=0.1, stratify=labels, random_state=0)
+    assert Counter(by_sklearn) == {"a": 4, "b": 10, "c": 2}
+    again, other = data_of(root), data_of(root, "dataset.split_seed=1")
+    assert [held(again, part) for part in PARTS] == parts
+    assert held(other, "test") == parts[2], "a test set is the same whatever is chosen by it"
+    assert held(other, "val") != parts[1]
+
+
+@pytest.mark.parametrize(
+    ("names", "given"),
+    [
+        (("train", "val", "test"), PARTS),
+        (("Train", "Validation", "TEST"), PARTS),
+        (("training", "valid", "testing"), PARTS),
+        (("train", "test"), ("test",)),
+        (("train", "val"), ("val",)),
+        (("train",), ()),
+    ],
+)
+def test_parts_that_there_are_are_taken_and_the_others_held_out(tmp_path, names, given):
+    counts = {f"{name}/{one}": 20 for name in names for one in ("cat", "dog")}
+    root = class_folders(tmp_path / "parts", counts)
+    data = data_of(root)
+    by_part = {name.lower()[:3]: expected(files_in(root / name)) for name in names}
+    for part in given:
+        if part != "train":
+            assert held(data, part) == by_part[part[:3]]
+    rest = sum((held(data, part) for part in PARTS if part not in given), Counter())
+    assert rest + (held(data, "train") if "train" in given else Counter()) == by_part["tra"]
+    for part in ("val", "test"):
+        if part not in given:
+            assert getattr(data, f"{part}_labels").bincount().tolist() == [2, 2]
+
+
+def name_of(root, *overrides):
+    return run_name(composed(root, *overrides))
+
+
+def test_a_run_is_of_what_the_pictures_are_not_of_where_they_lie(tmp_path):
+    root = class_folders(tmp_path / "pets", {"cat": 4, "dog": 4})
+    name, before = name_of(root), data_of(root, f"data_dir={tmp_path / 'one'}")
+    assert name.startswith("pets-resnet18-s0-")
+    moved = shutil.copytree(root, tmp_path / "elsewhere/pets")
+    for at, file in enumerate(files_in(moved)):
+        os.utime(file, (at, at))
+        file.rename(file.with_name(f"{99 - at}.png"))
+    assert name_of(moved) == name
+    assert data_of(moved, f"data_dir={tmp_path / 'two'}").digest == before.digest
+
+
+def flip(file, at=-20):
+    content = bytearray(file.read_bytes())
+    content[at] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: flip(root / "cat/000.png"),
+        lambda root: (root / "cat/000.png").unlink(),
+        lambda root: (root / "cat/000.png").rename(root / "dog/9.png"),
+        lambda root: (root / "cat").rename(root / "lion"),
+        lambda root: shutil.copy(root / "cat/000.png", root / "cat/9.png"),
+        lambda root: shutil.copytree(root, root / "train") and shutil.rmtree(root / "cat"),
+    ],
+    ids=["a byte", "one less", "another class", "another name", "twice", "divided"],
+)
+def test_a_change_of_the_pictures_is_another_run(tmp_path, change):
+    root = class_folders(tmp_path / "pets", {"cat": 4, "dog": 4})
+    before = identity(composed(root))
+    change(root)
+    assert identity(composed(root)) != before
+
+
+def test_a_root_is_part_of_a_run_where_the_content_is_not_known():
+    """As with a data set of a user's own, whose `root` may be all that tells two apart."""
+    cfg = compose([])
+    plain = hashed_config(cfg)
+    cfg.dataset = dict(cfg.dataset) | {"root": "somewhere"}
+    assert hashed_config(cfg)["dataset"] == plain["dataset"] | {"root": "somewhere"}
+
+
+@pytest.fixture
+def decodings(monkeypatch):
+    """Files that are decoded, as long as the test goes on."""
+    seen = []
+
+    def decode(path, *asked):
+        seen.append(path)
+        return decoder_s_own(path, *asked)
+
+    decoder_s_own = decoder.decode
+    monkeypatch.setattr(decoder, "decode", decode)
+    return seen
+
+
+def kept(folder):
+    (file,) = (folder / "data/pictures").iterdir()
+    return file
+
+
+def test_pictures_are_decoded_once(tmp_path, decodings):
+    root = class_folders(tmp_path / "pets", {"cat": 4, "dog": 4})
+    before = data_of(root).digest
+    assert sorted(decodings) == files_in(root)
+    decodings.clear()
+    moved = root.rename(tmp_path / "moved")
+    assert data_of(moved, "dataset.val_share=0.6").digest != before
+    assert data_of(moved).digest == before
+    assert not decodings
+    data_of(moved, "dataset.size=9")
+    data_of(moved, "dataset.channels=1")
+    assert len(decodings) == 16
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda file: flip(file),
+        lambda file: flip(file, 3),
+        lambda file: file.write_bytes(file.read_bytes()[:-1]),
+        lambda file: file.write_bytes(b""),
+        lambda file: file.write_bytes(b"null\n"),
+    ],
+    ids=["a pixel", "its head", "cut", "empty", "foreign"],
+)
+def test_what_was_kept_and_is_damaged_is_made_anew(tmp_path, decodings, spoil):
+    root = class_folders(tmp_path / "pets", {"cat": 4, "dog": 4})
+    before = data_of(root).digest
+    content = kept(tmp_path).read_bytes()
+    spoil(kept(tmp_path))
+    assert data_of(root).digest == before
+    assert len(decodings) == 16
+    assert kept(tmp_path).read_bytes() == content
+
+
+def test_what_was_decoded_of_other_bytes_is_not_used(tmp_path):
+    root = class_folders(tmp_path / "pets", {"cat": 4, "dog": 4})
+    data_of(root)
+    file = root / "cat/000.png"
+    saved(file.parent, np.full((12, 10, 3), 7, np.uint8), file.name)
+    data = data_of(root)
+    assert sum((held(data, part) for part in PARTS), Counter()) == expected(files_in(root))
+
+
+def test_another_decoder_decodes_anew(tmp_path, decodings, monkeypatch):
+    root = class_folders(tmp_path / "pets", {"cat": 4, "dog": 4})
+    data_of(root)
+    monkeypatch.setattr(decoded.PIL, "__version__", "99")
+    data_of(root)
+    assert len(decodings) == 16
+
+
+def test_without_a_place_to_keep_them_pictures_are_decoded_all_the_same(tmp_path):
+    root = class_folders(tmp_path / "pets", {"cat": 4, "dog": 4})
+    (tmp_path / "data").write_text("in the way")
+    told = Told()
+    data = data_of(root, reporter=told)
+    assert sum((held(data, part) for part in PARTS), Counter()) == expected(files_in(root))
+    (line,) = told.said
+    assert line.startswith("decoded pictures are not kept: ")
+
+
+def test_a_picture_that_changes_while_it_is_read_is_said(tmp_path, monkeypatch):
+    """Else a run would be of other pictures than its name says."""
+    root = class_folders(tmp_path / "pets", {"cat": 4, "dog": 4})
+
+    def decode_and_change(path, *asked):
+        image = decoder_s_own(path, *asked)
+        if path == root / "dog/002.png":
+            flip(path)
+        return image
+
+    decoder_s_own = decoder.decode
+    monkeypatch.setattr(decoder, "decode", decode_and_change)
+    with pytest.raises(UserError, match=r"dog/002\.png has just changed: give the command again"):
+        data_of(root)
+    data = instantiate(composed(root), "dataset")
+    saved(root / "cat", np.zeros((3, 3, 3), np.uint8), "new.png")
+    with pytest.raises(UserError, match=r"dataset.root=.* holds other pictures \(\w+\) than"):
+        prepare_data(data)
+
+
+GREY = np.arange(120, dtype=np.uint8).reshape(12, 10)
+
+
+def save_all_kinds(folder):
+    """Pictures in the modes that there are, without colors and with."""
+    color = np.stack([GREY, GREY.T.reshape(12, 10), GREY[::-1]], -1)
+    open_grey, open_color = (
+        Image.merge(mode, [*Image.fromarray(array).split(), Image.new("L", (10, 12), 200)])
+        for mode, array in {"LA": GREY, "RGBA": color}.items()
+    )
+    images = {
+        "grey.png": Image.fromarray(GREY),
+        "grey.jpg": Image.fromarray(GREY),
+        "grey.bmp": Image.fromarray(GREY),
+        "grey.tif": Image.fromarray(GREY),
+        "grey.gif": Image.fromarray(GREY),
+        "grey.pgm": Image.fromarray(GREY),
+        "bits.png": Image.fromarray(GREY > 60),
+        "deep.png": Image.fromarray(GREY.astype(np.uint16) * 257),
+        "open.png": open_grey,
+        "color.png": Image.fromarray(color),
+        "color.jpg": Image.fromarray(color),
+        "color.bmp": Image.fromarray(color),
+        "color.gif": Image.fromarray(color).quantize(8),
+        "color.ppm": Image.fromarray(color),
+        "palette.png": Image.fromarray(color).quantize(8),
+        "open_color.png": open_color,
+        "open_color.webp": open_color,
+        "print.jpg": Image.fromarray(color).convert("CMYK"),
+    }
+    for name, image in images.items():
+        image.save(folder / name)
+    return [folder / name for name in images]
+
+
+def test_a_look_says_of_colors_what_decoding_does(tmp_path):
+    looks = {file.name: look(file).is_grey for file in save_all_kinds(tmp_path)}
+    notes = {name: decoder.decode(tmp_path / name, 3, 4)[1] for name in looks}
+    assert looks == {name: "grey to colour" in notes[name] for name in looks}
+    assert set(looks.values()) == {True, False}
+    assert [looks[name] for name in ("grey.gif", "deep.png", "palette.png")] == [True, True, False]
+
+
+@pytest.mark.parametrize(("colored", "channels"), [((), 1), (("dog",), 3), (("cat", "dog"), 3)])
+def test_channels_are_found(tmp_path, colored, channels):
+    root = class_folders(tmp_path / "pets", {"cat": 4, "dog": 4}, shape=(12, 10))
+    for name in colored:
+        class_folders(root, {f"{name}/more": 1})
+    cfg = composed(root)
+    assert (cfg.dataset.channels, cfg.dataset.num_classes) == (channels, 2)
+    data = data_of(root)
+    assert data.train_images.shape[1:] == (channels, 8, 8)
+    assert sum((held(data, p) for p in PARTS), Counter()).total() == len(files_in(root))
+
+
+def test_channels_can_be_chosen_and_classes_only_be_right(tmp_path):
+    root = class_folders(tmp_path / "pets", {"cat": 4, "dog": 4})
+    grey = data_of(root, "dataset.channels=1")
+    assert sum((held(grey, p) for p in PARTS), Counter()) == expected(files_in(root), 1)
+    with pytest.raises(UserError, match="pets has 3 channels and 2 classes, not 3 and 5"):
+        data_of(root, "dataset.num_classes=5")
+
+
+@pytest.mark.parametrize(
+    ("counts", "asked", "text"),
+    [
+        ({"cat": 4, "dog": 2}, [], r"the class dog has 2 pictures, too few for train, test, val"),
+        ({"train/a": 4, "train/b": 1, "test/a": 1}, [], r"class b has 1 pictures, too few for"),
+        ({"cat": 4}, [], r"one class alone, cat, .* give dataset.root=.*/cat$"),
+        ({"": 4}, [], r"has pictures, and none in a class's folder: put the pictures"),
+        ({"test/cat": 4, "val/cat": 4}, [], r"has test, val and no folder train$"),
+        ({"train/a": 4, "train/b": 4, "val/c": 1}, [], r"of the class c, which val has and train"),
+        ({"train/a": 4, "val/a": 1, "valid/a": 1}, [], r"has val and valid: keep one of them"),
+        ({"cat": 4, "dog": 4}, ["val_size=3"], r"dataset.val_size=3 .*: choose val_share"),
+        ({"cat": 4, "dog": 4}, ["val_share=0"], r"dataset.val_share must be a number from"),
+        ({"cat": 4, "dog": 4}, ["test_share=0.9"], r"dataset.val_share=0.1 and test_share=0.9"),
+        ({"cat": 4, "dog": 4}, ["unreadable=x"], r"dataset.unreadable must be one of refuse, skip"),
+        ({"cat": 4, "dog": 4}, ["batch_size=50"], r"batch_size=50 need more than the 4 training"),
+    ],
+)
+def test_what_is_no_data_set_is_refused_in_a_line(tmp_path, counts, asked, text):
+    root = class_folders(tmp_path / "root", counts)
+    with pytest.raises(UserError, match=text) as refused:
+        data_of(root, *(f"dataset.{one}" for one in asked))
+    assert "\n" not in str(refused.value)
+
+
+def test_where_there_is_no_folder_a_line_says_so(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    for root, text in {
+        "null": r"^dataset=folder needs dataset.root=DIR, a folder with a folder a class$",
+        "nowhere": rf"^dataset.root=nowhere: there is no such folder \({tmp_path}/nowhere\)$",
+        "file": r"^dataset.root=file is a file, and is to be a folder: put the pictures",
+        "empty": r"^dataset.root: empty has no pictures in it \(PNG, .*; put the pictures",
+    }.items():
+        with pytest.raises(UserError, match=text):
+            data_of(root)
+
+
+@pytest.fixture
+def mess(tmp_path):
+    """A folder as they are found."""
+    root = class_folders(tmp_path / "mess", {"cat": 12, "dog": 5, "extra": 4})
+    content = (root / "cat/000.png").read_bytes()
+    noise = np.random.default_rng(1).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    whole = saved(tmp_path, noise, "whole.jpg").read_bytes()
+    (root / "dog/cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (root / "cat/none.png").write_bytes(b"")
+    for name in (".DS_Store", "Thumbs.db", "cat/._000.png", "loose.png"):
+        (root / name).write_bytes(content)
+    (root / "notes.txt").write_text("of a cat and a dog")
+    for name in ("__MACOSX", ".ipynb_checkpoints"):
+        class_folders(root, {f"{name}/cat": 3})
+    (root / "cat/link.png").symlink_to(tmp_path / "whole.jpg")
+    (root / "dog/copy.png").write_bytes(content)
+    return root
+
+
+def test_what_cannot_be_read_is_refused_or_left_out_and_listed(mess, capsys):
+    with pytest.raises(UserError) as refused:
+        data_of(mess)
+    assert str(refused.value).startswith("2 of 24 pictures cannot be read, such as ")
+    assert str(refused.value).endswith(
+        "mend or delete them, or leave them out by dataset.unreadable=skip, with which "
+        "`reslab data` lists them all"
+    )
+    told = Told()
+    data = data_of(mess, "dataset.unreadable=skip", reporter=told)
+    assert sum((held(data, part) for part in PARTS), Counter()).total() == 22
+    (unreadable, *_) = told.warned
+    lines = unreadable.splitlines()
+    assert lines[0] == "2 of 24 pictures cannot be read"
+    assert f"  {mess}/cat/none.png: the file is empty" in lines
+    assert any(line.startswith(f"  {mess}/dog/cut.jpg: damaged: ") for line in lines)
+    again = data_of(mess, "dataset.unreadable=skip")  # from what was kept
+    assert again.digest == data.digest
+    assert again.remarks == data.remarks
+
+
+def test_what_is_left_out_of_a_folder_is_counted_and_what_is_twice_in_it_said(mess, capsys):
+    print_data(data_of(mess, "dataset.unreadable=skip"))
+    lines = capsys.readouterr().out.splitlines()
+    for line in (
+        "left out, not in a class's folder: 1",
+        f"  {mess}/loose.png",
+        "left out, a link that leads out of the folder: 1",
+        f"  {mess}/cat/link.png",
+        "the same picture in two classes: 1",
+        "in color, 10x12 to 40x40 pixels, median 10x12",
+    ):
+        assert line in lines, line
+    copies = {f"{mess}/dog/copy.png", f"{mess}/cat/000.png"}
+    assert any(set(line.strip().split(" is ")) == copies for line in lines)
+    (skipped,) = [line for line in lines if line.startswith("skipped: ")]
+    for part in ("3 hidden (", "2 hidden folders (", "1 .txt (notes.txt)"):
+        assert part in skipped
+    rows = [line.split() for line in lines[-4:-1]]
+    assert rows == [["cat", "10", "1", "1"], ["dog", "4", "1", "1"], ["extra", "2", "1", "1"]]
+    assert lines[-1].startswith("the largest class has 5.0 times the training images of the")
+
+
+def test_a_picture_in_two_parts_is_said(tmp_path):
+    root = class_folders(tmp_path / "pets", {"train/cat": 4, "train/dog": 4, "test/cat": 2})
+    shutil.copy(root / "train/cat/001.png", root / "test/cat/9.png")
+    (root / "test/unlabelled.png").write_bytes(b"x")
+    told = Told()
+    data_of(root, reporter=told)
+    warned = "\n".join(told.warned)
+    assert "the same picture in two of train, val and test: " in warned
+    assert "test/cat/9.png" in warned
+    assert "left out, not in a class's folder: 1\n" in warned
+
+
+def test_ten_files_are_named_in_a_warning_and_all_where_one_asks(tmp_path, capsys):
+    root = class_folders(tmp_path / "pets", {"cat": 4, "dog": 4, "": 14})
+    told = Told()
+    data = data_of(root, reporter=told)
+    (warning,) = told.warned
+    assert len(warning.splitlines()) == 12
+    assert warning.splitlines()[-1] == "  and 4 more"
+    print_data(data)
+    assert capsys.readouterr().out.count(f"  {root}/0") == 14
+
+
+def test_a_folder_s_name_is_the_data_set_s_as_far_as_it_is_good_in_names(tmp_path):
+    for name, expected_name in {
+        "My pets (2024)!": "My_pets_2024",
+        "Tiere-größer": "Tiere-größer",
+        "...": "folder",
+    }.items():
+        root = class_folders(tmp_path / f"{name}/", {"a": 1, "b": 1})
+        assert look_at_folder(root).name == expected_name
+    assert composed(f"'{tmp_path}/My pets (2024)!'", "dataset.name=pets").dataset.name == "pets"
+
+
+def test_normalization_is_the_training_set_s(tmp_path):
+    data = data_of(class_folders(tmp_path / "pets", {"cat": 9, "dog": 9}))
+    pixels = data.train_images.double() / 255
+    assert torch.allclose(data.normalization.mean.flatten().double(), pixels.mean((0, 2, 3)))
