@@ -35,13 +35,10 @@ class Told(Reporter):
     """Keeps what it is told."""
 
     def __init__(self):
-        self.said, self.warned = [], []
+        self.said = []
 
     def say(self, text):
         self.said.append(text)
-
-    def warn(self, text):
-        self.warned.append(text)
 
 
 def composed(root, *overrides):
@@ -52,9 +49,12 @@ def composed(root, *overrides):
 def data_of(root, *overrides, reporter=None):
     """The data set, ready."""
     data = instantiate(composed(root, *overrides), "dataset")
-    data.reporter = reporter or Told()
-    prepare_data(data)
+    prepare_data(data, reporter or Told())
     return data
+
+
+def warnings(data):
+    return [remark.warning for remark in data.remarks if remark.warns]
 
 
 def held(data, part):
@@ -359,7 +359,7 @@ def test_channels_can_be_chosen_and_classes_only_be_right(tmp_path):
         ({"cat": 4, "dog": 2}, [], r"the class dog has 2 pictures, too few for train, test, val"),
         ({"train/a": 4, "train/b": 1, "test/a": 1}, [], r"class b has 1 pictures, too few for"),
         ({"cat": 4}, [], r"one class alone, cat, .* give dataset.root=.*/cat$"),
-        ({"": 4}, [], r"has pictures, and none in a class's folder: put the pictures"),
+        ({"": 4}, [], r"none of its 4 pictures is one of a class, such as .*: not in a class's f"),
         ({"test/cat": 4, "val/cat": 4}, [], r"has test, val and no folder train$"),
         ({"train/a": 4, "train/b": 4, "val/c": 1}, [], r"of the class c, which val has and train"),
         ({"train/a": 4, "val/a": 1, "valid/a": 1}, [], r"has val and valid: keep one of them"),
@@ -417,10 +417,9 @@ def test_what_cannot_be_read_is_refused_or_left_out_and_listed(mess, capsys):
         "mend or delete them, or leave them out by dataset.unreadable=skip, with which "
         "`reslab data` lists them all"
     )
-    told = Told()
-    data = data_of(mess, "dataset.unreadable=skip", reporter=told)
+    data = data_of(mess, "dataset.unreadable=skip")
     assert sum((held(data, part) for part in PARTS), Counter()).total() == 22
-    (unreadable, *_) = told.warned
+    unreadable = warnings(data)[0]
     lines = unreadable.splitlines()
     assert lines[0] == "2 of 24 pictures cannot be read"
     assert f"  {mess}/cat/none.png: the file is empty" in lines
@@ -456,9 +455,7 @@ def test_a_picture_in_two_parts_is_said(tmp_path):
     root = class_folders(tmp_path / "pets", {"train/cat": 4, "train/dog": 4, "test/cat": 2})
     shutil.copy(root / "train/cat/001.png", root / "test/cat/9.png")
     (root / "test/unlabelled.png").write_bytes(b"x")
-    told = Told()
-    data_of(root, reporter=told)
-    warned = "\n".join(told.warned)
+    warned = "\n".join(warnings(data_of(root)))
     assert "the same picture in two of train, val and test: " in warned
     assert "test/cat/9.png" in warned
     assert "left out, not in a class's folder: 1\n" in warned
@@ -466,9 +463,8 @@ def test_a_picture_in_two_parts_is_said(tmp_path):
 
 def test_ten_files_are_named_in_a_warning_and_all_where_one_asks(tmp_path, capsys):
     root = class_folders(tmp_path / "pets", {"cat": 4, "dog": 4, "": 14})
-    told = Told()
-    data = data_of(root, reporter=told)
-    (warning,) = told.warned
+    data = data_of(root)
+    (warning,) = warnings(data)
     assert len(warning.splitlines()) == 12
     assert warning.splitlines()[-1] == "  and 4 more"
     print_data(data)

@@ -28,8 +28,11 @@ def whole(tmp_path_factory):
         file = folder / f"digits/{label}/{at:04}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.uint8(pixels * 255 / 16)).save(file)
+    (folder / "digits/loose.png").write_bytes((folder / "digits/0/0000.png").read_bytes())
     finished = run(folder, *EXACT, *ASKED)
     assert finished.code == 0, finished.err
+    assert "warning: left out, not in a class's folder: 1\n  digits/loose.png\n" in finished.err
+    (folder / "digits/loose.png").unlink()
     return folder
 
 

@@ -115,7 +115,7 @@ def evaluate(
     _check_mirroring(classifier, options)
     folder = output / classifier.name
     check_output(folder)
-    data = data_of(classifier, data_dir)
+    data = data_of(classifier, data_dir, reporter)
     stream = predict_arrays(
         classifier,
         f"{data.name}-test",

@@ -141,9 +141,10 @@ def data(name: str, overrides: tuple[str, ...]) -> None:
     from reslab.runs.build import prepare_data
     from reslab.runs.check import check
     from reslab.terminal.networks import print_data
+    from reslab.terminal.reporter import Terminal
 
     cfg = compose([f"dataset={name}", *overrides])
     check(cfg)
     module = instantiate(cfg, "dataset")
-    prepare_data(module)
+    prepare_data(module, Terminal())
     print_data(module)

@@ -17,7 +17,6 @@ from reslab.ranges import IMAGE_DATA, check_whole
 from reslab.reporter import SILENT, Reporter
 
 EVALUATION_BATCH_SIZE = 500
-NUM_NAMED = 10  # files that a warning names before it counts the others
 
 
 class ImageData(LightningDataModule):
@@ -101,8 +100,6 @@ class ImageData(LightningDataModule):
         self.train_images, self.train_labels = train
         self.val_images, self.val_labels = val
         self.remarks = arrays.remarks
-        for remark in (one for one in self.remarks if one.warns):
-            self.reporter.warn("\n".join(remark.lines(NUM_NAMED)))
         self._ready = True
 
     def _train_and_val(self, arrays: ImageArrays) -> list[tuple[Tensor, Tensor]]:

@@ -10,6 +10,8 @@ from torch import Tensor
 from reslab.data.decoded import Decoded
 from reslab.pictures.folder import Picture, PictureFolder
 
+NUM_NAMED = 10  # files that a warning names before it counts the others
+
 
 @dataclass(frozen=True)
 class Remark:
@@ -18,12 +20,17 @@ class Remark:
     Attributes:
         text: It.
         files: Those that it is about.
-        warns: Whether it is to be said wherever the data set is used, not only when asked for.
+        warns: Whether it is to be said before training, not only where one asks.
     """
 
     text: str
     files: tuple[str, ...] = ()
     warns: bool = True
+
+    @property
+    def warning(self) -> str:
+        """The text and the first files."""
+        return "\n".join(self.lines(NUM_NAMED))
 
     def lines(self, most: int | None = None) -> list[str]:
         """The text and, below it, the files: all, or so many of them."""
@@ -62,9 +69,7 @@ def remark_on(folder: PictureFolder, found: Decoded, parts: dict[str, Tensor]) -
             "x".join(map(str, sizes[at])) for at in (0, len(sizes) // 2, -1)
         )
         color = "grey" if folder.channels == 1 else "in color"
-        yield Remark(
-            f"{color}, {smallest} to {largest} pixels, median {median}", warns=False
-        )
+        yield Remark(f"{color}, {smallest} to {largest} pixels, median {median}", warns=False)
 
 
 def _repeated(folder: PictureFolder, parts: dict[str, Tensor]) -> Iterator[Remark]:

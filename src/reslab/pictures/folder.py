@@ -150,6 +150,11 @@ def _look_at_all(root: Path, found: Sequence[Found], skipped: str) -> PictureFol
             left_out.append(Found(one.path, BESIDE_CLASSES))
         else:
             placed.append((one.path, part, inner[0]))
+    if not placed:
+        raise UserError(
+            f"dataset.root={root}: none of its {len(left_out):,} pictures is one of a class, such "
+            f"as {left_out[0].path}: {left_out[0].problem}; {LAYOUT}"
+        )
     class_names = _classes(root, placed)
     pool = ThreadPoolExecutor()  # reading and hashing do not hold the interpreter's lock
     try:
@@ -181,8 +186,6 @@ def _parts(root: Path, found: Sequence[Found]) -> dict[str, str]:
 
 def _classes(root: Path, placed: Sequence[tuple[Path, str | None, str]]) -> tuple[str, ...]:
     names = sorted({name for _, part, name in placed if part in (None, TRAIN)})
-    if not names:
-        raise UserError(f"dataset.root={root} has pictures, and none in a class's folder: {LAYOUT}")
     if len(names) == 1:
         raise UserError(
             f"dataset.root={root} has one class alone, {names[0]}, and two are the least; if the "

@@ -12,6 +12,7 @@ from reslab.errors import UserError
 from reslab.export.read import open_export
 from reslab.machine import choose_device, configure_kernels, supports_bf16
 from reslab.predicting.engine import BATCH_SIZE, Engine
+from reslab.reporter import SILENT, Reporter
 from reslab.runs.build import prepare_data
 from reslab.runs.load import load_best, load_checkpoint
 from reslab.runs.store import find_run
@@ -66,7 +67,9 @@ def load(
     return Classifier(description, engine, network, directory)
 
 
-def data_of(classifier: Classifier, data_dir: str | None = None) -> ImageData:
+def data_of(
+    classifier: Classifier, data_dir: str | None = None, reporter: Reporter = SILENT
+) -> ImageData:
     """The data set that a network was trained on, ready, with the test set as the network saw it.
 
     Nothing is fetched: where a run is used elsewhere than it was trained, a second copy of its data
@@ -76,6 +79,7 @@ def data_of(classifier: Classifier, data_dir: str | None = None) -> ImageData:
         classifier: The network.
         data_dir: Where the data sets lie; by default where the run found them, or likewise from
             here.
+        reporter: Told how far decoding is.
 
     Raises:
         UserError: The files are missing, or not the official ones, or it is not known which.
@@ -102,7 +106,7 @@ def data_of(classifier: Classifier, data_dir: str | None = None) -> ImageData:
             )
         data.data_dir = holding[0]
     try:
-        prepare_data(data)
+        prepare_data(data, reporter)
     except UserError as error:
         raise UserError(
             f"the test images of {description.dataset} are needed: {error} (--data-dir names "

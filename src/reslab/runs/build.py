@@ -54,7 +54,7 @@ def build(
     """
     data = instantiate(cfg, "dataset")
     task = build_task(cfg)
-    data.reporter = task.reporter = reporter
+    task.reporter = reporter
     macs = sum(layer.macs for layer in try_network(cfg, task.network))
     history = History(directory.metrics_file)
     checkpoints = SaveCheckpoints(
@@ -84,12 +84,17 @@ def build(
     return Run(data, task, macs, trainer, history, checkpoints, tensorboard)
 
 
-def prepare_data(data: ImageData) -> None:
+def prepare_data(data: ImageData, reporter: Reporter = SILENT) -> None:
     """Fetches, verifies and decodes.
+
+    Args:
+        data: The data set.
+        reporter: Told how far it is.
 
     Raises:
         UserError: The files are not the official ones, or not what the configuration says.
     """
+    data.reporter = reporter
     try:
         data.prepare_data()
         data.setup()

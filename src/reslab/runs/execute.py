@@ -115,7 +115,9 @@ def _execute(
         _load_initial_weights(run.task.network, cfg)
     device = run.trainer.strategy.root_device
     reset_peak_memory(device)
-    prepare_data(run.data)
+    prepare_data(run.data, reporter)
+    for remark in (one for one in run.data.remarks if one.warns):
+        reporter.warn(remark.warning)
     if attempt.starts_over:
         directory.clear()  # only now, when nothing speaks against the new run
     directory.write_config(cfg)
