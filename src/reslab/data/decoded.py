@@ -15,7 +15,7 @@ import torchvision
 from reslab import preprocess
 from reslab.errors import UserError
 from reslab.files import write_atomically
-from reslab.pictures import checks, decode
+from reslab.pictures import decode
 from reslab.pictures.checks import BadPictureError
 from reslab.pictures.folder import Picture, PictureFolder, digest_of
 from reslab.reporter import Reporter
@@ -69,8 +69,9 @@ def decoded(
 def _decoder() -> str:
     """What tells versions of the decoder apart."""
     digest = hashlib.blake2b(f"{PIL.__version__} {torchvision.__version__}".encode(), digest_size=4)
-    for module in (checks, decode, preprocess):
-        digest.update(Path(str(module.__file__)).read_bytes())
+    pictures, preprocessing = Path(decode.__file__).parent, Path(preprocess.__file__)
+    for file in (*sorted(pictures.glob("*.py")), preprocessing):
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

@@ -100,10 +100,8 @@ class FolderSource:
         """The numbers of the pictures of each part."""
         part_of = np.array([picture.part or TRAIN for picture in folder.pictures])
         parts = {part: torch.from_numpy(((part_of == part) & good).nonzero()[0]) for part in PARTS}
-        shares, seeds = (
-            {TEST: self.test_share, VAL: self.val_share},
-            {TEST: 0, VAL: self.split_seed},
-        )
+        shares = {TEST: self.test_share, VAL: self.val_share}
+        seeds = {TEST: 0, VAL: self.split_seed}
         lacking = [part for part in shares if not len(parts[part])]
         counts = torch.bincount(labels[parts[TRAIN]], minlength=folder.num_classes)
         left = 1.0
@@ -171,19 +169,19 @@ class FolderData(ImageData):
             unreadable,
         )
         super().__init__(
-            name,
-            source,
-            root,
-            channels,
-            num_classes,
-            size,
-            batch_size,
-            None,
-            split_seed,
-            seed,
-            augment,
-            mean,
-            std,
+            name=name,
+            source=source,
+            data_dir=root,
+            channels=channels,
+            num_classes=num_classes,
+            size=size,
+            batch_size=batch_size,
+            val_size=val_size,
+            split_seed=split_seed,
+            seed=seed,
+            augment=augment,
+            mean=mean,
+            std=std,
         )
 
     def prepare_data(self) -> None:

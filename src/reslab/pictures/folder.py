@@ -86,17 +86,9 @@ class PictureFolder:
         """BLAKE2b over parts, classes and bytes: wherever they lie and whatever files are named."""
         digest = hashlib.blake2b(digest_size=16)
         for picture in self.pictures:
-            digest.update(
-                f"{picture.part}\0{picture.class_name}\0{picture.digest}\0".encode(
-                    errors="surrogateescape"
-                )
-            )
+            text = f"{picture.part}\0{picture.class_name}\0{picture.digest}\0"
+            digest.update(text.encode(errors="surrogateescape"))
         return digest.hexdigest()
-
-    @property
-    def is_divided(self) -> bool:
-        """Whether there is a folder `train`."""
-        return any(picture.part for picture in self.pictures)
 
 
 # The folder that was looked at last, with what its files were then: a configuration asks for
