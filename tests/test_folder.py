@@ -444,7 +444,7 @@ def test_what_is_left_out_of_a_folder_is_counted_and_what_is_twice_in_it_said(me
     copies = {f"{mess}/dog/copy.png", f"{mess}/cat/000.png"}
     assert any(set(line.strip().split(" is ")) == copies for line in lines)
     (skipped,) = [line for line in lines if line.startswith("skipped: ")]
-    for part in ("3 hidden (", "2 hidden folders (", "1 .txt (notes.txt)"):
+    for part in ("3 hidden (", "2 hidden folder", "1 .txt (notes.txt)"):
         assert part in skipped
     rows = [line.split() for line in lines[-4:-1]]
     assert rows == [["cat", "10", "1", "1"], ["dog", "4", "1", "1"], ["extra", "2", "1", "1"]]
