@@ -189,7 +189,8 @@ def test_the_variants_of_files_read_them(variant, monkeypatch):
     arguments = cfg, prepare(cfg, None, "test"), Stopwatch(0.0, torch.device("cpu"))
     if variant == "reslab":
         measured(*arguments)
-        assert {row.problem for row in rows} == {"not a picture (PNG, JPEG, WEBP, BMP, GIF, TIFF)"}
+        (problem,) = {row.problem for row in rows}
+        assert problem.startswith("not a picture (PNG, JPEG, ")
     else:
         with pytest.raises(Exception, match=r"not a picture|cannot identify image file"):
             measured(*arguments)
