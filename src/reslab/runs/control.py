@@ -15,6 +15,7 @@ from reslab.runs.request import VARIABLES, Request
 from reslab.runs.store import RunDirectory
 
 SECONDS_BETWEEN_LOOKS = 0.2
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def stop(directory: RunDirectory, reporter: Reporter = SILENT) -> None:
@@ -97,8 +98,8 @@ def _run(command: Sequence[str], folder: Path, environment: dict[str, str]) -> i
     def tell(signum: int, frame: FrameType | None) -> None:
         process.send_signal(signum)
 
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {signum: signal.signal(signum, tell) for signum in signals}
+    heard = [signum for signum in STOPPING if signal.getsignal(signum) != signal.SIG_IGN]
+    before = {signum: signal.signal(signum, tell) for signum in heard}
     try:
         status = process.wait()
         return status if status >= 0 else 128 - status  # as a shell says it
