@@ -60,7 +60,8 @@ def summary(overrides: tuple[str, ...], draw: Path | None) -> None:
 def runs(runs_dir: Path, by_seed: bool) -> None:
     """What is under outputs/runs, with state, time left and result."""
     from reslab.runs.store import list_runs
-    from reslab.terminal.runs import print_runs, print_runs_by_seed
+    from reslab.terminal.by_seed import print_runs_by_seed
+    from reslab.terminal.runs import print_runs
 
     (print_runs_by_seed if by_seed else print_runs)(list_runs(runs_dir), runs_dir)
 

@@ -1,7 +1,5 @@
 """What the commands about runs print: at once, so without torch."""
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +8,6 @@ import pandas as pd
 from reslab.errors import UserError
 from reslab.progress import in_words
 from reslab.runs.diff import Difference
-from reslab.runs.identity import differing_keys, hashed_config, label, select
-from reslab.runs.record import Record
 from reslab.runs.store import RunDirectory
 from reslab.terminal.console import print_table
 from reslab.terminal.reporter import Terminal
@@ -30,7 +26,10 @@ def print_outcome(outcome: "Outcome", folder: Path) -> None:
 
 
 def print_runs(runs: list[RunDirectory], folder: Path) -> None:
-    """A line a run: state, progress, epochs, best validation and test accuracy, time."""
+    """A line a run: state, progress, epochs, best validation and test accuracy, time.
+
+    Of an extension, the epochs are those before it and its own.
+    """
     if not runs:
         print(f"no runs under {folder}")
         return
@@ -50,58 +49,6 @@ def _state(run: RunDirectory) -> tuple[str, str]:
     return f"{state} {at.done:.0%}", in_words(at.seconds_left)
 
 
-def print_runs_by_seed(runs: list[RunDirectory], folder: Path) -> None:
-    """A line for runs that differ in the seed alone: mean and sample standard deviation.
-
-    Groups of one name are told apart by the keys in which their configurations differ.
-    """
-    groups: dict[str, tuple[str, dict[str, Any], list[RunDirectory]]] = {}
-    for run in runs:
-        try:
-            name, config = label(run.config()), hashed_config(run.config())
-            for seeded in (config, config["dataset"]):
-                seeded.pop("seed", None)
-        except Exception as error:  # whatever stands in a foreign or spoilt file
-            print(
-                f"warning: {run.config_file} is no run's: {type(error).__name__}", file=sys.stderr
-            )
-            continue
-        groups.setdefault(json.dumps(config, sort_keys=True), (name, config, []))[2].append(run)
-    if not groups:
-        print(f"no runs under {folder}")
-        return
-    namesakes: dict[str, list[dict[str, Any]]] = {}
-    for name, config, _ in groups.values():
-        namesakes.setdefault(name, []).append(config)
-    rows = []
-    for name, config, members in groups.values():
-        differs = {key for other in namesakes[name] for key in differing_keys(config, other)}
-        words = [name, *(f"{key}={select(config, key)}" for key in sorted(differs))]
-        records = [record for record in map(_record, members) if record]
-        tests = pd.Series([100 * record.test_accuracy for record in records], dtype=float)
-        vals = pd.Series([100 * record.val_accuracy for record in records], dtype=float)
-        n = f"{len(records)}/{len(members)}" if len(records) < len(members) else f"{len(records)}"
-        if len({record.provenance.code_digest for record in records}) > 1:
-            words.append("(several versions of the code)")
-        if not all(record.provenance.exact for record in records):
-            words.append("(some not exact)")
-        rows.append((" ".join(words), n, _mean(vals), _mean(tests)))
-    print_table(None, ("Runs", "n", "Val, %", "Test, %"), rows)
-
-
-def _mean(values: pd.Series) -> str:
-    if values.empty:
-        return ""
-    return f"{values.mean():.2f}" + (f" ± {values.std():.2f}" if len(values) > 1 else "")
-
-
-def _record(run: RunDirectory) -> Record | None:
-    try:
-        return run.record()
-    except UserError:  # spoilt: there is nothing to show
-        return None
-
-
 def _results(run: RunDirectory) -> tuple[str, str, str, str]:
     try:
         history, record = pd.read_csv(run.metrics_file), run.record()
@@ -109,7 +56,10 @@ def _results(run: RunDirectory) -> tuple[str, str, str, str]:
         return "", "", "", ""
     val = record.val_accuracy if record else history["val/accuracy"].max()
     test = f"{100 * record.test_accuracy:.2f}" if record else ""
-    return f"{len(history)}", f"{100 * val:.2f}", test, f"{history['seconds'].sum() / 60:.1f}"
+    epochs = f"{len(history)}"
+    if record and record.extends:
+        epochs = f"{record.extends.epoch} + {len(history) - record.extends.epoch}"
+    return epochs, f"{100 * val:.2f}", test, f"{history['seconds'].sum() / 60:.1f}"
 
 
 def print_difference(first: str, second: str, difference: Difference) -> None:
