@@ -66,6 +66,7 @@ KEYS = [
     "model",
     "join",
     "rerun",
+    "extends",
 ]
 
 ARGUMENTS = (
@@ -110,11 +111,8 @@ def predictions(directory):
 
 def test_the_record_has_every_field(record):
     assert list(record) == KEYS
-    assert [key for key, value in record.items() if value is None] in (
-        [],
-        ["recipe"],
-        ["recipe", "git"],
-    )
+    unknown = {key for key, value in record.items() if value is None}
+    assert unknown - {"git"} == {"recipe", "extends"}
 
 
 def test_scikit_learn_gets_the_recorded_accuracy_and_loss_from_the_logits(directory, record):

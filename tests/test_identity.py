@@ -24,6 +24,7 @@ from reslab.runs.identity import (
         "checkpoint_every=1",
         "resume=must",
         "rerun=true",
+        "keep_state=true",
         "optimizer.lr=0.0010",
         "label_smoothing=0",
         "class_weights=null",
@@ -51,6 +52,7 @@ def test_what_cannot_change_a_result_is_not_identity(override):
         "monitor=val/loss",
         "patience=3",
         "init_from=other",
+        "extend_from=other",
         "dataset.split_seed=1",
     ],
 )

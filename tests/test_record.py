@@ -6,10 +6,12 @@ import pytest
 
 from conftest import REPOSITORY
 from reslab.errors import UserError
-from reslab.runs.record import Record, read_record, write_record
+from reslab.runs.record import Extension, Record, read_record, write_record
 
 COMMITTED = sorted((REPOSITORY / "outputs/reference").glob("*/*/runs/*/metrics.json"))
-NOT_IN_OLDER = ("device", "cores", "inference_others_cpu", "dataset", "model", "join", "rerun")
+NOT_IN_OLDER = (
+    *("device", "cores", "inference_others_cpu", "dataset", "model", "join", "rerun", "extends"),
+)
 
 
 @pytest.fixture
@@ -36,10 +38,13 @@ def test_a_gpu_is_told_from_a_processor_in_an_older_record(content):
 
 
 def test_what_is_written_is_read(content, tmp_path):
-    record = Record.from_json(content | {"join": "AddJoin", "device": "mps", "rerun": 2})
+    extends = {"run": "a", "identity": "b", "epoch": 2, "step": 38, "exact": False, "reason": "c"}
+    changes = {"join": "AddJoin", "device": "mps", "rerun": 2, "extends": extends}
+    record = Record.from_json(content | changes)
     write_record(record, tmp_path / "metrics.json")
     assert read_record(tmp_path / "metrics.json") == record
     assert (record.join, record.provenance.device, record.rerun) == ("AddJoin", "mps", 2)
+    assert record.extends == Extension(**extends)
 
 
 def test_where_there_is_no_file_there_is_no_record(tmp_path):
@@ -56,6 +61,8 @@ def test_where_there_is_no_file_there_is_no_record(tmp_path):
         ({"exact": "yes"}, "exact is 'yes'"),
         ({"overrides": "seed=0"}, "overrides is 'seed=0'"),
         ({"versions": []}, "versions is []"),
+        ({"extends": []}, "extends is []"),
+        ({"extends": {"run": "a"}}, "identity is missing, epoch is missing"),
     ],
 )
 def test_a_field_of_another_type_is_named(content, change, named, tmp_path):

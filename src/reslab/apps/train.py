@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from reslab.config import CONF_DIR, check_choices
 from reslab.errors import UserError
 from reslab.reporter import Reporter
-from reslab.runs.identity import register_resolvers
+from reslab.runs.resolvers import register_resolvers
 
 if TYPE_CHECKING:
     from reslab.runs.execute import Outcome

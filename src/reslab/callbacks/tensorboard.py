@@ -9,6 +9,10 @@ from lightning.pytorch import Callback
 from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 
+from reslab.callbacks.history import History
+
+SCALARS = ("lr", "train/loss", "train/accuracy", "val/loss", "val/accuracy")
+
 
 class TensorBoard(Callback):
     """Writes event files into the run's directory, so that a folder of runs is a comparison.
@@ -23,19 +27,23 @@ class TensorBoard(Callback):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         step = trainer.global_step
+        begins_here = step == 0 or not any(self.folder.glob("events.out.tfevents.*"))
         if step == 0:  # what a killed process logged before its first checkpoint
             for file in self.folder.glob("events.out.tfevents.*"):
                 file.unlink()
         # After a resume, whatever a killed process logged beyond its checkpoint is void.
         self._writer = SummaryWriter(str(self.folder), purge_step=step + 1 if step else None)
-        if step == 0:
+        if begins_here:
             preview = trainer.train_dataloader.preview(64).clamp(0, 1).cpu()
             self._writer.add_image("augmented training images", make_grid(preview, nrow=8), 0)
             self._add_graph(pl_module.network, trainer.datamodule.image_shape)
+            history = next(c for c in trainer.callbacks if isinstance(c, History))
+            for row in history.rows:  # of the run that this one extends
+                self._add({name: row[name] for name in SCALARS}, int(row["step"]))
+            self._writer.flush()
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-        for name, value in pl_module.epoch_metrics.items():
-            self._writer.add_scalar(name, value, trainer.global_step)
+        self._add(pl_module.epoch_metrics, trainer.global_step)
         self._writer.flush()
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
@@ -53,6 +61,10 @@ class TensorBoard(Callback):
                 writer.file_writer.add_summary(part)
             for name, value in metrics.items():
                 writer.add_scalar(name, value)
+
+    def _add(self, values: dict[str, float], step: int) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
 
     def _add_graph(self, network: torch.nn.Module, image_shape: tuple[int, int, int]) -> None:
         device = next(network.parameters()).device

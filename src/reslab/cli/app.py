@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from reslab.apps.train import run_cell
 from reslab.config import CONF_DIR, VERSION_BASE
 from reslab.errors import UserError
+from reslab.runs.extension import nearest
 from reslab.runs.store import RunDirectory
 from reslab.terminal.reporter import Terminal
 from reslab.terminal.runs import print_outcome
@@ -22,6 +23,9 @@ from reslab.terminal.runs import print_outcome
 def train(cfg: DictConfig) -> float:
     """Runs a configuration; in a sweep, a failure is named and the other runs go on."""
     context = HydraConfig.get()
+    directory = RunDirectory(Path(context.runtime.output_dir))
+    if line := nearest(cfg, directory):
+        Terminal().say(line)
     try:
         outcome = run_cell(cfg, Terminal())
     except UserError as error:
@@ -30,7 +34,6 @@ def train(cfg: DictConfig) -> float:
         elif os.environ.get("RESLAB_DEBUG") != "1":
             sys.exit(f"reslab: {error}")  # Hydra adds a line of its own to exceptions
         raise
-    directory = RunDirectory(Path(context.runtime.output_dir))
     print_outcome(outcome, directory.path)
     return objective(directory, outcome.record.best_epoch, cfg.monitor)
 

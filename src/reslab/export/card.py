@@ -132,6 +132,7 @@ def _training(about: Description) -> str:
         "Overrides": " ".join(record.overrides) or "none",
         "Seed": record.seed,
         "Epochs": f"{record.epochs}, of which {record.best_epoch} was the best",
+        **({"Extension": str(record.extends)} if record.extends else {}),
         "Parameters": f"{record.parameters:,}",
         "Multiply-accumulates an image": f"{record.macs:,}",
         "Time": f"{record.seconds / 60:.1f} min on {record.provenance.hardware}",

@@ -61,6 +61,17 @@ def load(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is no checkpoint") from error
 
 
+def duplicate(path: Path, other: Path) -> None:
+    """Makes a file another one too, atomically and where possible without copying its content."""
+    link = other.with_name(f".{other.name}.{os.getpid()}.tmp")
+    link.unlink(missing_ok=True)
+    try:
+        os.link(path, link)
+    except OSError:  # a filesystem without hard links
+        shutil.copyfile(path, link)
+    link.replace(other)
+
+
 class LatestCheckpoint:
     """`last.ckpt` and the one before it, `previous.ckpt`, in a run's folder.
 
@@ -80,13 +91,7 @@ class LatestCheckpoint:
     def keep_previous(self) -> None:
         """Makes what is `last` also `previous`, so that a save never leaves fewer than it found."""
         if self.last.exists():
-            link = self.previous.with_name(f".{self.previous.name}.{os.getpid()}.tmp")
-            link.unlink(missing_ok=True)
-            try:
-                os.link(self.last, link)
-            except OSError:  # a filesystem without hard links
-                shutil.copyfile(self.last, link)
-            link.replace(self.previous)
+            duplicate(self.last, self.previous)
 
     def load(self) -> tuple[Path, dict[str, Any], list[str]] | None:
         """The newest intact checkpoint, its path, and what was wrong with a newer one.

@@ -27,12 +27,14 @@ from reslab.runs.environment import (
     git_commit,
     reset_peak_memory,
 )
+from reslab.runs.extend import Source, read_source
+from reslab.runs.extension import find_whole, settled
 from reslab.runs.finish import finish
 from reslab.runs.identity import differing_keys, hashed_config
 from reslab.runs.record import Record
 from reslab.runs.request import Request
 from reslab.runs.sources import code_digest
-from reslab.runs.store import RunDirectory, find_run
+from reslab.runs.store import RunDirectory
 
 
 @dataclass(frozen=True)
@@ -73,18 +75,27 @@ def execute(
     """
     _quiet()
     with directory.locked(), StopRequest(reporter) as stop:
+        extend_from = cfg.extend_from
+        cfg = settled(cfg)
+        if cfg.extend_from is not None:
+            request = request.with_override("extend_from", cfg.extend_from)  # whatever ends since
         refuse_another_s(cfg, directory)
         try:
             check(cfg)
             attempt = begin(cfg, directory)
             if attempt.record:
                 directory.latest.settle()
+                if cfg.keep_state and not directory.state_kept.exists():
+                    reporter.warn("keep_state=true: it was finished without; add rerun=true")
                 return Outcome(attempt.record, trained=False)
+            source = None
+            if extend_from is not None and attempt.checkpoint is None:
+                source = read_source(cfg, str(extend_from))
             with log.kept(directory.log_file):
                 request.write(directory.request_file)
                 for of_before in (directory.failure_file, directory.progress_file):
                     of_before.unlink(missing_ok=True)
-                outcome = _execute(cfg, directory, attempt, request, stop, reporter)
+                outcome = _execute(cfg, directory, attempt, source, request, stop, reporter)
             log.add(directory.log_file, str(outcome))
             return outcome
         except Exception as error:
@@ -102,6 +113,7 @@ def _execute(
     cfg: DictConfig,
     directory: RunDirectory,
     attempt: Attempt,
+    source: Source | None,
     request: Request,
     stop: StopRequest,
     reporter: Reporter,
@@ -111,7 +123,7 @@ def _execute(
     if attempt.checkpoint:
         reporter.say(f"resuming at step {attempt.step} from {attempt.checkpoint}")
     run = build(cfg, directory, stop, reporter)
-    if attempt.checkpoint is None and cfg.init_from is not None:
+    if attempt.checkpoint is None and source is None and cfg.init_from is not None:
         _load_initial_weights(run.task.network, cfg)
     device = run.trainer.strategy.root_device
     reset_peak_memory(device)
@@ -123,18 +135,25 @@ def _execute(
     directory.write_config(cfg)
     environment = describe_environment(device, str(run.trainer.precision))
     data_digest = run.data.digest
-    run.checkpoints.about |= {
+    begun_as = source.about if source else attempt.about
+    about = run.checkpoints.about
+    about |= {
         "environment": environment,
         "git": git_commit(),  # now: the code may be changed while this runs
         "data_digest": data_digest,
-        "exact": _is_exact(cfg, attempt.about, environment, data_digest, device, reporter),
+        "exact": _is_exact(cfg, begun_as, environment, data_digest, device, reporter),
         "rerun": attempt.rerun,
         "description": describe(directory.name, cfg, run.data).as_json(),
     }
+    about["extends"] = (attempt.about or {}).get("extends")
+    checkpoint = attempt.checkpoint
+    if source:
+        checkpoint = directory.latest.last
+        files.save(source.continued(cfg, run.task, about, reporter), checkpoint)
     reporter.say(f"{directory.path}")
-    checkpoint = str(attempt.checkpoint) if attempt.checkpoint else None
+    path = str(checkpoint) if checkpoint else None
     try:
-        run.trainer.fit(run.task, datamodule=run.data, ckpt_path=checkpoint)
+        run.trainer.fit(run.task, datamodule=run.data, ckpt_path=path)
     except MisconfigurationException as error:  # Lightning's word for what a user did
         raise refusal(error, "trainer") from error
     return Outcome(finish(cfg, directory, request, run, environment), trained=True)
@@ -166,9 +185,7 @@ def _is_exact(
 
 def _load_initial_weights(network: torch.nn.Module, cfg: DictConfig) -> None:
     asked = str(cfg.init_from)
-    source = find_run(asked, Path(cfg.runs_dir))
-    if source.name != Path(asked).name:
-        raise UserError(f"init_from={asked}: give the whole name, {source.name}")
+    source = find_whole(f"init_from={asked}", asked, Path(cfg.runs_dir))
     if not source.best.exists():
         raise UserError(f"init_from={asked}: {source.best} does not exist")
     theirs, ours = files.load(source.best)["state_dict"], network.state_dict()

@@ -1,6 +1,7 @@
 """What a run comes to, once it is trained: test predictions, the record."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from reslab.runs import checkpoint as files
 from reslab.runs.build import Run
 from reslab.runs.environment import peak_memory_bytes
 from reslab.runs.identity import join_name, label, model_name
-from reslab.runs.record import Provenance, Record
+from reslab.runs.record import ELSEWHERE, Extension, Provenance, Record
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
 
@@ -31,7 +32,8 @@ def finish(
 ) -> Record:
     """Reads the test set with the last and the best weights and writes the record.
 
-    From then on the run is finished, and of its last checkpoint the weights alone are kept.
+    From then on the run is finished, and of its last checkpoint the weights alone are kept; all of
+    it where `keep_state` asks for that.
     """
     rows = run.history.rows
     best, last = rows[run.checkpoints.best_epoch - 1], rows[-1]
@@ -77,6 +79,7 @@ def finish(
         inference_images_per_second=len(labels) / seconds,
         others_cpu=sum(row["others_cpu_seconds"] for row in rows) / run.history.seconds,
         inference_others_cpu=others / seconds,
+        extends=_extension(about),
         provenance=Provenance(
             **{key: environment[key] for key in ENVIRONMENT},
             **{key: about[key] for key in ("git", "data_digest", "exact")},
@@ -85,6 +88,8 @@ def finish(
     )
     if run.tensorboard:
         _write_hyperparameters(run, cfg, directory, record)
+    if cfg.keep_state:
+        files.duplicate(directory.latest.last, directory.state_kept)
     _slim_last_checkpoint(directory)
     # For who has that file alone.
     best_saved["reslab"]["description"] = about["description"] | {"record": record.as_json()}
@@ -93,6 +98,16 @@ def finish(
     directory.latest.settle()
     directory.progress_file.unlink(missing_ok=True)
     return record
+
+
+def _extension(about: dict[str, Any]) -> Extension | None:
+    """What the run went on with; it may have been gone on with elsewhere since."""
+    if about["extends"] is None:
+        return None
+    extension = Extension(**about["extends"])
+    if extension.exact and not about["exact"]:
+        extension = replace(extension, exact=False, reason=ELSEWHERE)
+    return extension
 
 
 def _test_logits(run: Run) -> np.ndarray:

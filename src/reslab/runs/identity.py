@@ -8,7 +8,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from reslab.config import is_own_target
-from reslab.errors import UserError
 
 # What cannot change a result: `join` and `augment` act through `model` and `dataset`, which
 # interpolate them; the others say where things lie, what is shown and whether to resume.
@@ -18,6 +17,7 @@ IGNORED = (
     "data_dir",
     "dataset.data_dir",
     "join",
+    "keep_state",
     "logger",
     "rerun",
     "resume",
@@ -37,24 +37,6 @@ WITHOUT_EFFECT = (ROOT, *(key for key in IGNORED if key not in ("augment", "join
 USUAL_ORDER = ("crop", "flip", "brightness", "cutout")
 
 
-def register_resolvers() -> None:
-    """Makes `${run_name:}` and `${folder:ROOT,KEY}` available to configurations."""
-    OmegaConf.register_new_resolver(
-        "run_name", lambda *, _root_: run_name(_root_), replace=True, use_cache=False
-    )
-    # What lies in a folder is looked up once for a configuration, which is then of that.
-    OmegaConf.register_new_resolver("folder", _of_folder, replace=True, use_cache=True)
-
-
-def _of_folder(root: str | None, key: str) -> Any:
-    """What a folder of pictures has: its name, channels, num_classes or content."""
-    from reslab.pictures.folder import look_at_folder  # with torch, for which others do not wait
-
-    if root is None:
-        raise UserError("dataset=folder needs dataset.root=DIR, a folder with a folder a class")
-    return getattr(look_at_folder(Path(root)), key)
-
-
 def hashed_config(cfg: DictConfig) -> dict[str, Any]:
     """The part of a configuration that a run is a function of, as plain values.
 
@@ -69,8 +51,9 @@ def hashed_config(cfg: DictConfig) -> dict[str, Any]:
         for key in cfg
         if key not in (*IGNORED, "hydra")
     }
-    if config.get("init_from") is not None:
-        config["init_from"] = Path(str(config["init_from"])).name
+    for key in ("init_from", "extend_from"):
+        if config.get(key) is not None:
+            config[key] = Path(str(config[key])).name
     dataset = config.get("dataset")
     known_by_content = isinstance(dataset, dict) and "content" in dataset
     for path in (*IGNORED, ROOT) if known_by_content else IGNORED:

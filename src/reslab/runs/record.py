@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Self, get_args, get_origin, get_type_hints
@@ -11,6 +11,7 @@ from reslab.errors import UserError
 from reslab.files import write_atomically
 
 WAY_OUT = "rerun=true makes it anew"
+ELSEWHERE = "not all of it is of one environment"
 
 # Metrics go by the names that the curves have.
 KEYS = {
@@ -54,6 +55,32 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class Extension:
+    """Where a run began that went on with a finished one.
+
+    Attributes:
+        run: That one's name.
+        identity: The hash of its configuration.
+        epoch: Its epochs, all of which are this run's too.
+        step: Its steps.
+        exact: Whether the result is, to the bit, that of one run of this length.
+        reason: Why it is not, else empty.
+    """
+
+    run: str
+    identity: str
+    epoch: int
+    step: int
+    exact: bool
+    reason: str
+
+    def __str__(self) -> str:
+        """What a line says of it."""
+        which = "as one run would be" if self.exact else f"not as one run would be: {self.reason}"
+        return f"extended from epoch {self.epoch} of {self.run}, {which}"
+
+
+@dataclass(frozen=True)
 class Record:
     """What is known of a finished run; accuracies are fractions, losses mean cross-entropies.
 
@@ -81,6 +108,7 @@ class Record:
         model: The network's name.
         join: What merges a block's input with its branch, None where nothing does.
         rerun: How often it had been started over.
+        extends: The run that it went on with, None for none.
     """
 
     identity: str
@@ -112,6 +140,7 @@ class Record:
     model: str | None = None
     join: str | None = None
     rerun: int = 0
+    extends: Extension | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The content of `metrics.json`: one level, metrics by the names that curves have."""
@@ -120,6 +149,8 @@ class Record:
             value = getattr(self, one.name)
             if isinstance(value, Provenance):
                 content |= {part.name: getattr(value, part.name) for part in fields(value)}
+            elif isinstance(value, Extension):
+                content[one.name] = asdict(value)
             else:
                 key = KEYS.get(one.name, one.name)
                 content[key] = list(value) if isinstance(value, tuple) else value
@@ -132,8 +163,10 @@ class Record:
         Raises:
             ValueError: A field is missing or of another type.
         """
-        provenance = build_from(Provenance, _with_device(content))
-        return build_from(cls, dict(content) | {"provenance": provenance})
+        parts = {"provenance": build_from(Provenance, _with_device(content))}
+        if isinstance(extends := content.get("extends"), Mapping):
+            parts["extends"] = build_from(Extension, extends)
+        return build_from(cls, dict(content) | parts)
 
 
 def _with_device(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -69,6 +69,11 @@ class Request:
             process_started=psutil.Process().create_time(),
             begun=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         )
+
+    def with_override(self, key: str, value: str) -> Self:
+        """The same with a value chosen that was left to what is there."""
+        others = (text for text in self.overrides if text.lstrip("+").partition("=")[0] != key)
+        return replace(self, overrides=(*others, f"{key}={value}"))
 
     @property
     def is_alive(self) -> bool:

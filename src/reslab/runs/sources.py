@@ -19,6 +19,7 @@ SOURCES_THAT_MATTER = (
     "machine/kernels.py",
     "runs/beginning.py",
     "runs/best.py",
+    "runs/extend.py",
     "runs/network.py",
     "runs/trainer.py",
 )

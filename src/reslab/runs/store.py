@@ -27,9 +27,10 @@ class RunDirectory:
 
     `request.json` what was asked, where, and by which process it was begun; `config.yaml` what that
     is resolved; `progress.json` how far it is; `log.txt` what it printed;
-    `checkpoints/{best,last,previous}.ckpt`; `metrics.csv` a row an epoch; `gradients.csv` a row an
-    epoch and layer; `metrics.json` the record, written when the run is finished; `predictions.npz`
-    test logits and labels; `failure.txt` why the last attempt ended; TensorBoard's event files.
+    `checkpoints/{best,last,previous}.ckpt`, and `state.ckpt`, all of a finished run's last one if
+    `keep_state` asks for it; `metrics.csv` a row an epoch; `gradients.csv` a row an epoch and
+    layer; `metrics.json` the record, written when the run is finished; `predictions.npz` test
+    logits and labels; `failure.txt` why the last attempt ended; TensorBoard's event files.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,6 +42,7 @@ class RunDirectory:
         self.checkpoints = path / "checkpoints"
         self.best = self.checkpoints / "best.ckpt"
         self.latest = LatestCheckpoint(self.checkpoints)
+        self.state_kept = self.checkpoints / "state.ckpt"
         self.metrics_file = path / "metrics.csv"
         self.gradients_file = path / "gradients.csv"
         self.record_file = path / "metrics.json"

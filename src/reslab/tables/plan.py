@@ -141,6 +141,8 @@ def load_table(name: str, overrides: Sequence[str] = (), *, quick: bool = False)
     for key, text, values in parse_overrides([*(publication.quick if quick else ()), *overrides]):
         if key == "seed":
             seeds = values
+        elif key == "extend_from":
+            raise UserError(f"{text}: a table's runs are whole; `reslab train` extends one")
         elif len(values) > 1:
             raise UserError(f"{text}: a table sweeps over seeds alone")
         else:
