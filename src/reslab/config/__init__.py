@@ -12,6 +12,7 @@ from reslab.config.places import (
     list_options,
     own_folders,
     search_path,
+    top_level_keys,
 )
 from reslab.config.refusals import refusal
 from reslab.config.targets import instantiate, is_own_target, own_sources, trusted_modules
@@ -36,5 +37,6 @@ __all__ = [
     "refusal",
     "search_path",
     "suggest",
+    "top_level_keys",
     "trusted_modules",
 ]

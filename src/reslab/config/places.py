@@ -50,6 +50,12 @@ def composed(overrides: Sequence[str]) -> DictConfig:
         return hydra.compose("train", [*search_path(), *overrides])
 
 
+def top_level_keys() -> list[str]:
+    """Names of what a run reads: the groups, and the keys beside them."""
+    beside = OmegaConf.load(CONF_DIR / "train.yaml")
+    return sorted({*map(str, beside), *list_groups()} - {"defaults", "hydra", "recipe", "ablation"})
+
+
 def list_options(group: str) -> list[str]:
     """Names of the files of a configuration group, those of its folders as `folder/file`."""
     folders = [root / group for root in (CONF_DIR, *_own_folders)]

@@ -1,20 +1,26 @@
 """Whether a configuration can be meant: what no constructor refuses, or only after data is read."""
 
 import math
+import re
 from collections.abc import Callable
 
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from reslab.analysis.summary import Layer, list_layers
-from reslab.config import instantiate, suggest
+from reslab.config import instantiate, suggest, top_level_keys
 from reslab.errors import UserError
 from reslab.loss import CLASS_WEIGHTS
 from reslab.ranges import IMAGE_DATA, check_number, check_whole
+from reslab.runs.identity import LONGEST_NAME, is_file_name
 from reslab.runs.options import check_trainer
 
 MONITORS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 GROUPS = ("dataset", "model", "optimizer", "trainer")
+MADE = ("dataset.source", "dataset.augment", "logger")  # of which no constructor says that
+
+# What a run's directory is called by.
+NAMES = ("dataset.name", "model.name")
 
 # What no constructor decides: key to the lowest and the highest value.
 WHOLE = {
@@ -47,6 +53,13 @@ def check(cfg: DictConfig) -> None:
     for group in GROUPS:
         if not OmegaConf.is_dict(cfg[group]) or "_target_" not in cfg[group]:
             raise UserError(f"{group} must be one of its options, got {cfg[group]}")
+    for key in MADE:
+        node = OmegaConf.select(cfg, key)
+        if OmegaConf.is_dict(node) and node and "_target_" not in node:
+            raise UserError(f"{key} must be one of its options, got {node}")
+    for key in NAMES:
+        _check_name(cfg, key)
+    _refuse_what_nobody_reads(cfg)
     for key, limits in WHOLE.items():
         _check_range(cfg, key, check_whole, limits)
     for key, limits in REAL.items():
@@ -90,6 +103,31 @@ def try_network(cfg: DictConfig, network: nn.Module) -> list[Layer]:
             f"{cfg.dataset.num_classes} classes"
         )
     return layers
+
+
+def _check_name(cfg: DictConfig, key: str) -> None:
+    name = OmegaConf.select(cfg, key)
+    if name is None and key == "model.name":
+        return  # it is called by its class
+    if not isinstance(name, str):
+        raise UserError(f"{key} must be text, got {name}")
+    if not is_file_name(name):
+        shown = name if name.isprintable() else ascii(name)[1:-1]
+        raise UserError(
+            f"{key} is part of a directory's name: it must have 1 to {LONGEST_NAME} printable "
+            f"characters, none of them a slash, and begin with none of '.', '-' and space, got "
+            f"'{shown:.{LONGEST_NAME}}'"
+        )
+
+
+def _refuse_what_nobody_reads(cfg: DictConfig) -> None:
+    known = top_level_keys()
+    for key in map(str, cfg):
+        if key not in known:
+            others = OmegaConf.masked_copy(cfg, [str(name) for name in cfg if name != key])
+            reference = rf"\$\{{(?:[\w.]+:)?\.*{re.escape(key)}\b"  # such as ${oc.select:key.part}
+            if not re.search(reference, OmegaConf.to_yaml(others)):
+                raise UserError(f"{key}: no part of a run reads it{suggest(key, known)}")
 
 
 def _check_range(

@@ -32,6 +32,8 @@ ROOT = "dataset.root"
 # As overrides, the two presets do change a result: through what interpolates them.
 WITHOUT_EFFECT = (ROOT, *(key for key in IGNORED if key not in ("augment", "join")))
 
+LONGEST_NAME = 80  # bytes of a data set's or a model's; a file's may have 255
+
 # Names in a mapping have this order, and else the alphabet's, unless the hashed part says another:
 # that of the steps of augmentation as the presets have them.
 USUAL_ORDER = ("crop", "flip", "brightness", "cutout")
@@ -100,18 +102,30 @@ def run_name(cfg: DictConfig) -> str:
     """`<data set>-<model>[-<join>]-s<seed>-<identity>`; tolerates a partial configuration."""
     if "model" not in cfg or "dataset" not in cfg:
         return f"partial-{identity(cfg)}"
-    return f"{label(cfg)}-s{cfg.seed}-{identity(cfg)}"
+    return f"{_as_file_name(label(cfg))}-s{cfg.seed}-{identity(cfg)}"
+
+
+def is_file_name(text: str) -> bool:
+    """Whether a directory may be called by it."""
+    fits = 0 < len(text.encode(errors="replace")) <= LONGEST_NAME
+    return fits and text.isprintable() and "/" not in text and text[0] not in ".- "
+
+
+def _as_file_name(text: str) -> str:
+    """Itself, or of what a run will be refused for, what its directory is called until then."""
+    safe = "".join(c if c.isprintable() and c != "/" else "_" for c in text)
+    return safe.lstrip(".- ").encode(errors="replace")[: 2 * LONGEST_NAME].decode(errors="ignore")
 
 
 def label(cfg: DictConfig) -> str:
     """`<data set>-<model>[-<join>]`, what runs share that differ in seed and numbers."""
     plain = ["nojoin"] if join_name(cfg) == "NoJoin" else []
-    return "-".join([cfg.dataset.name, model_name(cfg), *plain])
+    return "-".join([str(cfg.dataset.name), model_name(cfg), *plain])
 
 
 def model_name(cfg: DictConfig) -> str:
     """What people call the network."""
-    return cfg.model.get("name") or cfg.model._target_.rpartition(".")[2].lower()
+    return str(cfg.model.get("name") or "") or cfg.model._target_.rpartition(".")[2].lower()
 
 
 def join_name(cfg: DictConfig) -> str | None:
