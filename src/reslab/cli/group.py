@@ -51,10 +51,11 @@ CONFIG_DIR = click.option(
     help="A folder of your own with configuration groups, beside reslab's.",
 )
 
+RUNS = "outputs/runs"
 RUNS_DIR = click.option(
     "--runs-dir",
     type=PATH,
-    default="outputs/runs",
+    default=RUNS,
     show_default=True,
     help="Where runs lie.",
 )

@@ -1,12 +1,13 @@
 """Commands about runs and what they are made of."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from reslab.cli.group import CONFIG_DIR, OVERRIDES, PATH, RUNS_DIR, cli
+from reslab.cli.group import CONFIG_DIR, OVERRIDES, PATH, RUNS, RUNS_DIR, cli
 
 TO_HYDRA: dict[str, Any] = {
     "context_settings": {"ignore_unknown_options": True, "help_option_names": []},
@@ -16,16 +17,28 @@ TO_HYDRA: dict[str, Any] = {
 
 @cli.command(**TO_HYDRA, short_help="Train, or sweep with -m.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.option("--from", "source", type=PATH)
 @CONFIG_DIR
-def train(arguments: tuple[str, ...]) -> None:
+def train(arguments: tuple[str, ...], source: Path | None) -> None:
     """Hands everything to Hydra, its --help included."""
     from reslab.cli.app import train as app
     from reslab.cli.arguments import for_hydra
     from reslab.config import search_path
 
     flags, overrides = for_hydra(arguments)
+    if source is not None:
+        overrides = _again(source, overrides)
     sys.argv = ["reslab train", *flags, *search_path(), *overrides]
     app()
+
+
+def _again(source: Path, changes: Sequence[str]) -> list[str]:
+    from reslab.config import parse_overrides
+    from reslab.runs.again import again
+    from reslab.terminal.reporter import Terminal
+
+    asked = {key: values[0] for key, _, values in parse_overrides(changes)}
+    return again(str(source), changes, Path(asked.get("runs_dir", RUNS)), Terminal())
 
 
 @cli.command()

@@ -1,6 +1,6 @@
 """Configurations: where they lie, how they are composed, what they may build."""
 
-from reslab.config.compose import check_choices, compose, parse_overrides
+from reslab.config.compose import check_choices, compose, groups_chosen_by, parse_overrides
 from reslab.config.messages import explain, known_keys, suggest
 from reslab.config.places import (
     CONF_DIR,
@@ -26,6 +26,7 @@ __all__ = [
     "explain",
     "find_option",
     "first_choices",
+    "groups_chosen_by",
     "instantiate",
     "is_own_target",
     "known_keys",

@@ -71,14 +71,22 @@ def check_choices(overrides: Sequence[str]) -> None:
     """
     parsed = {key: (text, values) for key, text, values in parse_overrides(overrides)}
     for ablation in parsed.get("ablation", ("", []))[1]:
-        path = find_option("ablation", str(ablation))
-        if path is None:
-            continue
-        content: Any = OmegaConf.to_container(OmegaConf.load(path))
-        for entry in content.get("defaults", []):
-            for group in (str(key).removeprefix("override /") for key in entry):
-                if group in parsed:
-                    raise UserError(
-                        f"{parsed[group][0]} and ablation={ablation} both choose the {group}: "
-                        f"leave one of them out"
-                    )
+        for group in groups_chosen_by("ablation", str(ablation)):
+            if group in parsed:
+                raise UserError(
+                    f"{parsed[group][0]} and ablation={ablation} both choose the {group}: "
+                    f"leave one of them out"
+                )
+
+
+def groups_chosen_by(group: str, name: str) -> list[str]:
+    """The groups of which a recipe or an ablation chooses an option, or the one that it goes by."""
+    path = find_option(group, name)
+    content: Any = OmegaConf.to_container(OmegaConf.load(path)) if path else {}
+    found: dict[str, None] = {}
+    for entry in content.get("defaults", []):
+        if isinstance(entry, dict):
+            found |= dict.fromkeys(str(key).removeprefix("override /") for key in entry)
+        elif entry.startswith(f"/{group}/"):
+            found |= dict.fromkeys(groups_chosen_by(group, entry.removeprefix(f"/{group}/")))
+    return list(found)

@@ -62,19 +62,20 @@ def hashed_config(cfg: DictConfig) -> dict[str, Any]:
         group, _, key = path.partition(".")
         if isinstance(config.get(group), dict):
             config[group].pop(key, None)
-    return _canonical(config)
+    return canonical(config)
 
 
-def _canonical(value: Any, ordered: bool = False) -> Any:
+def canonical(value: Any, ordered: bool = False) -> Any:
+    """A plain value as it is hashed, see `hashed_config`."""
     if isinstance(value, dict):
         ordered = _has_order(value["_target_"]) if "_target_" in value else ordered
-        canonical = {str(k): _canonical(v, ordered) for k, v in value.items() if v is not None}
-        names = [name for name in canonical if name not in ("_target_", "_partial_")]
+        plain = {str(k): canonical(v, ordered) for k, v in value.items() if v is not None}
+        names = [name for name in plain if name not in ("_target_", "_partial_")]
         if ordered and names != sorted(names, key=_usual_place):
-            canonical["_order_"] = names
-        return canonical
+            plain["_order_"] = names
+        return plain
     if isinstance(value, list | tuple):
-        return [_canonical(v, ordered) for v in value]
+        return [canonical(v, ordered) for v in value]
     if isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value
