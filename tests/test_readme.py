@@ -65,7 +65,7 @@ def test_the_commands_on_the_embedded_digits_run(tmp_path, monkeypatch, capsys):
         elif words[1:2] == ["bench"]:  # measured with a smaller network in test_bench
             parse_request(words[3:])
         elif (words[0] == "reslab" and words[1] in ON_DIGITS) or (
-            "dataset=digits" in words and words[1] == "train"
+            {"dataset=digits", "--from"} & set(words) and words[1] == "train"
         ):
             done = call(words, tmp_path)
             if words[1:] == ["runs"]:
@@ -115,7 +115,7 @@ def test_the_commands_on_the_real_data_run_shortened(tmp_path, data_dir):
     seen = 0
     for line in dict.fromkeys(COMMANDS):
         words = shlex.split(line)
-        if words[0] != "reslab" or {"dataset=digits", "--config-dir"} & set(words):
+        if words[0] != "reslab" or {"dataset=digits", "--config-dir", "--from"} & set(words):
             continue
         if words[1] == "data":
             call([*words, f"data_dir={data_dir}"], tmp_path)
