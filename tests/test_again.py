@@ -65,7 +65,14 @@ COMMANDS = {
 IDS = list(COMMANDS)
 
 
-@pytest.mark.parametrize("with_request", [True, False], ids=["its request", "its copy"])
+with_or_without_request = pytest.mark.parametrize(
+    "with_request",
+    [True, pytest.param(False, marks=pytest.mark.slow)],
+    ids=["its request", "its copy"],
+)
+
+
+@with_or_without_request
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=IDS)
 def test_without_changes_it_is_the_same_run(command, with_request, tmp_path):
     directory = begun(tmp_path, command, with_request=with_request)
@@ -98,7 +105,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("with_request", [True, False], ids=["its request", "its copy"])
+@with_or_without_request
 @pytest.mark.parametrize(("command", "changes"), CHANGES.values(), ids=CHANGES)
 def test_a_change_acts_as_on_the_command(command, changes, with_request, tmp_path):
     """Which is the independent way to the same configuration."""
@@ -192,7 +199,10 @@ def test_what_a_command_asked_of_itself_is_not_asked_again(tmp_path):
         ("just text", "run's configuration"),
         ("seed: 1\n", "it lacks one of dataset, model, optimizer, trainer"),
         ("dataset: 1\nmodel: 2\noptimizer: 3\ntrainer: 4\n", "it lacks one of"),
-        ("dataset: {}\nmodel: {}\noptimizer: {}\ntrainer: {}\n", "is not what any overrides come to"),
+        (
+            "dataset: {}\nmodel: {}\noptimizer: {}\ntrainer: {}\n",
+            "is not what any overrides come to",
+        ),
         ("dataset: ${x}\nmodel: {}\noptimizer: {}\ntrainer: {}\n", "cannot be read"),
     ],
 )

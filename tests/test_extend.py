@@ -35,6 +35,7 @@ SCHEDULES = {
         "optimizer.schedule.milestones=[30,50]",
     ),
 }
+FIRST = ("adam, plateau", "sgd with momentum, constant")  # what newcomers' tests have of them
 RUINED = ("optimizer=sgd_step", "optimizer.schedule.gamma=1e12")
 COSINE = (*PLAIN, "optimizer=sgd_cosine")
 
@@ -89,7 +90,13 @@ def two_of_cosine(cosine, tmp_path):
     return tmp_path / "cosine"
 
 
-@pytest.mark.parametrize("arguments", SCHEDULES.values(), ids=SCHEDULES)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(*pair, marks=[pytest.mark.slow] if name not in FIRST else [], id=name)
+        for name, *pair in SCHEDULES.items()
+    ],
+)
 def test_an_extension_is_bitwise_the_run_of_its_length(arguments, tmp_path):
     """Momentum, schedule, dropout and augmentation go on as if nothing had ended."""
     source, _ = trained(tmp_path, *arguments, TWO, KEEP)
@@ -148,7 +155,15 @@ def test_an_extension_of_an_extension(two_of_cosine, plateau, two):
     assert list(history(second)["lr"][2:]) == pytest.approx(rates)
 
 
-@pytest.mark.parametrize("moment", [("step", 10), ("epoch", 1), ("save", 1), ("end", 1)])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        ("step", 10),
+        ("save", 1),
+        pytest.param(("epoch", 1), marks=pytest.mark.slow),
+        pytest.param(("end", 1), marks=pytest.mark.slow),
+    ],
+)
 def test_an_extension_that_is_killed_goes_on_by_itself(moment, two, plateau):
     """From its own checkpoint, whether its source is still there or not."""
     arguments = (*SCHEDULES["adam, plateau"], FOUR, EXTEND, EVERY_STEP)
@@ -158,6 +173,16 @@ def test_an_extension_that_is_killed_goes_on_by_itself(moment, two, plateau):
     extension, _ = trained(two, *arguments)
     assert_same_results(extension, plateau[1])
     assert extends(extension)["epoch"] == 2
+
+
+def test_a_rerun_of_an_extension_goes_on_with_its_source_again(two, plateau):
+    arguments = (*SCHEDULES["adam, plateau"], FOUR, EXTEND)
+    trained(two, *arguments)
+    extension, said = trained(two, *arguments, "rerun=true")
+    assert "extended from epoch 2 of" in said.err
+    assert_same_results(extension, plateau[1])
+    assert extends(extension)["epoch"] == 2
+    assert json.loads((extension / "metrics.json").read_text())["rerun"] == 1
 
 
 def test_an_inexact_extension_that_is_killed_goes_on_whatever_is_finished_since(two_of_cosine):

@@ -1,6 +1,7 @@
 """Where configurations lie: reslab's own, and beside them a user's."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def composed(overrides: Sequence[str]) -> DictConfig:
         return hydra.compose("train", [*search_path(), *overrides])
 
 
+@cache
 def top_level_keys() -> list[str]:
     """Names of what a run reads: the groups, and the keys beside them."""
     beside = OmegaConf.load(CONF_DIR / "train.yaml")

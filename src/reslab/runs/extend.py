@@ -13,7 +13,7 @@ from reslab.reporter import Reporter
 from reslab.runs import checkpoint as files
 from reslab.runs.extension import find_shorter, follow_the_length
 from reslab.runs.identity import identity
-from reslab.runs.record import ELSEWHERE, Extension
+from reslab.runs.record import NOT_REPEATED, Extension
 from reslab.runs.store import RunDirectory
 from reslab.task import ImageClassifier
 
@@ -58,7 +58,7 @@ class Source:
             reporter: Told from where it goes on, and whether it is as one run.
         """
         follow = follow_the_length(cfg)
-        reason = "" if about["exact"] else ELSEWHERE
+        reason = "" if about["exact"] else NOT_REPEATED
         if follow:
             reason = f"{', '.join(follow)} follow{'s' * (len(follow) == 1)} from the length"
             about["exact"] = False

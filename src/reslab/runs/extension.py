@@ -121,7 +121,7 @@ def nearest(cfg: DictConfig, directory: RunDirectory) -> str | None:
         return None
     try:
         found = shorter_runs(cfg)[-1:]
-    except (OmegaConfBaseException, TypeError, ValueError):  # which the run itself will say
+    except Exception:  # whatever a wrong configuration makes of it; the run itself will say so
         return None
     for shorter in found:
         epochs, _ = reached(shorter)

@@ -15,7 +15,7 @@ from reslab.runs import checkpoint as files
 from reslab.runs.build import Run
 from reslab.runs.environment import peak_memory_bytes
 from reslab.runs.identity import join_name, label, model_name
-from reslab.runs.record import ELSEWHERE, Extension, Provenance, Record
+from reslab.runs.record import NOT_REPEATED, Extension, Provenance, Record
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
 
@@ -101,12 +101,12 @@ def finish(
 
 
 def _extension(about: dict[str, Any]) -> Extension | None:
-    """What the run went on with; it may have been gone on with elsewhere since."""
+    """What the run went on with; since then it may have been resumed in another environment."""
     if about["extends"] is None:
         return None
     extension = Extension(**about["extends"])
     if extension.exact and not about["exact"]:
-        extension = replace(extension, exact=False, reason=ELSEWHERE)
+        extension = replace(extension, exact=False, reason=NOT_REPEATED)
     return extension
 
 

@@ -11,7 +11,7 @@ from reslab.errors import UserError
 from reslab.files import write_atomically
 
 WAY_OUT = "rerun=true makes it anew"
-ELSEWHERE = "not all of it is of one environment"
+NOT_REPEATED = "another environment, or kernels that do not give the same bits again"
 
 # Metrics go by the names that the curves have.
 KEYS = {
