@@ -106,7 +106,7 @@ def test_an_extension_is_bitwise_the_run_of_its_length(arguments, tmp_path):
     assert extension.name == whole.name
     assert_same_results(extension, whole)
     assert content(source) == before
-    assert f"extended from epoch 2 of {source.name}, as one run would be" in said.err
+    assert f"extended from step 38 (epoch 2) of {source.name}, as one run would be" in said.err
     expected = {"run": source.name, "identity": source.name[-8:], "epoch": 2, "step": 38}
     assert extends(extension) == expected | {"exact": True, "reason": ""}
     assert json.loads((extension / "metrics.json").read_text())["exact"] is True
@@ -179,7 +179,7 @@ def test_a_rerun_of_an_extension_goes_on_with_its_source_again(two, plateau):
     arguments = (*SCHEDULES["adam, plateau"], FOUR, EXTEND)
     trained(two, *arguments)
     extension, said = trained(two, *arguments, "rerun=true")
-    assert "extended from epoch 2 of" in said.err
+    assert "extended from step 38 (epoch 2) of" in said.err
     assert_same_results(extension, plateau[1])
     assert extends(extension)["epoch"] == 2
     assert json.loads((extension / "metrics.json").read_text())["rerun"] == 1
@@ -292,15 +292,35 @@ def test_a_run_that_stopped_early_is_not_extended(tmp_path):
         assert "stopped early in epoch 2, by patience=1" in line
 
 
-def test_a_run_that_ended_inside_an_epoch_is_not_extended_and_one_at_its_end_is(tmp_path):
-    stepped = (*PLAIN, "trainer.max_epochs=-1")
-    trained(tmp_path, *stepped, "max_steps=25", KEEP)
-    line = run(tmp_path, *stepped, "max_steps=57", EXTEND).error_line()
-    assert "ended inside epoch 2, by its max_steps" in line
-    trained(tmp_path, *stepped, "max_steps=38", KEEP)
-    extension, _ = trained(tmp_path, *stepped, "max_steps=57", EXTEND)
-    whole, _ = trained(tmp_path / "whole", *stepped, "max_steps=57")
+@pytest.mark.parametrize("steps", [10, 25, 38], ids=["first epoch", "second epoch", "its end"])
+def test_a_run_that_steps_ended_is_gone_on_with_inside_its_epoch(steps, tmp_path):
+    """Its last validation, inside an epoch, is no part of the longer run."""
+    stepped = (*PLAIN, "trainer.max_epochs=-1", "patience=3")
+    trained(tmp_path, *stepped, f"max_steps={steps}", KEEP)
+    assert run(tmp_path, *stepped, "max_steps=50", EXTEND, EVERY_STEP, kill=("step", 7)).killed
+    extension, _ = trained(tmp_path, *stepped, "max_steps=50", EXTEND)
+    whole, _ = trained(tmp_path / "whole", *stepped, "max_steps=50")
     assert_same_results(extension, whole)
+    assert (extends(extension)["step"], extends(extension)["exact"]) == (steps, True)
+
+
+def test_a_run_that_steps_end_may_be_killed_before_its_record(tmp_path):
+    stepped = (*PLAIN, "trainer.max_epochs=-1")
+    for moment in (("step", 25), ("end", 1)):
+        assert run(tmp_path, *stepped, "max_steps=25", KEEP, EVERY_STEP, kill=moment).killed
+    trained(tmp_path, *stepped, "max_steps=25", KEEP)
+    extension, _ = trained(tmp_path, *stepped, "max_steps=50", EXTEND)
+    whole, _ = trained(tmp_path / "whole", *stepped, "max_steps=50")
+    assert_same_results(extension, whole)
+
+
+def test_what_is_asked_for_behind_the_last_step_inside_an_epoch_is_not_there(tmp_path):
+    """The state before the last validation has gone, and that behind it is no part of a run."""
+    stepped = (*PLAIN, "trainer.max_epochs=-1")
+    assert run(tmp_path, *stepped, "max_steps=25", kill=("end", 1)).killed
+    trained(tmp_path, *stepped, "max_steps=25", KEEP)
+    line = run(tmp_path, *stepped, "max_steps=50", EXTEND).error_line()
+    assert "keep_state=true rerun=true keeps them" in line
 
 
 def test_another_s_state_and_a_damaged_one_are_refused(two, cosine):

@@ -64,6 +64,7 @@ def build(
         cfg.checkpoint_every,
         {"identity": identity(cfg), "config": hashed_config(cfg)},
         stop,
+        directory.state_kept if cfg.keep_state else None,
     )
     quiet = cfg.trainer.get("quiet")
     tensorboard = (

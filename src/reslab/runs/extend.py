@@ -38,7 +38,8 @@ class Source:
     def stopped_early(self, monitor: str) -> bool:
         """Whether early stopping has ended it, or would have at just that epoch."""
         return any(
-            state["wait_count"] >= state["patience"] or not math.isfinite(self.rows[-1][monitor])
+            state["wait_count"] >= state["patience"]
+            or not all(math.isfinite(row[monitor]) for row in self.rows[-1:])
             for key, state in self.state["callbacks"].items()
             if key.startswith("EarlyStop")
         )
@@ -111,8 +112,7 @@ def read_source(cfg: DictConfig, asked: str) -> Source:
         asked: What it said of `extend_from`.
 
     Raises:
-        UserError: There is no such run, its state was not kept or is damaged, or it is no end of an
-            epoch from which more would be trained.
+        UserError: There is no such run, its state was not kept or is damaged, or it stopped early.
     """
     directory = find_shorter(cfg, asked)
     asks, name = f"extend_from={asked}", directory.name
@@ -129,11 +129,5 @@ def read_source(cfg: DictConfig, asked: str) -> Source:
         raise UserError(
             f"{asks}: {name} stopped early in epoch {len(source.rows)}, by "
             f"patience={cfg.patience}, and so would a longer run; patience=null is another run"
-        )
-    if not source.state["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]:
-        raise UserError(
-            f"{asks}: {name} ended inside epoch {len(source.rows)}, by its max_steps, and its "
-            f"validation there is no part of a longer run; init_from={name} starts anew from its "
-            f"best weights"
         )
     return source

@@ -88,9 +88,7 @@ def finish(
     )
     if run.tensorboard:
         _write_hyperparameters(run, cfg, directory, record)
-    if cfg.keep_state:
-        files.duplicate(directory.latest.last, directory.state_kept)
-    _slim_last_checkpoint(directory)
+    _slim_last_checkpoint(directory, keep=cfg.keep_state)
     # For who has that file alone.
     best_saved["reslab"]["description"] = about["description"] | {"record": record.as_json()}
     files.save(best_saved, directory.best)
@@ -134,9 +132,16 @@ def _write_hyperparameters(
     run.tensorboard.write_hyperparameters(values, {name: record.as_json()[name] for name in names})
 
 
-def _slim_last_checkpoint(directory: RunDirectory) -> None:
-    """A finished run is not resumed: optimizer state and best weights are not needed in it."""
+def _slim_last_checkpoint(directory: RunDirectory, keep: bool) -> None:
+    """A finished run is not resumed: optimizer state and best weights are not needed in it.
+
+    To `keep` them makes a file of its own of it, if it is of an epoch's end: inside an epoch, it is
+    behind a validation that a longer run has not.
+    """
     checkpoint = files.load(directory.latest.last)
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    if keep and progress["is_last_batch"]:
+        files.duplicate(directory.latest.last, directory.state_kept)
     checkpoint["optimizer_states"] = []
     checkpoint["callbacks"].pop("SaveCheckpoints")  # with the best weights
     files.save(checkpoint, directory.latest.slim)

@@ -61,7 +61,7 @@ class Extension:
     Attributes:
         run: That one's name.
         identity: The hash of its configuration.
-        epoch: Its epochs, all of which are this run's too.
+        epoch: How many epochs it had finished, which are this run's too.
         step: Its steps.
         exact: Whether the result is, to the bit, that of one run of this length.
         reason: Why it is not, else empty.
@@ -77,7 +77,7 @@ class Extension:
     def __str__(self) -> str:
         """What a line says of it."""
         which = "as one run would be" if self.exact else f"not as one run would be: {self.reason}"
-        return f"extended from epoch {self.epoch} of {self.run}, {which}"
+        return f"extended from step {self.step} (epoch {self.epoch}) of {self.run}, {which}"
 
 
 @dataclass(frozen=True)

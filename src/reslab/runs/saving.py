@@ -36,6 +36,8 @@ class SaveCheckpoints(Checkpoint):
         every_seconds: Seconds between saves within an epoch; 0 saves at every step.
         about: Plain values that say what run this is; they go into every checkpoint.
         stop: Asked after every save.
+        state: Where the state goes in which steps end training inside an epoch, before the
+            validation that this one has and a longer run has not; None: nowhere.
     """
 
     def __init__(
@@ -46,9 +48,11 @@ class SaveCheckpoints(Checkpoint):
         every_seconds: float,
         about: dict[str, Any],
         stop: StopRequest,
+        state: Path | None = None,
     ) -> None:
         self.latest, self.best, self.monitor = latest, best, monitor
         self.every_seconds, self.about, self.stop = every_seconds, about, stop
+        self.state = state
         self._best: dict[str, Any] = {"epoch": 0, "value": None, "weights": {}}
         self._best_is_written = True
         self._saved_at = time.monotonic()
@@ -63,7 +67,11 @@ class SaveCheckpoints(Checkpoint):
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if batch_idx + 1 == trainer.num_training_batches or trainer.should_stop:
+        if batch_idx + 1 == trainer.num_training_batches:
+            return
+        if trainer.should_stop:
+            if self.state is not None:
+                trainer.save_checkpoint(self.state)
             return
         if self._is_due(self.every_seconds):
             self._save(trainer)
