@@ -137,6 +137,10 @@ def test_what_follows_from_the_length_makes_another_run_of_it(two_of_cosine, cos
     assert f"{extension}: finished" in again.out
     by_name = run(two_of_cosine, *COSINE, FOUR, f"extend_from={source.name}")
     assert f"{extension}: finished" in by_name.out
+    exported = run(two_of_cosine, "export", extension.name, "--format", "safetensors")
+    assert exported.code == 0, exported.err
+    (card,) = two_of_cosine.glob("outputs/**/model.safetensors.md")
+    assert f"extended from step 38 (epoch 2) of {source.name}, not as one" in card.read_text()
     plain, _ = trained(two_of_cosine, *COSINE, FOUR)
     assert_same_results(plain, whole)
 
