@@ -6,6 +6,7 @@ import shutil
 import pytest
 from omegaconf import OmegaConf
 
+from folders import class_folders
 from processes import run
 from reslab.config import compose, list_options, parse_overrides
 from reslab.errors import UserError
@@ -180,6 +181,16 @@ def test_what_it_went_on_with_is_part_of_a_run_where_its_result_depends_on_it(tm
     cosine = begun(tmp_path, [*COSINE, "extend_from=a-run"])
     for source in (cosine.path, cosine.config_file):
         assert name_of(again(str(source), [], tmp_path)) == cosine.name
+
+
+@pytest.mark.parametrize("with_request", [True, False], ids=["its request", "its copy"])
+def test_a_folder_of_pictures_is_the_run_s(with_request, tmp_path):
+    root = class_folders(tmp_path / "pictures", {"cat": 30, "dog": 30})
+    command = [*SMALL, "dataset=folder", f"dataset.root={root}", "dataset.size=16"]
+    directory = begun(tmp_path / "runs", command, with_request=with_request)
+    assert name_of(again(str(directory.path), [], tmp_path)) == directory.name
+    smaller = again(str(directory.path), ["dataset.size=32", "seed=1"], tmp_path)
+    assert name_of(smaller) == name_of([*command[:-1], "dataset.size=32", "seed=1"])
 
 
 def test_what_a_command_asked_of_itself_is_not_asked_again(tmp_path):

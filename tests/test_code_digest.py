@@ -173,6 +173,7 @@ LEFT_OUT = {
     "runs/saving.py": KEEPS,
     "runs/sources.py": RECORDED,
     "runs/request.py": KEEPS,
+    "runs/resolvers.py": ACTS_THROUGH_CONFIG,
     "runs/store.py": KEEPS,
     "runs/syntax.py": RECORDED,
     "tables/": AFTERWARDS,

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from reslab.config import compose, first_choices, list_options
-from reslab.runs.identity import WITHOUT_EFFECT, canonical
+from reslab.runs.identity import ROOT, WITHOUT_EFFECT, canonical
 
 ROUNDS = 8  # of pinning; what is pinned in one may be what others follow, which the next one sees
 PLAIN = re.compile(r"(?!(?:null|true|false|inf|nan)$)[A-Za-z_][\w./-]*", re.ASCII | re.IGNORECASE)
@@ -71,7 +71,7 @@ def _differing(
     """An override for each value that differs, and whether the value follows from others now."""
     for name in sorted(ours.keys() | theirs.keys()):
         key = f"{prefix}{name}"
-        if name == "_order_" or key in WITHOUT_EFFECT:
+        if name == "_order_" or (key in WITHOUT_EFFECT and key != ROOT):
             continue
         node, one, other = raw.get(name), ours.get(name), theirs.get(name)
         if isinstance(node, dict) and isinstance(one, dict) and isinstance(other, dict):
