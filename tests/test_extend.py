@@ -235,6 +235,14 @@ def test_where_the_state_was_not_kept_it_is_said_what_is_missing(two):
     trained(two, *arguments, FOUR, EXTEND)
 
 
+def test_of_several_that_have_kept_its_state_goes_before_a_longer_one(two):
+    (source,) = list_runs(two / "outputs/runs")
+    arguments = SCHEDULES["adam, plateau"]
+    trained(two, *arguments, "trainer.max_epochs=3")
+    longer, _ = trained(two, *arguments, FOUR, EXTEND)
+    assert extends(longer)["run"] == source.name
+
+
 def test_a_new_run_names_the_finished_one_that_it_could_have_gone_on_from(two):
     (source,) = list_runs(two / "outputs/runs")
     arguments = SCHEDULES["adam, plateau"]

@@ -51,7 +51,10 @@ def follow_the_length(cfg: DictConfig) -> list[str]:
 
 
 def shorter_runs(cfg: DictConfig) -> list[RunDirectory]:
-    """The finished runs that differ from a configuration in being shorter, the longest last."""
+    """The finished runs that differ from a configuration in being shorter, the best one last.
+
+    That is the longest of those that have kept their state, or without such the longest.
+    """
     found = []
     start = glob.escape(f"{label(cfg)}-s{cfg.seed}-")
     for file in sorted(Path(cfg.runs_dir).glob(f"{start}*/metrics.json")):
@@ -60,10 +63,10 @@ def shorter_runs(cfg: DictConfig) -> list[RunDirectory]:
             ended = reached(directory)
             named_so = directory.name == run_name(directory.config())  # no copy, no renamed one
             if named_so and is_longer(cfg, ended) and not differences(cfg, directory):
-                found.append((ended, directory))
+                found.append((directory.state_kept.exists(), ended, directory))
         except UserError:  # spoilt: nothing to go on from
             continue
-    return [directory for _, directory in sorted(found, key=lambda pair: pair[0])]
+    return [directory for *_, directory in sorted(found, key=lambda one: one[:2])]
 
 
 def find_shorter(cfg: DictConfig, asked: str) -> RunDirectory:
