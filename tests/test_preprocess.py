@@ -19,7 +19,10 @@ THEIRS = {
     *("Normalize", "normalize_image", "Resize", "resize", "interpolate"),
 }
 # The usual script of a benchmark is torchvision's; sources and the decoder make grey levels.
-SCRIPT, GREY_LEVELS = "bench/script.py", ("data/sources.py", "pictures/decode.py")
+SCRIPT, GREY_LEVELS = (
+    "bench/script.py",
+    ("data/sources.py", "pictures/decode.py", "pictures/netpbm.py"),
+)
 
 
 @pytest.mark.parametrize("size", [(16, 16), (8, 8), (40, 23)])

@@ -68,6 +68,11 @@ def drop_idle_hooks(task: LightningModule, callbacks: Iterable[Callback]) -> Non
                 setattr(one, hook, None)
 
 
+def is_of_an_epoch_s_end(checkpoint: dict[str, Any]) -> bool:
+    """Whether a checkpoint was saved behind an epoch's last batch, as Lightning 2.6 notes in it."""
+    return checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]
+
+
 class EarlyStop(EarlyStopping):
     """Stops after so many epochs in which the monitored metric did not get better.
 

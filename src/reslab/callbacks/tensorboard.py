@@ -19,10 +19,11 @@ class TensorBoard(Callback):
 
     Args:
         folder: The run's directory.
+        history: The run's, which may begin with that of the run that it extends.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, history: History) -> None:
+        self.folder, self.history = folder, history
         self._writer: Any = None
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
@@ -37,8 +38,7 @@ class TensorBoard(Callback):
             preview = trainer.train_dataloader.preview(64).clamp(0, 1).cpu()
             self._writer.add_image("augmented training images", make_grid(preview, nrow=8), 0)
             self._add_graph(pl_module.network, trainer.datamodule.image_shape)
-            history = next(c for c in trainer.callbacks if isinstance(c, History))
-            for row in history.rows:  # of the run that this one extends
+            for row in self.history.rows:  # of the run that this one extends
                 self._add({name: row[name] for name in SCALARS}, int(row["step"]))
             self._writer.flush()
 

@@ -67,9 +67,9 @@ def build(
         directory.state_kept if cfg.keep_state else None,
     )
     quiet = cfg.trainer.get("quiet")
-    tensorboard = (
-        instantiate(cfg, "logger", folder=directory.path) if cfg.logger and not quiet else None
-    )
+    tensorboard = None
+    if cfg.logger and not quiet:
+        tensorboard = instantiate(cfg, "logger", folder=directory.path, history=history)
     callbacks: list[Callback] = [*first, stop, history, checkpoints]
     if tensorboard:
         callbacks.append(tensorboard)

@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from omegaconf import DictConfig, OmegaConf
 
 from reslab.analysis.summary import count_parameters
+from reslab.lightning_bypass import is_of_an_epoch_s_end
 from reslab.machine import others_cpu_seconds
 from reslab.runs import checkpoint as files
 from reslab.runs.build import Run
@@ -139,8 +140,7 @@ def _slim_last_checkpoint(directory: RunDirectory, keep: bool) -> None:
     behind a validation that a longer run has not.
     """
     checkpoint = files.load(directory.latest.last)
-    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-    if keep and progress["is_last_batch"]:
+    if keep and is_of_an_epoch_s_end(checkpoint):
         files.duplicate(directory.latest.last, directory.state_kept)
     checkpoint["optimizer_states"] = []
     checkpoint["callbacks"].pop("SaveCheckpoints")  # with the best weights
