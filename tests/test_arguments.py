@@ -22,6 +22,12 @@ from training import SMALL
         ("~logger=tensorboard", "logger=none"),
         ("augment=null", "augment=none"),
         ("~join", "join=none"),
+        ("logger=false", "logger=none"),
+        ("logger=False", "logger=none"),
+        ("logger=", "logger=none"),
+        ("++logger=null", "logger=none"),
+        ("+logger=none", "logger=none"),
+        ("++model=resnet18", "model=resnet18"),
         ("recipe=null", "~recipe"),
         ("~ablation", "~ablation"),
         ("~dataset.mean", "~dataset.mean"),
@@ -37,10 +43,12 @@ def test_a_group_that_is_switched_off_is_its_option_none(typed, meant):
 
 
 @pytest.mark.parametrize("group", ["dataset", "model", "optimizer", "trainer"])
-@pytest.mark.parametrize("form", ["~{}", "{}=null"])
+@pytest.mark.parametrize("form", ["~{}", "{}=null", "{}=false", "{}=", "++{}=null"])
 def test_a_group_without_which_there_is_no_run_says_so(form, group):
     typed = form.format(group)
-    with pytest.raises(UserError, match=f"^{typed}: there is no run without {group}; choose from"):
+    with pytest.raises(
+        UserError, match=f"^{re.escape(typed)}: there is no run without {group}; choose from"
+    ):
         list(as_overrides([typed]))
 
 
@@ -65,11 +73,13 @@ def test_every_group_can_be_switched_off_or_says_that_it_cannot():
         (["mnist"], "mnist: write dataset=mnist"),
         (["sgd"], "sgd: write optimizer=sgd"),
         (["what"], "what: what changes a run is written KEY=VALUE, without spaces at the ="),
+        (["model=3"], "model=3: there is no such option; choose from"),
+        (["logger=true"], "logger=true: there is no such option; choose from none, tensorboard"),
         (["=3"], "=3: what changes a run is written KEY=VALUE, without spaces at the ="),
     ],
 )
 def test_a_word_that_is_no_override_says_how_to_write_it(words, hint):
-    with pytest.raises(UserError, match=f"^{re.escape(hint)}$"):
+    with pytest.raises(UserError, match=f"^{re.escape(hint)}"):
         list(as_overrides(words))
 
 
@@ -80,6 +90,8 @@ def test_a_word_that_is_no_override_says_how_to_write_it(words, hint):
         (["--optimizer.lr=0.1"], "--optimizer.lr: write optimizer.lr=0.1"),
         (["seed=1", "--lr", "0.1"], "--lr: write optimizer.lr=0.1"),
         (["--model", "resnet18"], "--model: write model=resnet18"),
+        (["--epochs", "3"], "--epochs: write trainer.max_epochs=3"),
+        (["--batch-size=8"], "--batch-size: write dataset.batch_size=8"),
         (["--sweep"], "there is no option --sweep"),
         (["-x"], "there is no option -x"),
     ],
@@ -124,8 +136,23 @@ def test_several_values_without_a_sweep_say_what_to_add(tmp_path):
         "reslab: seed=0,1: several values are a sweep, for which `reslab train` needs -m; a list "
         "is written seed=[0,1]"
     )
-    with pytest.raises(UserError, match=r"^optimizer=adam,sgd: several values are a sweep"):
-        compose(["optimizer=adam,sgd"])
+    for several in ("optimizer=adam,sgd", "seed=range(2)", "seed=choice(0,1)", "optimizer=glob(*)"):
+        hint = f"{several}: several values are a sweep, for which `reslab train` needs -m"
+        with pytest.raises(UserError, match=f"^{re.escape(hint)}"):
+            compose([several])
+
+
+@pytest.mark.parametrize(
+    ("override", "hint"),
+    [
+        ("+trainer.devices=99", "trainer.devices is there already: write it without the +"),
+        ("+seed=1", "seed is there already: write it without the +"),
+        ("~augment.flip", "~augment.flip: there is no augment.flip to leave out"),
+    ],
+)
+def test_what_is_added_or_left_out_in_vain_says_so(override, hint):
+    with pytest.raises(UserError, match=f"^{re.escape(hint)}$"):
+        compose([override])
 
 
 def test_a_sweep_whose_flag_comes_last_without_a_logger_trains_the_usual_runs(tmp_path):

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from processes import run
 from reslab.config import compose
 from reslab.runs import checkpoint as files
-from reslab.runs.extension import follow_the_length, settled
+from reslab.runs.extension import follow_the_length, settled, shorter_runs
 from reslab.runs.identity import identity
 from reslab.runs.store import RunDirectory, list_runs
 from training import ARGUMENTS, EVERY_STEP, SMALL, assert_same_results, history
@@ -241,6 +241,16 @@ def test_of_several_that_have_kept_its_state_goes_before_a_longer_one(two):
     trained(two, *arguments, "trainer.max_epochs=3")
     longer, _ = trained(two, *arguments, FOUR, EXTEND)
     assert extends(longer)["run"] == source.name
+
+
+def test_of_as_long_ones_that_which_was_one_run_goes_before_an_extension(cosine, tmp_path):
+    folder = tmp_path / "two"
+    shutil.copytree(cosine[0], folder)
+    three = "trainer.max_epochs=3"
+    extended, _ = trained(folder, *COSINE, three, EXTEND, KEEP)
+    plain, _ = trained(folder, *COSINE, three, KEEP)
+    longer = compose([*COSINE[1:], FOUR, f"runs_dir={folder}/outputs/runs"])
+    assert [one.name for one in shorter_runs(longer)][-2:] == [extended.name, plain.name]
 
 
 def test_a_new_run_names_the_finished_one_that_it_could_have_gone_on_from(two):

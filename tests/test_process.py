@@ -97,7 +97,7 @@ def restored(monkeypatch):
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     for name in ("stdout", "stderr"):
         monkeypatch.setattr(sys, name, getattr(sys, name))
-    for name in ("HOME", "MPLBACKEND"):
+    for name in ("HOME", "MPLBACKEND", "MATPLOTLIBRC"):
         monkeypatch.setenv(name, os.environ.get(name, "agg"))
     yield monkeypatch
     for number, handler in kept.items():
@@ -157,18 +157,25 @@ def pixels(folder):
 
 @pytest.mark.slow
 def test_figures_are_ours_whatever_a_user_has_set(trained, tmp_path):
-    (tmp_path / "matplotlibrc").write_text(
-        "text.usetex: True\naxes.facecolor: red\nsavefig.dpi: 10\nfont.size: 40\n"
-    )
+    for folder, encoding in (("here", "utf-8"), ("there", "latin-1")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "matplotlibrc").write_text(
+            "# für uns\ntext.usetex: True\naxes.facecolor: red\nsavefig.dpi: 10\nfont.size: 40\n",
+            encoding=encoding,
+        )
     settings = {
-        "plain": {},
-        "own": {"MATPLOTLIBRC": str(tmp_path), "MPLBACKEND": "module://of_a_notebook"},
+        "plain": (tmp_path, {}),
+        "own": (tmp_path / "here", {"MPLBACKEND": "module://of_a_notebook"}),
+        "elsewhere": (tmp_path, {"MATPLOTLIBRC": str(tmp_path / "there")}),
     }
-    for name, environment in settings.items():
+    for name, (folder, environment) in settings.items():
         command = f"reslab evaluate {only_run(trained)} --output {tmp_path / name}"
-        done = shell(command, tmp_path, **environment)
+        done = shell(command, folder, **environment)
         assert done.returncode == 0, done.stderr
+    line = shell(f"reslab evaluate {only_run(trained)}", tmp_path / "there").stderr.splitlines()[-1]
+    assert line.startswith(b"reslab: matplotlibrc, in this folder, is no UTF-8")
     assert pixels(tmp_path / "own") == pixels(tmp_path / "plain")
+    assert pixels(tmp_path / "elsewhere") == pixels(tmp_path / "plain")
 
 
 def test_every_figure_is_drawn_in_our_style():

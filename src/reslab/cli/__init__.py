@@ -52,6 +52,9 @@ def _explain(error: Exception) -> str | None:
         from reslab.config import explain
 
         return explain(error, sys.argv[1:])
+    last = traceback.extract_tb(error.__traceback__)[-2:]
+    if isinstance(error, UnicodeDecodeError) and any("/matplotlib/" in at.filename for at in last):
+        return f"matplotlibrc, in this folder, is no UTF-8: {error}"
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     if "/hydra/" in traceback.extract_tb(error.__traceback__)[-1].filename:

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from reslab.errors import UserError
 
+OFF = ("null", "false", "", "{}")  # ways to say that a group is to be nothing
+
 
 def at_home(path: str) -> str:
     """A path from a user's home where no shell has seen to it, as in `--output=~/tables`."""
@@ -19,20 +21,32 @@ def as_overrides(words: Sequence[str]) -> Iterator[str]:
     """
     for index, word in enumerate(words):
         key, equals, value = word.partition("=")
+        group = key.lstrip("+")  # which adds what is there already: a group has one choice
         if word.startswith("~"):
             yield from _without(word, word[1:].partition("=")[0])
         elif not equals or not key:
             raise UserError(_as_it_is_written(word, words[index + 1 :]))
-        elif value == "null" and _is_group(key):
-            yield from _without(word, key)
-        else:
+        elif not _is_group(group):
             yield f"{key}={at_home(value)}"
+        elif value.lower() in OFF:
+            yield from _without(word, group)
+        else:
+            yield _choice(word, group, value)
 
 
 def _is_group(key: str) -> bool:
     from reslab.config import list_groups
 
     return key in list_groups()
+
+
+def _choice(word: str, group: str, value: str) -> str:
+    from reslab.config import list_options
+
+    if value.lower() == "true" or value.isdigit():  # which Hydra does not take for a name
+        options = ", ".join(list_options(group))
+        raise UserError(f"{word}: there is no such option; choose from {options}")
+    return f"{group}={value}"
 
 
 def _without(word: str, key: str) -> Iterator[str]:
@@ -58,7 +72,7 @@ def _as_it_is_written(word: str, behind: Sequence[str]) -> str:
     from reslab.config import list_groups, list_options
 
     name, _, value = word.replace(":", "=", 1).partition("=")
-    if written := _as_key(name, value, behind):
+    if name and (written := _as_key(name, value, behind)):
         return f"{word}: write {written}"
     if groups := [group for group in list_groups() if name in list_options(group)]:
         return f"{word}: write {' or '.join(f'{group}={name}' for group in groups)}"
@@ -71,8 +85,9 @@ def _as_key(name: str, value: str, behind: Sequence[str]) -> str | None:
 
     values = [word for word in behind[:2] if word != "="]
     value = value or (values[0] if values and "=" not in values[0] else "VALUE")
-    keys = known_keys()
-    found = [key for key in keys if key == name] or [k for k in keys if k.endswith(f".{name}")]
+    keys, name = known_keys(), name.replace("-", "_")
+    ends = [[key for key in keys if f".{key}".endswith(f"{mark}{name}")] for mark in "._"]
+    found = [key for key in keys if key == name] or ends[0] or ends[1]
     return " or ".join(f"{key}={value}" for key in found) or None
 
 

@@ -50,7 +50,8 @@ def prepare_process() -> None:
     for signum in {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
         if signal.getsignal(signum) != signal.SIG_IGN:  # as nohup has it
             signal.signal(signum, lambda signum, frame: sys.exit(128 + signum))
-    os.environ["MPLBACKEND"] = "agg"  # figures are files, whatever is asked of others
+    # Figures are ours and files, whatever a user has asked of others.
+    os.environ |= {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
     try:
         Path.home()
     except RuntimeError:  # a user without a name, as in a container

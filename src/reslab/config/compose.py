@@ -50,15 +50,16 @@ def parse_overrides(overrides: Sequence[str]) -> list[tuple[str, str, list[Any]]
         UserError: An override is not one.
     """
     try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        return [
+            (
+                o.key_or_group,
+                str(o.input_line),
+                list(o.sweep_iterator()) if o.is_sweep_override() else [o.value()],
+            )
+            for o in OverridesParser.create().parse_overrides(list(overrides))
+        ]
     except HydraException as error:
         raise UserError(explain(error, overrides)) from error
-    return [
-        (o.key_or_group, str(o.input_line), list(o.sweep_iterator()))
-        if o.is_sweep_override()
-        else (o.key_or_group, str(o.input_line), [o.value()])
-        for o in parsed
-    ]
 
 
 def check_choices(overrides: Sequence[str]) -> None:

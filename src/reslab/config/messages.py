@@ -17,6 +17,8 @@ from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseExceptio
 from reslab.config.places import composed, list_groups, list_options
 from reslab.errors import UserError
 
+A_SWEEP = "several values are a sweep, for which `reslab train` needs -m"
+
 
 def explain(error: Exception, overrides: Sequence[str]) -> str:
     """One line for what Hydra says of a configuration, with the nearest valid names."""
@@ -34,10 +36,15 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
         return f"{error.full_key}: {first_line(error).rpartition('interpolation: ')[2]}"
     text = str(error)
     if found := re.search(r"Ambiguous value for argument '((.*?)=(.*))'", text):
-        return (
-            f"{found[1]}: several values are a sweep, for which `reslab train` needs -m; a list is "
-            f"written {found[2]}=[{found[3]}]"
-        )
+        return f"{found[1]}: {A_SWEEP}; a list is written {found[2]}=[{found[3]}]"
+    if found := re.search(r"Sweep parameters '(.*?)' requires --multirun", text):
+        return f"{found[1]}: {A_SWEEP}"
+    if "ConfigLoader is not set" in text:  # which `glob` would need
+        return f"{next(o for o in overrides if 'glob(' in o)}: {A_SWEEP}"
+    if found := re.search(r"An item is already at '(.*?)'", text):
+        return f"{found[1]} is there already: write it without the +"
+    if found := re.search(r"Could not delete from config. '(.*?)' does not exist", text):
+        return f"~{found[1]}: there is no {found[1]} to leave out"
     if isinstance(error, ConfigCompositionException) and text.startswith("Could not override"):
         key = text.split("'")[1]
         return f"there is no option {key}{suggest(key, known_keys(overrides), listed=False)}"

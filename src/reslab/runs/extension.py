@@ -53,7 +53,8 @@ def follow_the_length(cfg: DictConfig) -> list[str]:
 def shorter_runs(cfg: DictConfig) -> list[RunDirectory]:
     """The finished runs that differ from a configuration in being shorter, the best one last.
 
-    That is the longest of those that have kept their state, or without such the longest.
+    Those that have kept their state come last, of these the longest, and of as long ones that which
+    was one run.
     """
     found = []
     start = glob.escape(f"{label(cfg)}-s{cfg.seed}-")
@@ -63,10 +64,11 @@ def shorter_runs(cfg: DictConfig) -> list[RunDirectory]:
             ended = reached(directory)
             named_so = directory.name == run_name(directory.config())  # no copy, no renamed one
             if named_so and is_longer(cfg, ended) and not differences(cfg, directory):
-                found.append((directory.state_kept.exists(), ended, directory))
+                is_one = OmegaConf.select(directory.config(), "extend_from") is None
+                found.append((directory.state_kept.exists(), ended, is_one, directory))
         except UserError:  # spoilt: nothing to go on from
             continue
-    return [directory for *_, directory in sorted(found, key=lambda one: one[:2])]
+    return [directory for *_, directory in sorted(found, key=lambda one: one[:3])]
 
 
 def find_shorter(cfg: DictConfig, asked: str) -> RunDirectory:
