@@ -3,6 +3,7 @@
 import io
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -186,3 +187,58 @@ def test_missing_and_empty_folders_are_errors(tmp_path):
     with pytest.raises(UserError, match="no pictures in it"):
         list(find_pictures([tmp_path]))
     assert [f.problem for f in find_pictures([tmp_path / "notes.txt"])] == [None]
+
+
+def of_all(folder):
+    """As a shell gives `*`, what lies in the folder; what of it was found, what was skipped."""
+    skipped = Skipped()
+    paths = sorted(path for path in folder.iterdir() if path.name[0] != "." or path.is_file())
+    found = [f.path.name for f in find_pictures(paths, skipped=skipped)]
+    return found, {kind: one.names for kind, one in skipped.kinds.items()}, skipped.files
+
+
+def test_of_several_paths_litter_and_folders_without_pictures_are_skipped_and_counted(tmp_path):
+    for name in ("a/1.png", "__MACOSX/2.png", "docs/notes.txt", "3.png", "._3.png", "Thumbs.db"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "empty").mkdir()
+    found, kinds, files = of_all(tmp_path)
+    assert found == ["3.png", "1.png"]
+    assert kinds == {
+        "hidden": ["._3.png", "Thumbs.db"],
+        "hidden folder(s)": ["__MACOSX"],
+        ".txt": ["notes.txt"],
+        "folder(s) without pictures": ["docs", "empty"],
+    }
+    assert files == 3
+    (tmp_path / "3.png").unlink()
+    (tmp_path / "a/1.png").unlink()
+    with pytest.raises(UserError) as refused:
+        of_all(tmp_path)
+    assert str(refused.value).startswith("none of the 6 paths has pictures in it (PNG, ")
+    assert "; skipped: 3 folder(s) without pictures (a, docs, empty), 2 hidden" in str(
+        refused.value
+    )
+
+
+def test_of_several_paths_a_missing_one_is_an_error_and_the_folder_above_is_no_litter(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "1.png").touch()
+    for missing in ("2.png", "Thumbs.db"):
+        with pytest.raises(UserError, match=f"{missing} does not exist"):
+            list(find_pictures([tmp_path, tmp_path / missing]))
+    monkeypatch.chdir(tmp_path / "sub")
+    here, above = Path(), Path("..")
+    assert [f.path.name for f in find_pictures([here, above])] == ["1.png"]
+
+
+def test_the_folder_of_results_is_passed_over_where_it_is_given_too(tmp_path):
+    for name in ("a/1.png", "out/confidence.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    paths, out = [tmp_path / "a", tmp_path / "out"], tmp_path / "a/../out"
+    assert [f.path.name for f in find_pictures(paths, leave_out=out)] == ["1.png"]
+    with pytest.raises(UserError, match="no pictures in it"):
+        list(find_pictures(paths[1:], leave_out=out))

@@ -172,6 +172,18 @@ def test_of_a_folder_of_everything_it_is_said_what_became_of_every_file(trained,
     assert results(out)["labels"] is None
 
 
+def test_litter_that_a_shell_gives_is_skipped_and_the_pictures_are_predicted(trained, tmp_path):
+    for name in ("__MACOSX", "empty"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "Thumbs.db").touch()
+    shutil.copytree(trained / "pictures/3", tmp_path / "threes")
+    paths = sorted(str(path) for path in tmp_path.iterdir())
+    finished = predict(trained, *paths, "--output", str(tmp_path / "out"))
+    number = len(list((trained / "pictures/3").iterdir()))
+    assert f"found {number + 1} files: {number} predicted, 1 skipped" in finished.out
+    assert len(results(tmp_path / "out")["images"]) == number
+
+
 def test_file_names_are_safe_in_spreadsheets_and_come_back(trained, tmp_path):
     """Given relative to the folder, so that the cell begins with the name."""
     good = next((trained / "pictures/3").glob("*.png"))

@@ -20,6 +20,7 @@ LITTER = (
     *("$recycle.bin", "system volume information", "lost+found", "__pycache__"),
 )
 HIDDEN, HIDDEN_FOLDERS = "hidden", "hidden folder(s)"
+WITHOUT_PICTURES = "folder(s) without pictures"
 NUM_NAMED = 3  # of each kind
 NUM_KINDS = 8  # in one line
 
@@ -54,20 +55,22 @@ class Skipped:
 
     Attributes:
         kinds: By what they are: the ending of files that are no pictures, a picture's format that
-            is not read, `hidden`, `hidden folder(s)`, or why a file was not looked into.
+            is not read, `hidden`, `hidden folder(s)`, `folder(s) without pictures`, or why a file was not looked
+            into.
     """
 
     def __init__(self) -> None:
         self.kinds: dict[str, Named] = defaultdict(Named)
 
     def add(self, kind: str, path: Path) -> None:
-        """Counts a file or a hidden folder."""
+        """Counts a file or a folder."""
         self.kinds[kind].add(path.name)
 
     @property
     def files(self) -> int:
-        """How many, without folders, of which nobody knows how many files they hold."""
-        return sum(one.count for kind, one in self.kinds.items() if kind != HIDDEN_FOLDERS)
+        """How many, without folders: nobody knows what the hidden ones hold."""
+        folders = (HIDDEN_FOLDERS, WITHOUT_PICTURES)
+        return sum(one.count for kind, one in self.kinds.items() if kind not in folders)
 
     @property
     def pictures(self) -> bool:
@@ -102,28 +105,46 @@ def find_pictures(
     and what systems leave behind, whatever they hold. What lies below `leave_out`, where results
     are written, is passed over.
 
+    Of several paths, which a shell may have made of a `*`, those are skipped too that would be
+    below a folder, and folders without pictures.
+
     Args:
         paths: Files, which are not looked into, and folders.
         leave_out: A folder that is not looked into, wherever it is found.
         skipped: Told what is skipped, as the iteration comes to it.
 
     Raises:
-        UserError: A path does not exist, or a folder has no picture in it.
+        UserError: A path does not exist, or there is no picture at all.
     """
+    several = len(paths) > 1
+    skipped = Skipped() if skipped is None else skipped
+    leave_out = leave_out and leave_out.resolve()
+    nothing = True
     for path in paths:
-        if path.is_dir():
-            own = Skipped() if skipped is None else skipped
-            empty = True
-            for found in _walk(path, path.resolve(), leave_out and leave_out.resolve(), own):
-                empty = False
-                yield found
-            if empty:
-                others = f"; skipped: {own}" if own.kinds else ""
-                raise UserError(f"{path} has no pictures in it ({', '.join(FORMATS)}){others}")
-        elif path.exists() or path.is_symlink():
-            yield _checked(path)
-        else:
+        is_folder = path.is_dir()
+        if not is_folder and not path.exists() and not path.is_symlink():
             raise UserError(f"{path} does not exist")
+        if several and _is_litter(path.name):
+            skipped.add(HIDDEN_FOLDERS if is_folder else HIDDEN, path)
+        elif not is_folder:
+            nothing = False
+            yield _checked(path)
+        elif path.resolve() != leave_out:
+            empty = True
+            for found in _walk(path, path.resolve(), leave_out, skipped):
+                nothing = empty = False
+                yield found
+            if empty and several:
+                skipped.add(WITHOUT_PICTURES, path)
+    if nothing:
+        what = f"none of the {len(paths):,} paths has" if several else f"{paths[0]} has no"
+        others = f"; skipped: {skipped}" if skipped.kinds else ""
+        raise UserError(f"{what} pictures in it ({', '.join(FORMATS)}){others}")
+
+
+def _is_litter(name: str) -> bool:
+    """Whether a file or a folder is hidden, or one that systems leave behind."""
+    return (name.startswith(".") and name != "..") or name.lower() in LITTER
 
 
 def _walk(folder: Path, root: Path, leave_out: Path | None, skipped: Skipped) -> Iterator[Found]:
@@ -152,7 +173,7 @@ def _listed(
         is_folder = entry.is_dir(follow_symlinks=False)
         if is_folder and leave_out is not None and path.resolve() == leave_out:
             continue
-        if entry.name.startswith(".") or entry.name.lower() in LITTER:
+        if _is_litter(entry.name):
             skipped.add(HIDDEN_FOLDERS if is_folder else HIDDEN, path)
         elif is_folder:
             yield path
