@@ -52,6 +52,15 @@ def test_a_labelled_folder_a_csv_of_labels_and_the_test_set_agree(trained, tmp_p
         assert Image.open(evaluated / name).size[0] > 500
 
 
+def test_a_picture_deep_below_its_class_is_of_the_folder_that_training_takes(trained, tmp_path):
+    shutil.copytree(trained / "pictures/3", tmp_path / "all/3/2024")
+    shutil.copytree(trained / "pictures/3", tmp_path / "all/3/7")
+    out = tmp_path / "out"
+    for given in ("all", "all/3/2024"):
+        predict(trained, str(tmp_path / given), "--labels", "folders", "--output", str(out))
+        assert {row["label"] for row in table(out)} == {"3"}
+
+
 def test_confident_mistakes_come_surest_first(trained, tmp_path):
     run(trained, "evaluate", "digits", "--output", str(tmp_path))
     folder = tmp_path / only_run(trained).name

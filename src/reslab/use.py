@@ -77,7 +77,7 @@ def predict(
         total += 1
         if labels:
             files.append(found.path)
-    truth = read_labels(labels, classifier.class_names, files) if labels else None
+    truth = read_labels(labels, classifier.class_names, files, paths) if labels else None
     pictures = find_pictures(paths, leave_out=folder)
     stream = predict_files(classifier, pictures, batch_size, mirror=options.mirror, labels=truth)
     about = classifier.description

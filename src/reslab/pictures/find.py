@@ -55,8 +55,8 @@ class Skipped:
 
     Attributes:
         kinds: By what they are: the ending of files that are no pictures, a picture's format that
-            is not read, `hidden`, `hidden folder(s)`, `folder(s) without pictures`, or why a file was not looked
-            into.
+            is not read, `hidden`, `hidden folder(s)`, `folder(s) without pictures`, or why a file
+            was not looked into.
     """
 
     def __init__(self) -> None:
