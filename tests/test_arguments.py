@@ -3,15 +3,17 @@
 import os
 import re
 
+import click
 import pytest
 
 from processes import run
+from reslab.cli import cli
 from reslab.cli.arguments import as_overrides, at_home, for_hydra
 from reslab.config import compose, list_groups
 from reslab.errors import UserError
 from reslab.runs.identity import run_name
 from reslab.terminal.console import print_table
-from training import SMALL
+from training import SMALL, only_run
 
 
 @pytest.mark.parametrize(
@@ -183,6 +185,38 @@ def test_the_home_is_meant_where_no_shell_has_seen_to_it(tmp_path):
     assert (home / "network.png").exists()
     assert not (tmp_path / "~").exists()
     assert at_home("a/~/b") == "a/~/b"
+
+
+# Overrides, which are seen to apart, and names of what is no file.
+NO_PATHS = {"overrides", "table", "name", "device"}
+
+
+def test_the_home_is_meant_wherever_a_path_may_stand():
+    """In every argument and option that takes text of any kind, of every command."""
+    context = click.Context(cli)
+    tried = 0
+    for command in cli.commands.values():
+        for parameter in command.params:
+            if isinstance(parameter.type, click.types.StringParamType | click.Path):
+                if parameter.name in NO_PATHS:
+                    continue
+                taken = parameter.type("~/x", parameter, context)
+                assert str(taken) == os.path.expanduser("~/x"), (command.name, parameter.name)
+                assert str(parameter.type("x~", parameter, context)) == "x~"
+                tried += 1
+    assert tried > 20
+
+
+def test_runs_and_labels_may_be_given_from_the_home(trained, tmp_path):
+    home = {"HOME": str(trained)}
+    (trained / "home.csv").write_text("pictures/3,3\n")
+    made = only_run(trained)
+    (best,) = made.rglob("best.ckpt")
+    given = [f"~/{path.relative_to(trained)}" for path in (made, best)]
+    evaluated = run(tmp_path, "evaluate", given[0], "--output=out", **home)
+    assert evaluated.code == 0, evaluated.err
+    refused = run(tmp_path, "predict", given[1], "~/pictures/3", "--labels=~/home.csv", **home)
+    assert f"--labels {trained}/home.csv: it names none of the" in refused.error_line()
 
 
 def print_on(width, capsys, monkeypatch):

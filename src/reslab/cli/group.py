@@ -20,6 +20,7 @@ class _UserPath(click.Path):
 
 
 PATH = _UserPath(path_type=Path)
+PATH_OR_NAME = _UserPath(path_type=str)  # what it is, the work that it is given to knows
 
 
 def _as_overrides(
@@ -61,7 +62,7 @@ RUNS_DIR = click.option(
 )
 DATA_DIR = click.option(
     "--data-dir",
-    type=_UserPath(path_type=str),
+    type=PATH_OR_NAME,
     help="Where the data sets lie, if not where the run found them.",
 )
 

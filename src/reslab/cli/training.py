@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from reslab.cli.group import CONFIG_DIR, OVERRIDES, PATH, RUNS, RUNS_DIR, cli
+from reslab.cli.group import CONFIG_DIR, OVERRIDES, PATH, PATH_OR_NAME, RUNS, RUNS_DIR, cli
 
 TO_HYDRA: dict[str, Any] = {
     "context_settings": {"ignore_unknown_options": True, "help_option_names": []},
@@ -80,7 +80,7 @@ def runs(runs_dir: Path, by_seed: bool) -> None:
 
 
 @cli.command()
-@click.argument("names", metavar="[RUN]...", nargs=-1)
+@click.argument("names", metavar="[RUN]...", nargs=-1, type=PATH_OR_NAME)
 @RUNS_DIR
 def watch(names: tuple[str, ...], runs_dir: Path) -> None:
     """Progress of what is running, or of RUNs, until all have ended; Ctrl-C ends the watching."""
@@ -93,7 +93,7 @@ def watch(names: tuple[str, ...], runs_dir: Path) -> None:
 
 
 @cli.command()
-@click.argument("names", metavar="RUN...", nargs=-1, required=True)
+@click.argument("names", metavar="RUN...", nargs=-1, required=True, type=PATH_OR_NAME)
 @RUNS_DIR
 def stop(names: tuple[str, ...], runs_dir: Path) -> None:
     """Have RUNs save and end, wherever their commands were given."""
@@ -107,7 +107,7 @@ def stop(names: tuple[str, ...], runs_dir: Path) -> None:
 
 
 @cli.command()
-@click.argument("names", metavar="[RUN]...", nargs=-1)
+@click.argument("names", metavar="[RUN]...", nargs=-1, type=PATH_OR_NAME)
 @click.option("--all-interrupted", is_flag=True, help="Every run that was interrupted, in turn.")
 @RUNS_DIR
 def resume(names: tuple[str, ...], all_interrupted: bool, runs_dir: Path) -> None:
@@ -132,8 +132,8 @@ def resume(names: tuple[str, ...], all_interrupted: bool, runs_dir: Path) -> Non
 
 
 @cli.command()
-@click.argument("first")
-@click.argument("second")
+@click.argument("first", type=PATH_OR_NAME)
+@click.argument("second", type=PATH_OR_NAME)
 @RUNS_DIR
 def diff(first: str, second: str, runs_dir: Path) -> None:
     """What sets two finished runs apart: configuration, code, environment, curves, images."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from reslab.cli.group import DATA_DIR, PATH, RUNS_DIR, cli, output_option
+from reslab.cli.group import DATA_DIR, PATH, PATH_OR_NAME, RUNS_DIR, cli, output_option
 
 DEVICE = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, gpu, cuda, cuda:1 or mps."
@@ -46,7 +46,7 @@ TTA = click.option("--tta", is_flag=True, help="Average over each picture and it
 
 
 @cli.command()
-@click.argument("run")
+@click.argument("run", type=PATH_OR_NAME)
 @click.argument("paths", nargs=-1, required=True, type=PATH)
 @click.option("--top-k", type=click.IntRange(min=1), default=5, show_default=True)
 @THRESHOLD
@@ -57,6 +57,7 @@ TTA = click.option("--tta", is_flag=True, help="Average over each picture and it
 )
 @click.option(
     "--labels",
+    type=PATH_OR_NAME,
     help="The truth: `folders` for a folder a class, or a CSV file with a file, from the CSV's "
     "folder, and its class in each row, empty where it is not known; the first two columns have "
     "them, or those whose headings say so.",
@@ -97,7 +98,7 @@ def predict(
 
 
 @cli.command()
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1, required=True, type=PATH_OR_NAME)
 @THRESHOLD
 @output_option("outputs/evaluation", "Where a folder for each run is written.")
 @DATA_DIR
@@ -118,7 +119,7 @@ def evaluate(runs: tuple[str, ...], threshold: float, tta: bool, **asked: Any) -
 
 
 @cli.command()
-@click.argument("run")
+@click.argument("run", type=PATH_OR_NAME)
 @click.option(
     "--format",
     "kind",
