@@ -3,10 +3,8 @@
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from reslab.errors import UserError
-from reslab.pictures.folder import look_at_folder
 from reslab.pictures.labels import read_labels
 
 NAMES = ("cat", "dog")
@@ -41,7 +39,10 @@ def test_headings_and_blanks_may_be_there_or_not(tmp_path, text, expected):
 
 @pytest.mark.parametrize(
     ("separator", "name"),
-    [(";", "semicolons"), ("\t", "tabs"), ("|", "bars"), (" ", "spaces"), ("  ", "spaces")],
+    [
+        *((";", "semicolons"), ("\t", "tabs"), ("|", "bars"), (" ", "spaces"), ("  ", "spaces")),
+        (":", "colons"),
+    ],
 )
 @pytest.mark.parametrize("headings", ["", "file,label\n"])
 def test_columns_may_be_separated_otherwise_which_is_said(tmp_path, separator, name, headings):
@@ -111,6 +112,37 @@ def test_columns_are_known_by_their_headings(tmp_path, text, said):
 
 
 @pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("image,cat,dog\n1.png,1,0\n2.png,0,1\n", NAMES),
+        ("image;dog;cat\n1.png;0;1\n2.png;1;0\n", NAMES),
+        ("Bild,cat,dog\n1.png,1.0,0.0\n2.png,0.0,1.0\n3.png,,\n", NAMES),
+        (",width,cat,path,dog\n0,8,1,1.png,0\n1,8,0,2.png,1\n", NAMES),
+        ("image,0,1\n1.png,1,0\n2.png,0,1\n", ("0", "1")),
+        ("image,0,1\n1.png,1,0\n2.png,0,1\n", NAMES),
+        ("Bild,0,1,2\n1.png,1,0,0\n2.png,0,1,0\n", ("0", "1", "2")),
+        ("image,1,0,2\n1.png,0,1,0\n2.png,1,0,0\n", ("0", "1", "2")),
+    ],
+)
+def test_a_column_for_each_class_has_a_1_for_the_class(tmp_path, text, names):
+    classes, labels = read(tmp_path, text, names=names)
+    assert classes == [0, 1, None]
+    assert "columns of classes have a 1 for the class" in labels.said()[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("1.png,cat,dog\n2.png,dog,dog\n", NAMES),  # its class, and what somebody else said
+        ("1.png,0,1\n2.png,1,0\n", ("0", "1")),
+        ("image,label,cat,dog\n1.png,cat,0,1\n2.png,dog,1,0\n", NAMES),
+    ],
+)
+def test_classes_in_several_columns_are_not_taken_for_a_column_for_each(tmp_path, text, names):
+    assert read(tmp_path, text, names=names)[0] == [0, 1, None]
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("1.png,cat\n./1.png,dog\n", "truth.csv: ./1.png has two classes: leave one of its rows"),
@@ -126,7 +158,17 @@ def test_columns_are_known_by_their_headings(tmp_path, text, said):
         ("file,label\n1.png,caat\n", "line 2: 1.png, caat: not a file and a class; did you mean"),
         ("1.png;caat\n2.png;dgo\n", "line 1: 1.png, caat: not a file and a class"),
         ("1.png,cat\n2.png\n", "truth.csv: line 2: 2.png: not a file and a class"),
-        ("1.png\n2.png\n", "truth.csv: line 1: 1.png: not a file and a class"),
+        ("1.png\n2.png\n", "truth.csv: line 1: 1.png: not a file and a class, separated by commas"),
+        ("1.png;cat\n2.png\n", "2.png: not a file and a class, separated by semicolons"),
+        ("1.png:caat\n2.png:dog\n", "line 1: 1.png, caat: not a file and a class; did you mean"),
+        ("C:\\1.png,caat\n", r"line 1: C:\1.png, caat: not a file and a class; did you mean"),
+        ("f,cat,dog\n1.png,1,0\n2.png,1\n", "line 3: 2.png: one 1 and else 0 is to stand under"),
+        (
+            "image,cat,dog\n1.png,1,1\n",
+            "line 2: 1.png: one 1 and else 0 is to stand under cat, dog",
+        ),
+        ("image,cat,dog\n1.png,1,0\n2.png,0,0\n", "line 3: 2.png: one 1 and else 0 is to stand"),
+        ("image,cat,dog\n1.png,0.2,0.8\n", "line 2: 1.png: one 1 and else 0 is to stand under"),
         ("cat,1.png\ndog,2.png\n", "line 1: cat, 1.png: not a file and a class"),
         (b"PK\3\4\0\0\0\0", "truth.csv is not a CSV file"),
         ("", "it names none of the 3 files"),
@@ -199,96 +241,3 @@ def test_rows_that_may_name_several_files_or_none_are_counted_and_named(tmp_path
         "remarks": labels.said(),
     }
     assert labels.unlabelled.names == [str(tmp_path / "3.png"), str(tmp_path / "3.webp")]
-
-
-def by_folder(given, *files, names=NAMES):
-    """The classes of files below what was given, by their names, and what is said."""
-    paths = [Path(name) for name in files]
-    labels = read_labels("folders", names, paths, [Path(one) for one in given.split()])
-    found = [labels(path) for path in paths]
-    return [None if at is None else names[at] for at in found], labels.said()
-
-
-def test_a_folder_that_is_no_class_has_no_label_and_is_named():
-    files = ("a/cat/1.png", "a/x/1.png", "a/x/y/2.png", "a/Cat/z/1.png", "a/1.png")
-    found, said = by_folder("a", *files)
-    assert found == ["cat", None, None, None, None]
-    assert said == ["folders that are no class, with their files: x (2), Cat (1), a (1)"]
-    with pytest.raises(UserError, match="its folder is no class; did you mean cat"):
-        by_folder("a", "a/Cat/z/1.png")
-
-
-@pytest.mark.parametrize(
-    ("given", "file", "expected"),
-    [
-        ("pets", "pets/cat/2024/b.png", "cat"),
-        ("pets", "pets/cat/dog/b.png", "cat"),
-        ("pets", "pets/2024/cat/dog/b.png", "cat"),
-        ("pets/", "pets/./x/../cat/b.png", "cat"),
-        ("pets", "pets/test/cat/dog/b.png", "cat"),
-        ("dog/pets", "dog/pets/cat/b.png", "cat"),
-        ("pets/cat", "pets/cat/b.png", "cat"),
-        ("pets/cat", "pets/cat/2024/b.png", "cat"),
-        ("pets/cat/2024", "pets/cat/2024/b.png", "cat"),
-        ("pets/cat/b.png", "pets/cat/b.png", "cat"),
-        ("pets/cat/2024/b.png", "pets/cat/2024/b.png", "cat"),
-        ("dog/x/cat/2024", "dog/x/cat/2024/b.png", "cat"),
-        ("pets/cat pets/dog", "pets/cat/dog/b.png", "cat"),
-        ("pets/cat/dog pets", "pets/cat/dog/b.png", "cat"),
-        ("pets/cat/a.png pets/cat/b.png", "pets/cat/b.png", "cat"),
-        ("dog/x dog/y", "dog/x/cat/b.png", "cat"),
-    ],
-)
-def test_a_picture_is_of_the_folder_that_training_takes(given, file, expected):
-    assert by_folder(given, file)[0] == [expected]
-
-
-def test_of_classes_called_as_parts_are_the_folder_below_is_meant_as_in_training():
-    vehicles = ("plane", "train")
-    divided = ("v/train/train/1.png", "v/train/plane/1.png", "v/Test/plane/train/1.png")
-    expected = ["train", "plane", "plane"]
-    assert by_folder("v", *divided, names=vehicles)[0] == expected
-    assert by_folder("v/train v/Test", *divided, names=vehicles)[0] == expected
-    assert by_folder("v/train", *divided[:2], names=vehicles)[0] == expected[:2]
-    assert by_folder("v", "v/train/1.png", "v/plane/1.png", names=vehicles)[0] == ["train", "plane"]
-
-
-def test_a_class_above_what_was_given_is_taken_if_none_is_below_and_is_said():
-    found, said = by_folder("cat/pets", "cat/pets/dog/1.png", "cat/pets/x/1.png")
-    assert found == ["dog", None]
-    assert said == ["folders that are no class, with their files: x (1)"]
-    found, said = by_folder("cat", "cat/dog/1.png", "cat/1.png")
-    assert (found, said) == (["dog", "cat"], [])
-    found, said = by_folder("cat/pets", "cat/pets/x/1.png", "cat/pets/2.png")
-    assert found == ["cat", "cat"]
-    where = Path("cat").absolute()
-    assert said == [
-        f"folders above what was given that are the class, with their files: {where} (2)"
-    ]
-
-
-def test_all_are_of_the_class_that_training_on_the_folder_gives_them(tmp_path):
-    files = ("cat/1", "cat/dog/2", "cat/2024/3", "dog/cat/cat/4", "dog/x/train/5")
-    for layout in ("plain", "divided/train"):
-        for number, name in enumerate(files):
-            path = tmp_path / f"{layout}/{name}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("L", (4, 4), number).save(path)
-        root = tmp_path / Path(layout).parts[0]
-        pictures = look_at_folder(root).pictures
-        names = [str(picture.path) for picture in pictures]
-        trained = [picture.class_name for picture in pictures]
-        assert sorted(trained) == ["cat", "cat", "cat", "dog", "dog"]
-        assert by_folder(str(root), *names)[0] == trained
-        part = tmp_path / layout
-        assert by_folder(f"{part}/cat {part}/dog", *names)[0] == trained
-
-
-def test_class_names_that_are_numbers_are_names():
-    paths = [Path("a/3/x.png"), Path("a/0/x.png")]
-    labels = read_labels("folders", ("1", "2", "3"), paths)
-    assert [labels(path) for path in paths] == [2, None]
-    assert read_labels("folders", NAMES, [Path("a/1/x.png")])(Path("a/1/x.png")) == 1
-    pictures = ["x/1/cat/1.png", "x/1/2.png"]
-    assert by_folder("x", *pictures)[0] == ["cat", None]
-    assert by_folder("x", *pictures[1:])[0] == ["dog"]

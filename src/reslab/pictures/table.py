@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 from reslab.errors import UserError
 
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
+SEPARATORS = {
+    **{",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"},
+    ":": "colons",
+}
 SAMPLE = 1_000  # lines, by which the separator is chosen
 # Headings that say which column it is; the first of these that there are.
 FILES = (
@@ -20,6 +23,7 @@ CLASSES = (
     *("label", "class", "classname", "labelname", "category", "target", "truth", "species"),
     *("labels", "classes", "classid", "labelid", "y"),
 )
+ONE_HOT = {"0": 0, "0.0": 0, "1": 1, "1.0": 1}
 
 
 class Row(NamedTuple):
@@ -48,10 +52,12 @@ def read_table(file: Path, classes: Container[str]) -> Table:
     """Reads a file of labels.
 
     Its separator is the one that makes the most classes known, and the most rows of one length.
-    Its columns are those whose headings say so, else the first two.
+    Its columns are those whose headings say so, or a column of 0 and 1 for each class; else the
+    first two.
 
     Raises:
-        UserError: It is no such file, or a row has no second column.
+        UserError: It is no such file, a row has no second column, or not one 1 where there is a
+            column for each class.
     """
     text, remarks = _decoded(file)
     lines = text.splitlines(keepends=True)
@@ -69,13 +75,19 @@ def read_table(file: Path, classes: Container[str]) -> Table:
         del rows[0]
         if at != (0, 1):
             remarks.append(f"its columns {headings[at[0]]} and {headings[at[1]]} are read")
+    elif columns := _one_hot(rows, classes):
+        remarks.append(f"its {len(columns) - 1} columns of classes have a 1 for the class")
+        return Table(list(_hot_rows(file, rows, columns)), True, remarks)
     elif len(headings) > 2:
         remarks.append(f"of its {len(headings)} columns the first two are read")
     named, labelled = at or (0, 1)
     for number, cells in rows:
         if len(cells) <= max(named, labelled):
             said = ", ".join(cells)
-            raise UserError(f"{file}: line {number}: {said}: not a file and a class")
+            raise UserError(
+                f"{file}: line {number}: {said}: not a file and a class, separated by "
+                f"{SEPARATORS[separator]}"
+            )
     return Table([Row(n, cells[named], cells[labelled]) for n, cells in rows], bool(at), remarks)
 
 
@@ -121,6 +133,38 @@ def _columns(headings: list[str], classes: Container[str]) -> tuple[int, int] | 
     if not files or not labels or headings[labels[0]] in classes:
         return None
     return files[0], labels[0]
+
+
+def _one_hot(rows: list[tuple[int, list[str]]], classes: Container[str]) -> list[int]:
+    """The columns of the file and of each class, if such are what the headings name; or none.
+
+    Where the first heading is not known for one of files, the cells must not contradict.
+    """
+    headings = rows[0][1] if rows else []
+    of_classes = [at for at, cell in enumerate(headings) if at and cell in classes]
+    if len(of_classes) < 2 or len({headings[at] for at in of_classes}) < len(of_classes):
+        return []
+    words = [_word(cell) for cell in headings]
+    named = next((words.index(name) for name in FILES if name in words), 0)
+    cells = [{cells[at] for at in of_classes if at < len(cells)} for _, cells in rows]
+    is_told_apart = not cells[0] <= ONE_HOT.keys() and set().union(*cells[1:]) <= {"", *ONE_HOT}
+    return [named, *of_classes] if words[named] in ("", *FILES) or is_told_apart else []
+
+
+def _hot_rows(file: Path, rows: list[tuple[int, list[str]]], columns: list[int]) -> Iterator[Row]:
+    headings = rows[0][1]
+    for number, row in rows[1:]:
+        cells = [row[at] if at < len(row) else "" for at in columns]
+        given = [ONE_HOT.get(cell, -1) for cell in cells[1:]]
+        if not any(cells[1:]):
+            yield Row(number, cells[0], "")
+        elif sorted(given) == [0] * (len(given) - 1) + [1]:
+            yield Row(number, cells[0], headings[columns[1:][given.index(1)]])
+        else:
+            names = ", ".join(headings[at] for at in columns[1:])
+            raise UserError(
+                f"{file}: line {number}: {cells[0]}: one 1 and else 0 is to stand under {names}"
+            )
 
 
 def is_heading(cell: str) -> bool:
