@@ -193,6 +193,100 @@ def test_a_folder_of_pictures_is_the_run_s(with_request, tmp_path):
     assert name_of(smaller) == name_of([*command[:-1], "dataset.size=32", "seed=1"])
 
 
+def pictures_run(folder, *asked, with_request=True):
+    """A folder of grey pictures with a run begun on it, and the run's command."""
+    root = class_folders(folder / "pictures", {"cat": 6, "dog": 6}, shape=(12, 10))
+    command = [*SMALL, "dataset=folder", f"dataset.root={root}", "dataset.size=16", *asked]
+    return root, command, begun(folder / "runs", command, with_request=with_request)
+
+
+PICTURES_CHANGE = {
+    "a picture more": {"cat/more": 1},
+    "a class more": {"lion": 6},
+    "in color": {"dog/more": 1},
+}
+
+
+@with_or_without_request
+@pytest.mark.parametrize("change", PICTURES_CHANGE)
+def test_where_pictures_have_changed_it_is_the_run_on_what_there_is_now(
+    change, with_request, tmp_path
+):
+    root, command, directory = pictures_run(tmp_path, with_request=with_request)
+    shape = (12, 10, 3) if change == "in color" else (12, 10)
+    class_folders(root, PICTURES_CHANGE[change], shape=shape, seed=1)
+    told = Told()
+    name = name_of(again(str(directory.path), [], tmp_path, told))
+    assert name == name_of(command)
+    assert name != directory.name
+    assert told.lines == [
+        f"--from: the pictures in {root} have changed since {directory.name}: this is another run"
+    ]
+    longer = ["trainer.max_epochs=2"]
+    assert name_of(again(str(directory.path), longer, tmp_path)) == name_of([*command, *longer])
+
+
+@pytest.mark.parametrize("with_request", [True, False], ids=["its request", "its copy"])
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "there"])
+def test_another_folder_s_pictures_are_followed(gone, with_request, tmp_path):
+    root, command, directory = pictures_run(tmp_path, with_request=with_request)
+    other = class_folders(tmp_path / "others", {"a": 4, "b": 4, "c": 4})
+    if gone:
+        shutil.rmtree(root)
+    told, change = Told(), f"dataset.root={other}"
+    cfg = compose(again(str(directory.path), [change], tmp_path, told))
+    assert run_name(settled(cfg)) == name_of([*command, change])
+    found = cfg.dataset.name, cfg.dataset.num_classes, cfg.model.in_channels, cfg.model.num_classes
+    assert found == ("others", 3, 3, 3)
+    assert told.lines == []
+
+
+@pytest.mark.parametrize("with_request", [True, False], ids=["its request", "its copy"])
+def test_what_was_chosen_against_what_a_folder_holds_is_kept(with_request, tmp_path):
+    chosen = ["dataset.channels=3", "dataset.name=old"]
+    _, command, directory = pictures_run(tmp_path, *chosen, with_request=with_request)
+    assert name_of(again(str(directory.path), ["seed=1"], tmp_path)) == name_of(
+        [*command, "seed=1"]
+    )
+
+
+def test_relative_paths_are_meant_from_where_the_command_was_given(tmp_path, monkeypatch):
+    there, here = tmp_path / "there", tmp_path / "here"
+    here.mkdir()
+    class_folders(there / "pets", {"cat": 6, "dog": 6})
+    (there / "data").mkdir()
+    (there / "mine").mkdir()
+    monkeypatch.chdir(there)
+    command = [*SMALL, "dataset=folder", "dataset.root=pets", "init_from=mine"]
+    directory = begun(there / "runs", command)
+    monkeypatch.chdir(here)
+    told = Told()
+    cfg = compose(again(str(directory.path), [], tmp_path, told))
+    assert run_name(settled(cfg)) == directory.name
+    expected = {key: str(there / key) for key in ("pets", "data", "mine")}
+    assert [cfg.dataset.root, cfg.data_dir, cfg.init_from] == list(expected.values())
+    for key, place in zip(("dataset.root", "data_dir", "init_from"), expected.values()):
+        assert f"--from: {key} is {place}, from where {directory.name} was begun" in told.lines
+    class_folders(here / "pets", {"cat": 6, "dog": 6})
+    given = compose(again(str(directory.path), ["data_dir=ours"], tmp_path))
+    assert [given.dataset.root, given.data_dir] == ["pets", "ours"]
+
+
+def test_a_refused_run_s_folder_is_found_from_elsewhere_too(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    class_folders(tmp_path / "pets", {"cat": 6, "dog": 6})
+    monkeypatch.chdir(tmp_path)
+    directory = begun(tmp_path / "runs", ["dataset=folder", "dataset.root=pets"])
+    directory.config_file.unlink()
+    monkeypatch.chdir(tmp_path / "here")
+    overrides = again(str(directory.path), ["seed=1"], tmp_path)
+    assert overrides == [
+        "dataset=folder",
+        f"dataset.root={as_typed(str(tmp_path / 'pets'))}",
+        "seed=1",
+    ]
+
+
 def test_what_a_command_asked_of_itself_is_not_asked_again(tmp_path):
     """Else a finished run would be deleted that was once started over."""
     directory = begun(tmp_path, [*COSINE, "rerun=true"])

@@ -33,22 +33,47 @@ def nearest_choices(kept: DictConfig) -> list[str]:
     return [f"{group}={name}" for group, name in nearest.items() if name != firsts[group]]
 
 
-def pins(overrides: Sequence[str], kept: DictConfig) -> list[str]:
+def pins(overrides: Sequence[str], kept: DictConfig, *, now: bool = False) -> list[str]:
     """What it takes beside some overrides to come to a configuration that was kept.
 
     A value that follows from others is left to do so wherever that gives what was kept.
+
+    Args:
+        overrides: Those that there are.
+        kept: The configuration to come to.
+        now: Whether folders are to hold now what they are to have held: else that is left to them.
     """
     plain: Any = OmegaConf.to_container(kept)
     theirs, found = canonical(plain), list[str]()
     for _ in range(ROUNDS):
         cfg = compose([*overrides, *found])
         raw: Any = OmegaConf.to_container(cfg, resolve=False)
+        if not now:
+            cfg = as_then(cfg, kept)
         differing = list(_differing(raw, plain, canonical(_values(cfg)), theirs, ""))
         if not differing:
             break
         given = [text for text, follows in differing if not follows]
         found += given or [text for text, _ in differing]
     return found
+
+
+def as_then(cfg: DictConfig, kept: DictConfig) -> DictConfig:
+    """A configuration in which folders hold what they held when another one was kept."""
+    plain: Any = OmegaConf.to_container(cfg, resolve=False)
+    for key in _looked_up(plain):
+        if (value := OmegaConf.select(kept, key)) is not None:
+            OmegaConf.update(cfg, key, value)
+    return cfg
+
+
+def _looked_up(raw: Any, prefix: str = "") -> Iterator[str]:
+    """Keys of what is looked up in a folder, and so is another when that has changed."""
+    for name, value in raw.items():
+        if isinstance(value, dict):
+            yield from _looked_up(value, f"{prefix}{name}.")
+        elif isinstance(value, str) and "${folder:" in value:
+            yield f"{prefix}{name}"
 
 
 def _distance(raw: Any, plain: Any) -> int:
