@@ -6,6 +6,8 @@ import shutil
 import pytest
 
 from processes import run
+from reslab.runs.store import list_runs
+from reslab.terminal.by_seed import print_runs_by_seed
 from training import only_run
 
 
@@ -59,3 +61,58 @@ def test_runs_of_two_seeds_are_both_counted(two_seeds):
     mean = 100 * sum(accuracies) / 2
     deviation = 100 * abs(accuracies[0] - accuracies[1]) / 2**0.5
     assert table.endswith(f"{mean:.2f} ± {deviation:.2f}")
+
+
+@pytest.fixture
+def listed_beside(two_seeds, capsys):
+    """What is printed of a run beside two that are whole: lines, without those two's, and notes."""
+    folder = two_seeds[0] / "outputs/runs"
+
+    def listed_beside(files):
+        (folder / "another").mkdir()
+        for name, content in files.items():
+            (folder / "another" / name).write_text(content)
+        print_runs_by_seed(list_runs(folder), folder)
+        said = capsys.readouterr()
+        return said.out.splitlines()[3:], said.err.splitlines(), folder / "another"
+
+    return listed_beside
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ({"failure.txt": "the reason\n\nTraceback"}, "failed: the reason"),
+        ({}, "interrupted"),
+    ],
+)
+def test_a_run_without_a_configuration_is_passed_over_with_why(files, why, listed_beside):
+    lines, notes, path = listed_beside({"request.json": "{}"} | files)
+    assert lines == [f"{path} is not counted: {why}"]
+    assert notes == []
+
+
+def test_where_there_is_none_but_a_refused_run_it_is_named(tmp_path, capsys):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one/request.json").write_text("{}")
+    print_runs_by_seed(list_runs(tmp_path), tmp_path)
+    assert capsys.readouterr().out == f"{tmp_path / 'one'} is not counted: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("a: [", "cannot be read (while parsing a flow node); rerun=true makes it anew"),
+        ("[1]", "is no run's configuration; rerun=true makes it anew"),
+        ("a: 1", "is no run's configuration: Missing key model"),
+        ("{seed: 1, dataset: 3, model: 4}", "is no run's configuration: "),
+        ("dataset: ${nothing}", "is no run's configuration: Interpolation key 'nothing' not found"),
+        ("\0", "cannot be read (unacceptable character #x0000: special characters are not allowed"),
+    ],
+)
+def test_a_damaged_configuration_is_named_with_the_reason(content, reason, listed_beside):
+    lines, (note,), path = listed_beside({"config.yaml": content})
+    assert lines == []
+    assert note.startswith(f"warning: {path / 'config.yaml'} {reason}")
+    assert not note.endswith(": ")
+    assert "Error" not in note

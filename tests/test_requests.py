@@ -2,6 +2,7 @@
 
 import pytest
 
+from folders import class_folders
 from processes import run
 from training import SMALL
 
@@ -125,3 +126,22 @@ def test_an_own_folder_goes_with_hydra_s_flags(flags, tmp_path):
     assert len(runs) == {"-m": 2, "--cfg": 0, "": 1}[flags[0] if flags else ""]
     texts = [path.read_text() for path in runs] or [finished.out]
     assert all("lr: 0.25" in text for text in texts)
+
+
+def test_a_refused_run_that_is_resumed_is_refused_in_a_line_again(tmp_path):
+    """Hydra's own line, with the whole command in it, is not shown; nor is there one for the sum."""
+    class_folders(tmp_path / "pets", {"cat": 6, "dog": 6})
+    (tmp_path / "pets/cat/000.png").write_bytes(b"")
+    asked = (*SMALL, "dataset=folder", "dataset.root=pets", "logger=none", "dataset.batch_size=2")
+    refused = run(tmp_path, "train", *asked)
+    assert "1 of 12 pictures cannot be read" in refused.error_line()
+    (folder,) = tmp_path.glob("outputs/runs/pets-*")
+    for change, line in (
+        (lambda: None, "reslab: 1 of 12 pictures cannot be read"),
+        (lambda: (tmp_path / "pets").rename(tmp_path / "gone"), "reslab: dataset.root=pets: there"),
+    ):
+        change()
+        again = run(tmp_path, "resume", folder.name)
+        assert again.error_line().startswith(line)
+        assert again.err.count("\n") == 1, again.err
+    assert run(tmp_path, "train", "--from", folder.name).err.count("\n") == 1

@@ -44,6 +44,12 @@ def test_a_sweep_goes_on_past_a_failure_names_it_and_ends_with_an_error(tmp_path
     assert finished.code != 0
     assert "seed=-1" in finished.err
     assert "Traceback" not in finished.err
+    said = [line for line in finished.err.splitlines() if "seed=-1" in line or "rror" in line]
+    assert len(said) == 1, finished.err
+    assert said[0].startswith("reslab: failed: ")
+    assert finished.err.splitlines()[-1] == (
+        "reslab: runs of the sweep have failed, and are named above"
+    )
     assert len(list(tmp_path.glob("outputs/runs/*/metrics.json"))) == 2
 
 

@@ -3,15 +3,15 @@
 import gc
 import os
 import sys
-import traceback
 
 import click
 
 from reslab.cli import speed, tables, training, use  # noqa: F401  # registers them
 from reslab.cli.arguments import as_key
+from reslab.cli.faults import in_a_line
 from reslab.cli.group import cli
 from reslab.cli.process import prepare_process
-from reslab.errors import UserError, stop_behind
+from reslab.errors import stop_behind
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     except Exception as error:
         if stopped := stop_behind(error):
             sys.exit(stopped.code if isinstance(stopped, SystemExit) else 130)
-        line = _explain(error)
+        line = in_a_line(error)
         if line is None or os.environ.get("RESLAB_DEBUG") == "1":
             raise
         sys.exit(f"reslab: {line}")
@@ -42,21 +42,3 @@ def main() -> None:
 def _meant_as_key(error: click.NoSuchOption) -> str | None:
     takes_keys = error.ctx and any(one.name == "overrides" for one in error.ctx.command.params)
     return as_key(error.option_name, sys.argv) if takes_keys else None
-
-
-def _explain(error: Exception) -> str | None:
-    """One line for an error that a user can cause, None for one of ours."""
-    if isinstance(error, UserError):
-        return str(error)
-    if type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):
-        from reslab.config import explain
-
-        return explain(error, sys.argv[1:])
-    last = traceback.extract_tb(error.__traceback__)[-2:]
-    if isinstance(error, UnicodeDecodeError) and any("/matplotlib/" in at.filename for at in last):
-        return f"matplotlibrc, in this folder, is no UTF-8: {error}"
-    if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    if "/hydra/" in traceback.extract_tb(error.__traceback__)[-1].filename:
-        return str(error).partition("\n")[0]
-    return None

@@ -1,8 +1,6 @@
 """What Hydra runs for `reslab train`: one run, or with `-m` each of a sweep."""
 
 import csv
-import os
-import sys
 from pathlib import Path
 
 import hydra
@@ -11,6 +9,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from reslab.apps.train import run_cell
+from reslab.cli.faults import in_a_line
 from reslab.config import CONF_DIR, VERSION_BASE
 from reslab.errors import UserError
 from reslab.runs.extension import nearest
@@ -28,12 +27,12 @@ def train(cfg: DictConfig) -> float:
         Terminal().say(line)
     try:
         outcome = run_cell(cfg, Terminal())
-    except UserError as error:
-        if context.mode == RunMode.MULTIRUN:
-            Terminal().say(f"reslab: failed: {' '.join(context.overrides.task)}: {error}")
-        elif os.environ.get("RESLAB_DEBUG") != "1":
-            sys.exit(f"reslab: {error}")  # Hydra adds a line of its own to exceptions
-        raise
+    except Exception as error:
+        line = in_a_line(error)
+        if line is None or context.mode != RunMode.MULTIRUN:
+            raise
+        Terminal().say(f"reslab: failed: {' '.join(context.overrides.task)}: {line}")
+        raise UserError("runs of the sweep have failed, and are named above") from error
     print_outcome(outcome, directory.path)
     return objective(directory, outcome.record.best_epoch, cfg.monitor)
 

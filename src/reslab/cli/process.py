@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+# What Hydra writes before it raises what a run raised, of which a line is said anyway.
+HYDRA_S_LINE = "Error executing job with overrides: "
+
 READER_IS_GONE = (errno.EPIPE, errno.EIO)
 
 
@@ -18,14 +21,16 @@ class _Lasting:
     """A stream whose reader may go, as a terminal or a pipe does: what comes then is dropped.
 
     So is all that a stream of notes cannot take; results that a disk has no place for are an error.
+    Of notes Hydra's line about an error is dropped too.
     """
 
     def __init__(self, stream: TextIO, *, has_results: bool) -> None:
         self._stream, self._has_results = stream, has_results
 
     def write(self, text: str) -> int:
-        with self._forgiving():
-            self._stream.write(text)
+        if self._has_results or not text.startswith(HYDRA_S_LINE):
+            with self._forgiving():
+                self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:

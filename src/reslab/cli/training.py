@@ -127,8 +127,8 @@ def resume(names: tuple[str, ...], all_interrupted: bool, runs_dir: Path) -> Non
         if status > 128:  # it was told to stop, and so is the rest
             sys.exit(status)
         failed += status != 0
-    if failed:
-        sys.exit(f"reslab: {failed} of {len(chosen)} runs failed")
+    if failed:  # of one run alone its own process has said so
+        sys.exit(1 if len(chosen) == 1 else f"reslab: {failed} of {len(chosen)} runs failed")
 
 
 @cli.command()

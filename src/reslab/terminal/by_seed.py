@@ -41,20 +41,23 @@ def print_runs_by_seed(runs: list[RunDirectory], folder: Path) -> None:
     Groups of one name are told apart by the keys in which their configurations differ. A run of
     which there are copies counts once.
     """
-    counted, copies = _count_once([found for run in runs if (found := _read(run))])
+    begun = [run for run in runs if run.config_file.exists()]
+    counted, copies = _count_once([found for run in begun if (found := _read(run))])
     groups: dict[str, list[_Run]] = {}
     for run in counted:
         groups.setdefault(json.dumps(run.but_for_its_seed, sort_keys=True), []).append(run)
-    if not groups:
+    if not runs:
         print(f"no runs under {folder}")
-        return
     namesakes: dict[str, list[dict[str, Any]]] = {}
     for first, *_ in groups.values():
         namesakes.setdefault(first.label, []).append(first.but_for_its_seed)
     rows = [_row(members, namesakes[members[0].label]) for members in groups.values()]
-    print_table(None, ("Runs", "n", "Val, %", "Test, %"), rows)
+    if rows:
+        print_table(None, ("Runs", "n", "Val, %", "Test, %"), rows)
     for copy, original in copies:
         print(f"{copy.directory.path} is not counted: it is a copy of {original.directory.name}")
+    for other in (run for run in runs if run not in begun):
+        print(f"{other.path} is not counted: {other.state()}{_why(other)}")
 
 
 def _read(run: RunDirectory) -> _Run | None:
@@ -64,8 +67,20 @@ def _read(run: RunDirectory) -> _Run | None:
         json.dumps(found.but_for_its_seed)
         return found
     except Exception as error:  # whatever stands in a foreign or spoilt file
-        print(f"warning: {run.config_file} is no run's: {type(error).__name__}", file=sys.stderr)
+        fault = str(error).strip().partition("\n")[0]
+        if not isinstance(error, UserError):
+            fault = f"{run.config_file} is no run's configuration: {fault}"
+        print(f"warning: {fault}", file=sys.stderr)
         return None
+
+
+def _why(run: RunDirectory) -> str:
+    """What was said when a run failed, empty for one that did not or of which nobody knows."""
+    try:
+        with run.failure_file.open(errors="replace") as file:
+            return f": {file.readline().strip()}"
+    except OSError:
+        return ""
 
 
 def _count_once(runs: Sequence[_Run]) -> tuple[list[_Run], list[tuple[_Run, _Run]]]:
