@@ -140,6 +140,48 @@ def test_parts_that_there_are_are_taken_and_the_others_held_out(tmp_path, names,
             assert getattr(data, f"{part}_labels").bincount().tolist() == [2, 2]
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("train", "bus", "car"), "has train beside bus, car"),
+        (("Test", "bus"), "has Test beside bus"),
+        (("train", "val", "test", "unlabelled"), "has test, train, val beside unlabelled"),
+        (("train/bus", "train/car", "car"), "has train beside car"),
+        (("val", "a", "b", "c", "d"), "has val beside a, b, c, …"),
+    ],
+)
+def test_a_folder_named_as_a_part_may_be_a_class_which_is_asked(tmp_path, names, said):
+    root = class_folders(tmp_path / "vehicles", dict.fromkeys(names, 4))
+    with pytest.raises(UserError) as refused:
+        data_of(root)
+    line = str(refused.value)
+    assert "\n" not in line
+    assert line.startswith(f"dataset.root={root} {said}, and may be divided into parts or ")
+    part = next(name for name in said.removeprefix("has ").split(" beside")[0].split(", "))
+    assert f"if they are classes, move them all into a folder train ({root}/train/{part})" in line
+
+
+def test_classes_named_as_parts_are_learned_below_train(tmp_path):
+    """Which is the way out that the refusal names."""
+    names = ("train", "bus", "test")
+    root = class_folders(tmp_path / "vehicles", {f"train/{name}": 10 for name in names})
+    data = data_of(root)
+    assert data.class_names == ("bus", "test", "train")
+    assert sum((held(data, part) for part in PARTS), Counter()) == expected(files_in(root))
+
+
+def test_what_is_no_folder_of_pictures_is_no_doubt_about_parts(tmp_path):
+    root = class_folders(tmp_path / "pets", {f"train/{name}": 10 for name in ("cat", "dog")})
+    class_folders(root, {"": 1, ".hidden": 2})
+    (root / "notes").mkdir()
+    (root / "notes/a.txt").write_text("none")
+    (root / "labels.csv").write_text("none")
+    (root / "elsewhere").symlink_to(tmp_path)
+    data = data_of(root)
+    assert data.class_names == ("cat", "dog")
+    assert "left out, neither in train, nor in val, nor in test: 1\n" in "\n".join(warnings(data))
+
+
 def name_of(root, *overrides):
     return run_name(composed(root, *overrides))
 
@@ -170,7 +212,10 @@ def flip(file, at=-20):
         lambda root: (root / "cat/000.png").rename(root / "dog/9.png"),
         lambda root: (root / "cat").rename(root / "lion"),
         lambda root: shutil.copy(root / "cat/000.png", root / "cat/9.png"),
-        lambda root: shutil.copytree(root, root / "train") and shutil.rmtree(root / "cat"),
+        lambda root: (
+            root.rename(shutil.copytree(root, root.parent / "new/pets/train").parents[2] / "old")
+            and (root.parent / "new/pets").rename(root)
+        ),
     ],
     ids=["a byte", "one less", "another class", "another name", "twice", "divided"],
 )

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import UserError
-from reslab.pictures.find import Found, Skipped, find_pictures
+from reslab.files import visible
+from reslab.pictures.find import NUM_NAMED, Found, Skipped, find_pictures
 from reslab.pictures.look import Look, look
 
 TRAIN, VAL, TEST = PARTS = ("train", "val", "test")
@@ -159,12 +160,16 @@ def _look_at_all(root: Path, found: Sequence[Found], skipped: str) -> PictureFol
 
 def _parts(root: Path, found: Sequence[Found]) -> dict[str, str]:
     """The part that each of the uppermost folders is, empty where the folder is not divided."""
-    uppermost = {one.path.relative_to(root).parts[0] for one in found}
+    paths = [one.path.relative_to(root).parts for one in found]
+    uppermost = {names[0] for names in paths}
     parts = {
         name: SPELLINGS[name.lower()]
         for name in sorted(uppermost)
         if name.lower() in SPELLINGS and (root / name).is_dir()
     }
+    others = sorted({names[0] for names in paths if len(names) > 1} - parts.keys())
+    if parts and others:
+        raise UserError(_ambiguous(root, list(parts), others))
     for part, number in Counter(parts.values()).items():
         if number > 1:
             names = " and ".join(name for name in parts if parts[name] == part)
@@ -174,6 +179,17 @@ def _parts(root: Path, found: Sequence[Found]) -> dict[str, str]:
     if parts and all(name in parts for name in uppermost):
         raise UserError(f"dataset.root={root} has {', '.join(parts)} and no folder train")
     return {}
+
+
+def _ambiguous(root: Path, parts: Sequence[str], others: Sequence[str]) -> str:
+    """What to say of folders of which some have the names of parts: they may be classes as well."""
+    named = ", ".join(others[:NUM_NAMED]) + (", …" if len(others) > NUM_NAMED else "")
+    return (
+        f"dataset.root={root} has {', '.join(parts)} beside {visible(named)}, and may be divided "
+        f"into parts or have classes of such names: if they are classes, move them all into a "
+        f"folder {TRAIN} ({root}/{TRAIN}/{parts[0]}); if they are parts, leave none but "
+        f"{', '.join(PARTS)} there"
+    )
 
 
 def _classes(root: Path, placed: Sequence[tuple[Path, str | None, str]]) -> tuple[str, ...]:
