@@ -7,11 +7,13 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 from sklearn.model_selection import train_test_split
 
 from folders import class_folders
 from pictures import saved
+from reslab.cli.group import cli
 from reslab.config import compose, instantiate
 from reslab.data import decoded
 from reslab.errors import UserError
@@ -39,6 +41,8 @@ class Told(Reporter):
 
     def say(self, text):
         self.said.append(text)
+
+    warn = say
 
 
 def composed(root, *overrides):
@@ -402,7 +406,7 @@ def test_channels_can_be_chosen_and_classes_only_be_right(tmp_path):
     ("counts", "asked", "text"),
     [
         ({"cat": 4, "dog": 2}, [], r"the class dog has 2 pictures, too few for train, test, val"),
-        ({"train/a": 4, "train/b": 1, "test/a": 1}, [], r"class b has 1 pictures, too few for"),
+        ({"train/a": 4, "train/b": 1, "test/a": 1}, [], r"class b has 1 picture, too few for"),
         ({"cat": 4}, [], r"one class alone, cat, .* give dataset.root=.*/cat$"),
         ({"": 4}, [], r"none of its 4 pictures is one of a class, such as .*: not in a class's f"),
         ({"test/cat": 4, "val/cat": 4}, [], r"has test, val and no folder train$"),
@@ -412,7 +416,11 @@ def test_channels_can_be_chosen_and_classes_only_be_right(tmp_path):
         ({"cat": 4, "dog": 4}, ["val_share=0"], r"dataset.val_share must be a number from"),
         ({"cat": 4, "dog": 4}, ["test_share=0.9"], r"dataset.val_share=0.1 and test_share=0.9"),
         ({"cat": 4, "dog": 4}, ["unreadable=x"], r"dataset.unreadable must be one of refuse, skip"),
-        ({"cat": 4, "dog": 4}, ["batch_size=50"], r"batch_size=50 need more than the 4 training"),
+        (
+            {"cat": 4, "dog": 4},
+            ["batch_size=50"],
+            r"^dataset.batch_size=50 is more than the 4 training images: choose at most 4$",
+        ),
     ],
 )
 def test_what_is_no_data_set_is_refused_in_a_line(tmp_path, counts, asked, text):
@@ -459,8 +467,8 @@ def test_what_cannot_be_read_is_refused_or_left_out_and_listed(mess, capsys):
         data_of(mess)
     assert str(refused.value).startswith("2 of 24 pictures cannot be read, such as ")
     assert str(refused.value).endswith(
-        "mend or delete them, or leave them out by dataset.unreadable=skip, with which "
-        "`reslab data` lists them all"
+        "mend or delete them, or leave them out by dataset.unreadable=skip; `reslab data` lists "
+        "them all"
     )
     data = data_of(mess, "dataset.unreadable=skip")
     assert sum((held(data, part) for part in PARTS), Counter()).total() == 22
@@ -472,6 +480,58 @@ def test_what_cannot_be_read_is_refused_or_left_out_and_listed(mess, capsys):
     again = data_of(mess, "dataset.unreadable=skip")  # from what was kept
     assert again.digest == data.digest
     assert again.remarks == data.remarks
+
+
+def looked_at(*overrides):
+    """What `reslab data folder` prints, and with what it ends."""
+    asked = ["data", "folder", "dataset.size=8", *overrides]
+    done = CliRunner().invoke(cli, asked)
+    return done.stdout.splitlines(), done.exception
+
+
+def test_one_looks_at_a_folder_with_pictures_that_cannot_be_read(mess):
+    """All that is known is shown, with every such file and why, and then what to do."""
+    for at in range(12):
+        (mess / f"dog/none{at}.png").write_bytes(b"")
+    refused, error = looked_at(f"dataset.root={mess}")
+    assert str(error) == (
+        "14 of 36 pictures cannot be read, so that no training begins: mend or delete them, or "
+        "leave them out by dataset.unreadable=skip"
+    )
+    skipped, none = looked_at(f"dataset.root={mess}", "dataset.unreadable=skip")
+    assert none is None
+    assert refused == skipped
+    for name in ("cat/none.png", *(f"dog/none{at}.png" for at in range(12))):
+        assert f"  {mess}/{name}: the file is empty" in refused
+    rows = [line.split() for line in refused]
+    assert ["cat", "10", "1", "1"] in rows
+    assert any(line.startswith("the largest class has 5.0 times") for line in refused)
+
+
+def test_what_cannot_be_read_is_listed_where_nothing_is_left_of_a_class(tmp_path):
+    root, told = class_folders(tmp_path / "pets", {"cat": 4, "dog": 4}), Told()
+    for file in files_in(root / "dog")[:3]:
+        file.write_bytes(b"")
+    with pytest.raises(
+        UserError, match="the class dog has 1 picture, too few for train, test, val"
+    ):
+        data_of(root, reporter=told)
+    (warned,) = told.said
+    assert warned.splitlines()[0] == "3 of 8 pictures cannot be read"
+    assert len(warned.splitlines()) == 4
+
+
+def test_one_looks_at_a_folder_with_fewer_pictures_than_a_batch(tmp_path):
+    root = class_folders(tmp_path / "pets", {"cat": 13, "dog": 13})
+    lines, error = looked_at(f"dataset.root={root}")
+    assert error is None
+    assert lines[0].startswith("pets: verified; 22 training, 2 validation, 2 test images of 3x8x8")
+    line = "dataset.batch_size=32 is more than the 22 training images: choose at most 22"
+    assert lines[-1] == line
+    with pytest.raises(UserError) as refused:
+        data_of(root, "dataset.batch_size=32")
+    assert str(refused.value) == line
+    assert len(data_of(root, "dataset.batch_size=22").train_dataloader()) == 1
 
 
 def test_what_is_left_out_of_a_folder_is_counted_and_what_is_twice_in_it_said(mess, capsys):

@@ -58,12 +58,15 @@ def test_a_wrong_request_is_one_line_before_data_is_looked_for(arguments, named,
 @pytest.mark.parametrize(
     ("command", "named"),
     [
-        ("train dataset.batch_size=1300", "1437"),
+        (
+            "train dataset.batch_size=1300",
+            "dataset.batch_size=1300 is more than the 1257 training images: ",
+        ),
         ("train dataset.size=8 model=baseline_cnn", "1x8x8"),
         ("train augment=crop_flip augment.crop.mode=reflect augment.crop.padding=16", "dataset"),
         ("summary dataset.size=8 model=baseline_cnn", "1x8x8"),
         ("reproduce liu_goh dataset=digits dataset.size=8", "1x8x8"),
-        ("data digits dataset.val_size=3", "val_size"),
+        ("data digits dataset.val_size=3", "reslab: dataset.val_size=3 does not"),
         ("data digits dataset.val_size=null", "digits has no validation set of its own"),
         ("data folder", "dataset=folder needs dataset.root=DIR"),
         ("train dataset=folder dataset.root=nowhere", "dataset.root=nowhere: there is no such"),

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from reslab.cli.group import CONFIG_DIR, OVERRIDES, PATH, PATH_OR_NAME, RUNS, RUNS_DIR, cli
+from reslab.errors import UserError
 
 TO_HYDRA: dict[str, Any] = {
     "context_settings": {"ignore_unknown_options": True, "help_option_names": []},
@@ -160,5 +161,8 @@ def data(name: str, overrides: tuple[str, ...]) -> None:
     cfg = compose([f"dataset={name}", *overrides])
     check(cfg)
     module = instantiate(cfg, "dataset")
-    prepare_data(module, Terminal())
+    prepare_data(module, Terminal(), to_train=False)
     print_data(module)
+    for remark in module.remarks:
+        if remark.remedy:
+            raise UserError(f"{remark.text}, so that no training begins: {remark.remedy}")

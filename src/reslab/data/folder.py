@@ -19,6 +19,7 @@ from reslab.ranges import check_number
 from reslab.reporter import SILENT, Reporter
 
 UNREADABLE = ("refuse", "skip")
+REMEDY = "mend or delete them, or leave them out by dataset.unreadable=skip"
 
 
 class FolderSource:
@@ -73,27 +74,30 @@ class FolderSource:
         """Decodes and divides the pictures.
 
         Raises:
-            UserError: A picture cannot be read, or a class has too few to be divided.
+            UserError: A class has too few pictures that can be read to be divided.
         """
         folder = look_at_folder(root)
         found = decoded(folder, self.channels, self.size, self.kept_in, self.reporter)
-        if found.problems and self.unreadable == "refuse":
-            remark = say_unreadable(folder, found)
-            raise UserError(
-                f"{remark.text}, such as {remark.files[0]}; mend or delete them, or leave them out "
-                f"by dataset.unreadable=skip, with which `reslab data` lists them all"
-            )
+        unreadable = []
+        if found.problems:
+            remedy = REMEDY if self.unreadable == "refuse" else ""
+            unreadable = [say_unreadable(folder, found, remedy)]
         good = np.array([at not in found.problems for at in range(len(folder.pictures))])
         numbers = {name: number for number, name in enumerate(folder.class_names)}
         labels = torch.tensor([numbers[picture.class_name] for picture in folder.pictures])
-        parts = self._divide(folder, labels, good)
+        try:
+            parts = self._divide(folder, labels, good)
+        except UserError:
+            for remark in unreadable:  # which may be why
+                self.reporter.warn("\n".join(remark.lines()))
+            raise
         images = torch.from_numpy(found.images)
         return ImageArrays(
             *(images[parts[TRAIN]], labels[parts[TRAIN]]),
             *(images[parts[TEST]], labels[parts[TEST]]),
             class_names=folder.class_names,
             val=(images[parts[VAL]], labels[parts[VAL]]),
-            remarks=tuple(remark_on(folder, found, parts)),
+            remarks=(*unreadable, *remark_on(folder, parts)),
         )
 
     def _divide(self, folder: PictureFolder, labels: Tensor, good: np.ndarray) -> dict[str, Tensor]:
@@ -111,8 +115,9 @@ class FolderSource:
             left -= shares[part]
         for number, name in enumerate(folder.class_names):
             if counts[number] <= len(lacking) or number not in labels[parts[TRAIN]]:
+                pictures = f"{counts[number]} picture{'' if counts[number] == 1 else 's'}"
                 raise UserError(
-                    f"dataset.root={folder.root}: the class {name} has {counts[number]} pictures, "
+                    f"dataset.root={folder.root}: the class {name} has {pictures}, "
                     f"too few for {', '.join([TRAIN, *lacking])}: add some, or take it out"
                 )
         return parts

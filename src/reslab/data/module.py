@@ -12,6 +12,7 @@ from reslab.data.augment import Augment
 from reslab.data.loader import EvaluationLoader, TrainingLoader
 from reslab.data.sources import ImageArrays, Remark, Source
 from reslab.data.splits import split
+from reslab.errors import UserError
 from reslab.preprocess import Normalization, resized, scaled
 from reslab.ranges import IMAGE_DATA, check_whole
 from reslab.reporter import SILENT, Reporter
@@ -106,15 +107,15 @@ class ImageData(LightningDataModule):
         """Resized images with their labels; measures those of training for the normalization."""
         if (self.val_size is None) == (arrays.val is None):
             has = f"has {'no' if arrays.val is None else 'a'} validation set of its own"
-            raise ValueError(f"val_size={self.val_size}: {self.name} {has}")
-        if self.val_size is not None and self.val_size < self.num_classes:
-            raise ValueError(f"val_size={self.val_size} is less than {self.num_classes} classes")
-        if (self.val_size or 0) + self.batch_size > len(arrays.train_labels):
-            sizes = f"val_size={self.val_size} and " if self.val_size else ""
-            raise ValueError(
-                f"{sizes}batch_size={self.batch_size} need more than the "
-                f"{len(arrays.train_labels)} training images"
-            )
+            raise UserError(f"dataset.val_size={self.val_size}: {self.name} {has}")
+        if self.val_size is not None:
+            most = len(arrays.train_labels) - self.num_classes
+            if not self.num_classes <= self.val_size <= most:
+                raise UserError(
+                    f"dataset.val_size={self.val_size} does not leave one of "
+                    f"{len(arrays.train_labels)} images a class on both sides: choose "
+                    f"{self.num_classes} to {most}"
+                )
         images, labels = resized(arrays.train_images, self.size), arrays.train_labels
         self.normalization = self._normalization(images)
         if arrays.val is not None:
@@ -133,8 +134,27 @@ class ImageData(LightningDataModule):
                 digest.update(getattr(self, f"{name}_{part}").contiguous().numpy().data)
         return digest.hexdigest()
 
+    @property
+    def too_large_a_batch(self) -> str:
+        """What is wrong with the size of a batch that there is not even one of; else empty."""
+        number = len(self.train_labels)
+        if self.batch_size <= number:
+            return ""
+        return (
+            f"dataset.batch_size={self.batch_size} is more than the {number} training images: "
+            f"choose at most {number}"
+        )
+
     def train_dataloader(self) -> TrainingLoader:
-        """Augmented training batches on the trainer's device."""
+        """Augmented training batches on the trainer's device.
+
+        Raises:
+            UserError: There is not one whole batch, or a remark forbids to train.
+        """
+        refusals = [remark.refusal for remark in self.remarks if remark.remedy]
+        for refusal in (*refusals, self.too_large_a_batch):
+            if refusal:
+                raise UserError(refusal)
         images, labels = self._on_device(self.train_images, self.train_labels)
         return TrainingLoader(
             images, labels, self.batch_size, self.normalization, self.augment, self.seed

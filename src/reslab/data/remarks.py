@@ -21,16 +21,23 @@ class Remark:
         text: It.
         files: Those that it is about.
         warns: Whether it is to be said before training, not only where one asks.
+        remedy: What is to be done before anything is trained; empty where nothing must be.
     """
 
     text: str
     files: tuple[str, ...] = ()
     warns: bool = True
+    remedy: str = ""
 
     @property
     def warning(self) -> str:
         """The text and the first files."""
         return "\n".join(self.lines(NUM_NAMED))
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing is trained, in a line."""
+        return f"{self.text}, such as {self.files[0]}; {self.remedy}; `reslab data` lists them all"
 
     def lines(self, most: int | None = None) -> list[str]:
         """The text and, below it, the files: all, or so many of them."""
@@ -39,23 +46,20 @@ class Remark:
         return [self.text, *(f"  {file}" for file in self.files[:most]), *more]
 
 
-def say_unreadable(folder: PictureFolder, found: Decoded) -> Remark:
-    """How many pictures cannot be read, and why each."""
+def say_unreadable(folder: PictureFolder, found: Decoded, remedy: str = "") -> Remark:
+    """How many pictures cannot be read, and why each; `remedy` where that must not be."""
     number, total = len(found.problems), len(folder.pictures)
     files = tuple(f"{folder.pictures[at].path}: {text}" for at, text in found.problems.items())
-    return Remark(f"{number:,} of {total:,} pictures cannot be read", files)
+    return Remark(f"{number:,} of {total:,} pictures cannot be read", files, remedy=remedy)
 
 
-def remark_on(folder: PictureFolder, found: Decoded, parts: dict[str, Tensor]) -> Iterator[Remark]:
-    """What a person should know of a folder.
+def remark_on(folder: PictureFolder, parts: dict[str, Tensor]) -> Iterator[Remark]:
+    """What a person should know of a folder, beside what cannot be read.
 
     Args:
         folder: It.
-        found: Its pictures, decoded.
-        parts: The numbers of those of each part.
+        parts: The numbers of the pictures of each part.
     """
-    if found.problems:
-        yield say_unreadable(folder, found)
     for reason, number in Counter(one.problem for one in folder.left_out).items():
         files = tuple(str(one.path) for one in folder.left_out if one.problem == reason)
         yield Remark(f"left out, {reason}: {number:,}", files)

@@ -85,20 +85,23 @@ def build(
     return Run(data, task, macs, trainer, history, checkpoints, tensorboard)
 
 
-def prepare_data(data: ImageData, reporter: Reporter = SILENT) -> None:
+def prepare_data(data: ImageData, reporter: Reporter = SILENT, *, to_train: bool = True) -> None:
     """Fetches, verifies and decodes.
 
     Args:
         data: The data set.
         reporter: Told how far it is.
+        to_train: Whether to look that there is a first batch, too.
 
     Raises:
-        UserError: The files are not the official ones, or not what the configuration says.
+        UserError: The files are not the official ones, or not what the configuration says, or
+            nothing can be trained on them.
     """
     data.reporter = reporter
     try:
         data.prepare_data()
         data.setup()
-        next(iter(data.train_dataloader()))
+        if to_train:
+            next(iter(data.train_dataloader()))
     except (ValueError, RuntimeError, TypeError, AssertionError, EOFError, KeyError) as error:
         raise refusal(error, "dataset or augment") from error

@@ -52,6 +52,8 @@ def print_data(data: "ImageData") -> None:
     for line in (line for remark in data.remarks for line in remark.lines()):
         print(line)
     _print_classes(data)
+    if data.too_large_a_batch:
+        print(data.too_large_a_batch)
 
 
 def _print_classes(data: "ImageData") -> None:
