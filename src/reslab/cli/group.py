@@ -19,8 +19,9 @@ class _UserPath(click.Path):
         return super().convert(at_home(os.fspath(value)), *context)
 
 
-PATH = _UserPath(path_type=Path)
-PATH_OR_NAME = _UserPath(path_type=str)  # what it is, the work that it is given to knows
+# Whether it can be read, and what it is, the work that it is given to knows.
+PATH = _UserPath(path_type=Path, readable=False)
+PATH_OR_NAME = _UserPath(path_type=str, readable=False)
 
 
 def _as_overrides(
