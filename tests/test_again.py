@@ -131,6 +131,7 @@ def test_what_another_choice_does_not_have_is_left_out_and_said(tmp_path):
     assert "augment.crop.padding=2 is left out" in line
 
 
+@pytest.mark.slow
 def test_what_a_copy_has_below_a_group_gives_way_to_another_choice(tmp_path):
     command = ["model=baseline_cnn", "model.widths=[1,2,3,4]", "optimizer.lr=0.5"]
     directory = begun(tmp_path, command, with_request=False)
@@ -146,6 +147,7 @@ def test_every_recipe_s_copy_is_that_recipe(recipe, tmp_path):
     assert name_of(again(str(directory.config_file), [], tmp_path)) == directory.name
 
 
+@pytest.mark.slow
 def test_a_copy_wherever_it_is_and_whatever_it_is_called(tmp_path):
     directory = begun(tmp_path / "runs", COSINE)
     copy = tmp_path / "elsewhere/mine.yml"
@@ -183,6 +185,7 @@ def test_what_it_went_on_with_is_part_of_a_run_where_its_result_depends_on_it(tm
         assert name_of(again(str(source), [], tmp_path)) == cosine.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_request", [True, False], ids=["its request", "its copy"])
 def test_a_folder_of_pictures_is_the_run_s(with_request, tmp_path):
     root = class_folders(tmp_path / "pictures", {"cat": 30, "dog": 30})
@@ -334,6 +337,7 @@ def test_a_value_is_read_as_what_it_was(value):
     assert getattr(read, "text", read) == value
 
 
+@pytest.mark.slow
 def test_the_command_trains_finds_and_sweeps(trained, tmp_path):
     """By a part of the name; a finished run is found; with -m the changes are swept over."""
     shutil.copytree(trained, tmp_path / "copy")

@@ -173,8 +173,15 @@ def test_all_that_were_interrupted_go_on_and_finished_ones_are_left(interrupted)
     assert "0 interrupted" in nothing.err
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("moment", ["as it begins", "as it trains"])
+@pytest.mark.parametrize(
+    ("moment", "signum"),
+    [
+        ("as it trains", signal.SIGHUP),
+        pytest.param("as it begins", signal.SIGHUP, marks=pytest.mark.slow),
+        pytest.param("as it trains", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("as it begins", signal.SIGTERM, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_to_the_resuming_process_is_the_run_s(interrupted, moment, signum):
     first = list_runs(interrupted / "outputs/runs")[0]
     if moment == "as it trains":
@@ -209,6 +216,7 @@ def test_a_stop_is_one_also_where_a_library_s_cleaning_up_fails_in_it(tmp_path, 
     assert not directory.failure_file.exists()
 
 
+@pytest.mark.slow
 def test_what_is_ignored_stays_ignored(tmp_path):
     """As `nohup` has it: the terminal may go, and the run does not."""
     ignoring = "import signal, sys, os; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(*x)"

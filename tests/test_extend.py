@@ -115,6 +115,7 @@ def test_an_extension_is_bitwise_the_run_of_its_length(arguments, tmp_path):
     assert "finished, test accuracy" in run(tmp_path, *arguments, FOUR).out
 
 
+@pytest.mark.slow
 def test_what_follows_from_the_length_makes_another_run_of_it(two_of_cosine, cosine):
     source = list_runs(two_of_cosine / "outputs/runs")[0]
     extension, said = trained(two_of_cosine, *COSINE, FOUR, EXTEND)
@@ -145,6 +146,7 @@ def test_what_follows_from_the_length_makes_another_run_of_it(two_of_cosine, cos
     assert_same_results(plain, whole)
 
 
+@pytest.mark.slow
 def test_an_extension_of_an_extension(two_of_cosine, plateau, two):
     """Of one that is as one run, and of one that is not."""
     first, _ = trained(two, *SCHEDULES["adam, plateau"], "trainer.max_epochs=3", EXTEND, KEEP)
@@ -179,6 +181,7 @@ def test_an_extension_that_is_killed_goes_on_by_itself(moment, two, plateau):
     assert extends(extension)["epoch"] == 2
 
 
+@pytest.mark.slow
 def test_a_rerun_of_an_extension_goes_on_with_its_source_again(two, plateau):
     arguments = (*SCHEDULES["adam, plateau"], FOUR, EXTEND)
     trained(two, *arguments)
@@ -189,6 +192,7 @@ def test_a_rerun_of_an_extension_goes_on_with_its_source_again(two, plateau):
     assert json.loads((extension / "metrics.json").read_text())["rerun"] == 1
 
 
+@pytest.mark.slow
 def test_an_inexact_extension_that_is_killed_goes_on_whatever_is_finished_since(two_of_cosine):
     """By its command and by its name, though `auto` would now be another run."""
     shutil.copytree(two_of_cosine, two_of_cosine.with_name("whole"))
@@ -314,6 +318,7 @@ def test_a_run_that_stopped_early_is_not_extended(tmp_path):
         assert "stopped early in epoch 2, by patience=1" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [10, 25, 38], ids=["first epoch", "second epoch", "its end"])
 def test_a_run_that_steps_ended_is_gone_on_with_inside_its_epoch(steps, tmp_path):
     """Its last validation, inside an epoch, is no part of the longer run."""
@@ -326,6 +331,7 @@ def test_a_run_that_steps_ended_is_gone_on_with_inside_its_epoch(steps, tmp_path
     assert (extends(extension)["step"], extends(extension)["exact"]) == (steps, True)
 
 
+@pytest.mark.slow
 def test_a_run_that_steps_end_may_be_killed_before_its_record(tmp_path):
     stepped = (*PLAIN, "trainer.max_epochs=-1")
     for moment in (("step", 25), ("end", 1)):
@@ -394,6 +400,7 @@ def test_what_follows_from_the_length_is_found_in_the_configuration(overrides, k
     assert (identity(settled(named)) == identity(cfg)) == (not keys)
 
 
+@pytest.mark.slow
 def test_a_schedule_of_two_in_turn_goes_on_where_the_longer_run_s_would_be(tmp_path):
     """Warm-up and decay of an InTurn, by steps: 38 of 76 are done."""
     arguments = (*PLAIN, "optimizer=sgd_he2016_warmup", "trainer.max_epochs=-1")
@@ -403,6 +410,7 @@ def test_a_schedule_of_two_in_turn_goes_on_where_the_longer_run_s_would_be(tmp_p
     assert list(history(extension)["lr"][2:]) == list(history(whole)["lr"][2:])
 
 
+@pytest.mark.slow
 def test_inexact_extensions_of_two_seeds_are_a_line_of_their_own(two_of_cosine):
     """Though each names a run of its own seed."""
     for seed in ("seed=0", "seed=1"):

@@ -120,6 +120,7 @@ def test_a_checkpoint_with_a_payload_or_a_foreign_class_is_refused_and_not_run(t
             assert not proof.exists()
 
 
+@pytest.mark.slow
 def test_keys_that_name_classes_import_nothing(trained, tmp_path):
     """Lightning would import what `_instantiator` names; such keys mean nothing here."""
     folder = tmp_path / "run"

@@ -98,6 +98,7 @@ def test_without_locks_of_the_system_too_it_is_one_process_s(holder, no_flock, t
     assert seconds_to_take(tmp_path / "lock", 5) < 5, "its process is known to be dead"
 
 
+@pytest.mark.slow
 def test_what_a_dead_node_left_is_taken_after_a_lease_and_not_before(holder, no_flock, tmp_path):
     """Nobody here can ask whether a process of another host lives."""
     process = holder(host="another-node", flock=False)

@@ -104,6 +104,7 @@ def test_a_csv_of_labels_may_name_some_and_must_name_one(trained, tmp_path):
     assert "it names none of the 360 files" in refused.error_line()
 
 
+@pytest.mark.slow
 def test_the_page_the_json_and_the_table_of_some_labelled_pictures_agree(trained, tmp_path):
     """One folder is no class: its pictures are predicted and counted, and are in no share."""
     shutil.copytree(trained / "pictures", tmp_path / "pictures")

@@ -104,12 +104,14 @@ def test_a_save_killed_with_tmpdir_on_another_filesystem_loses_nothing(reference
     resume_and_compare(tmp_path, reference, EVERY_STEP)
 
 
+@pytest.mark.slow
 def test_killed_twice_in_different_epochs(reference, tmp_path):
     assert run(tmp_path, *EXACT, EVERY_STEP, kill=("step", 10)).killed
     assert run(tmp_path, *EXACT, EVERY_STEP, kill=("step", 25)).killed
     resume_and_compare(tmp_path, reference, EVERY_STEP)
 
 
+@pytest.mark.slow
 def test_automatic_precision_resumes_bitwise_too(tmp_path):
     assert run(tmp_path / "whole", *ARGUMENTS, "trainer.max_epochs=2").code == 0
     broken = (*ARGUMENTS, "trainer.max_epochs=2", EVERY_STEP)
@@ -118,6 +120,7 @@ def test_automatic_precision_resumes_bitwise_too(tmp_path):
     assert_same_results(only_run(tmp_path / "broken"), only_run(tmp_path / "whole"))
 
 
+@pytest.mark.slow
 def test_early_stopping_counts_across_a_resume_and_stays_stopped(tmp_path):
     """Killed with one epoch of two without improvement counted, and after the last."""
     stuck = ("optimizer.lr=1e-9", "monitor=train/accuracy", "patience=2", "trainer.max_epochs=12")
@@ -132,6 +135,7 @@ def test_early_stopping_counts_across_a_resume_and_stays_stopped(tmp_path):
         assert_same_results(only_run(folder), only_run(tmp_path / "whole"))
 
 
+@pytest.mark.slow
 def test_epochs_cut_short_by_lightning_resume_bitwise(tmp_path):
     arguments = (*EXACT, "+trainer.limit_train_batches=5")
     assert run(tmp_path / "whole", *arguments).code == 0
@@ -142,6 +146,7 @@ def test_epochs_cut_short_by_lightning_resume_bitwise(tmp_path):
         assert_same_results(only_run(folder), only_run(tmp_path / "whole"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", [("step", 30), ("epoch", 3)], ids=["inside", "at the end"])
 def test_a_limit_of_steps_inside_an_epoch_ends_bitwise_the_same(moment, tmp_path):
     """With a schedule that counts steps, a warm-up, and images that are mixed."""

@@ -26,6 +26,7 @@ def run_tests(folder, *options):
     )
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_ends_the_suite_with_the_test_s_name(tmp_path):
     (tmp_path / "test_dies.py").write_text("import os\ndef test_it_dies(): os.abort()\n")
     (tmp_path / "test_lives.py").write_text("def test_it_lives(): pass\n")

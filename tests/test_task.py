@@ -115,6 +115,7 @@ def test_balanced_weights_are_scikit_learn_s_and_weigh_training_alone():
     assert task.val_metrics.compute()["loss"].item() == pytest.approx(plain.item())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", ["false", pytest.param("true", marks=NEEDS_COMPILER)])
 def test_a_run_weighs_classes_by_its_training_images(compiled, tmp_path):
     asked = ["class_weights=balanced", "max_steps=2", f"trainer.compile={compiled}"]
