@@ -41,17 +41,16 @@ def _is_group(key: str) -> bool:
 
 
 def _choice(word: str, group: str, value: str) -> str:
-    from reslab.config import list_options
+    from reslab.config import list_options, suggest
 
     if value.lower() == "true" or value.isdigit():  # which Hydra does not take for a name
-        options = ", ".join(list_options(group))
-        raise UserError(f"{word}: there is no such option; choose from {options}")
+        raise UserError(f"{word}: there is no such option{suggest('', list_options(group))}")
     return f"{group}={value}"
 
 
 def _without(word: str, key: str) -> Iterator[str]:
     """A group switched off: by its option `none`, or as it is where nothing is chosen at first."""
-    from reslab.config import first_choices, list_options
+    from reslab.config import first_choices, list_options, suggest
 
     choices = first_choices()
     if key in choices and "none" in list_options(key):
@@ -59,8 +58,8 @@ def _without(word: str, key: str) -> Iterator[str]:
     elif choices.get(key, key) is None:
         yield f"~{key}"
     elif key in choices:
-        options = ", ".join(list_options(key))
-        raise UserError(f"{word}: there is no run without {key}; choose from {options}")
+        options = suggest("", list_options(key))
+        raise UserError(f"{word}: there is no run without {key}{options}")
     elif "." in key:
         yield word
     else:

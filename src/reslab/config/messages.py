@@ -15,18 +15,15 @@ from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from reslab.config.places import composed, list_groups, list_options
-from reslab.errors import UserError
+from reslab.errors import UserError, behind
 
 A_SWEEP = "several values are a sweep, for which `reslab train` needs -m"
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> str:
     """One line for what Hydra says of a configuration, with the nearest valid names."""
-    behind: BaseException | None = error
-    while behind is not None:
-        if isinstance(behind, UserError):  # of what an interpolation asks of the machine
-            return str(behind)
-        behind = behind.__context__
+    if ours := behind(error, UserError):  # of what an interpolation asks of the machine
+        return str(ours)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).partition("/")
         if not name:

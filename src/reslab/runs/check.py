@@ -10,6 +10,7 @@ from torch import nn
 from reslab.analysis.summary import Layer, list_layers
 from reslab.config import instantiate, suggest, top_level_keys
 from reslab.errors import UserError
+from reslab.files import visible
 from reslab.loss import CLASS_WEIGHTS
 from reslab.ranges import IMAGE_DATA, check_number, check_whole
 from reslab.runs.identity import LONGEST_NAME, is_file_name
@@ -112,11 +113,10 @@ def _check_name(cfg: DictConfig, key: str) -> None:
     if not isinstance(name, str):
         raise UserError(f"{key} must be text, got {name}")
     if not is_file_name(name):
-        shown = name if name.isprintable() else ascii(name)[1:-1]
         raise UserError(
             f"{key} is part of a directory's name: it must have 1 to {LONGEST_NAME} printable "
             f"characters, none of them a slash, and begin with none of '.', '-' and space, got "
-            f"'{shown:.{LONGEST_NAME}}'"
+            f"'{visible(name):.{LONGEST_NAME}}'"
         )
 
 

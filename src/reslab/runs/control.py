@@ -11,6 +11,7 @@ from types import FrameType
 
 from reslab.errors import UserError
 from reslab.reporter import SILENT, Reporter
+from reslab.runs.pins import as_typed
 from reslab.runs.request import VARIABLES, Request
 from reslab.runs.store import RunDirectory
 
@@ -73,11 +74,10 @@ def resume(directory: RunDirectory) -> int:
 def resume_command(directory: RunDirectory, request: Request) -> list[str]:
     """The command that goes on with a run, to be given in the folder where it was begun."""
     folders = [f"--config-dir={folder}" for folder in request.config_dirs]
-    place = str(directory.path.resolve()).replace("\\", "\\\\").replace("'", "\\'")
     return [
         *(sys.executable, "-m", "reslab", "train", *folders),
         *request.overrides,
-        f"hydra.run.dir='{place}'",
+        f"hydra.run.dir={as_typed(str(directory.path.resolve()))}",
     ]
 
 

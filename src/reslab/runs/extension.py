@@ -125,17 +125,18 @@ def nearest(cfg: DictConfig, directory: RunDirectory) -> str | None:
     if cfg.extend_from is not None or begun:
         return None
     try:
-        found = shorter_runs(cfg)[-1:]
+        found = shorter_runs(cfg)
     except Exception:  # whatever a wrong configuration makes of it; the run itself will say so
         return None
-    for shorter in found:
-        epochs, _ = reached(shorter)
-        keys = " and ".join(key for key in LENGTH if _differs(cfg, shorter, key))
-        way = "extend_from=auto goes on from it"
-        if not shorter.state_kept.exists():
-            way = "begun with keep_state=true, it could be gone on from by extend_from=auto"
-        return f"{shorter.name} ({epochs} epochs) is finished and differs in {keys} alone: {way}"
-    return None
+    if not found:
+        return None
+    shorter = found[-1]
+    epochs, _ = reached(shorter)
+    keys = " and ".join(key for key in LENGTH if _differs(cfg, shorter, key))
+    way = "extend_from=auto goes on from it"
+    if not shorter.state_kept.exists():
+        way = "begun with keep_state=true, it could be gone on from by extend_from=auto"
+    return f"{shorter.name} ({epochs} epochs) is finished and differs in {keys} alone: {way}"
 
 
 def reached(directory: RunDirectory) -> tuple[int, int]:
