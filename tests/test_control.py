@@ -326,3 +326,18 @@ def test_watching_ends_with_what_it_watches(running, tmp_path):
     out, _ = watching.communicate(timeout=30)
     assert watching.returncode == 0, out
     assert re.search(rf"{running.name} +interrupted .* \d+/500", out), out
+
+
+@pytest.mark.parametrize(
+    "name", ["plain", "a b", "it's", r"back\slash", r"both\'", "end\\", "a,[b]=$c"]
+)
+def test_a_run_goes_on_in_its_own_folder_whatever_that_is_called(name, tmp_path):
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    from reslab.runs.control import resume_command
+    from reslab.runs.request import Request
+
+    directory = RunDirectory(tmp_path / name)
+    place = resume_command(directory, Request.here(SMALL, None))[-1]
+    value = OverridesParser.create().parse_override(place).value()
+    assert str(getattr(value, "text", value)) == str(directory.path)
