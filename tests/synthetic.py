@@ -9,7 +9,7 @@ from reslab.analysis.summary import count_parameters
 from reslab.callbacks.history import write_rows
 from reslab.config import instantiate
 from reslab.runs.check import try_network
-from reslab.runs.record import Provenance, Record
+from reslab.runs.record import Choice, Provenance, Record
 from reslab.runs.sources import code_digest
 from reslab.tables import publication
 from reslab.tables.plan import Cell
@@ -104,6 +104,7 @@ def finish(
         "test_accuracy": accuracy,
         "test_loss": float(-normalized[np.arange(images), labels].mean()),
         "last_test_accuracy": accuracy,
+        "choices": dict.fromkeys(("val/loss", "val/accuracy"), Choice(epochs, accuracy)),
         "train_accuracy": last["train/accuracy"],
         "train_loss": last["train/loss"],
         "seconds": sum(seconds),

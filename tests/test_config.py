@@ -57,6 +57,8 @@ SHAPES = {
     "resnet18_liu_goh": ((64, 128, 256, 512), (2, 2, 2, 2), (2, 2, 2, 2)),
     "resnet18_stride2": ((64, 128, 256, 512), (2, 2, 2, 2), (1, 2, 2, 2)),
     "mini_resnet": ((32, 64, 128, 256), (2, 2, 2, 2), (2, 2, 2, 2)),
+    "resnet18_projections": ((64, 128, 256, 512), (2, 2, 2, 2), (1, 2, 2, 2)),
+    "mini_resnet_stride1": ((32, 64, 128, 256), (2, 2, 2, 2), (1, 2, 2, 2)),
     "compact_resnet": ((36, 72, 144, 256, 64), (3, 3, 3, 3, 1), (1, 2, 2, 2, 2)),
 } | {f"resnet{6 * n + 2}": ((16, 32, 64), (n, n, n), (1, 2, 2)) for n in (3, 5, 7, 9, 18)}
 
@@ -72,6 +74,13 @@ NETWORKS = {
     "system/mnist": ("resnet18_stride2", AddJoin),
     "virakden": ("resnet18", AddJoin),
 }
+NETWORKS |= {
+    "liu_goh/readings/mini_resnet_keras": NETWORKS["liu_goh/mini_resnet"],
+    "liu_goh/readings/mini_resnet_stride1": ("mini_resnet_stride1", AddJoin),
+    "liu_goh/readings/mini_resnet_stride1_keras": ("mini_resnet_stride1", AddJoin),
+    "liu_goh/readings/no_skip_stride1": ("resnet18_projections", NoJoin),
+    "liu_goh/readings/resnet18_stride1": ("resnet18_projections", AddJoin),
+}
 for depth in (20, 32, 44, 56, 110):
     NETWORKS[f"he2016/resnet{depth}"] = (f"resnet{depth}", PadJoin)
     NETWORKS[f"he2016/plain{depth}"] = (f"resnet{depth}", NoJoin)
@@ -86,7 +95,8 @@ def expected_parameters(model, join, channels, classes):
     total, channels = 9 * channels * widths[0] + 2 * widths[0], widths[0]
     for width, depth, stride in zip(widths, blocks, strides, strict=True):
         total += 9 * channels * width + (2 * depth - 1) * 9 * width * width + 4 * depth * width
-        if join is AddJoin and (stride != 1 or channels != width):
+        projects = model in ("resnet18_projections", "mini_resnet_stride1")
+        if join is AddJoin and (projects or stride != 1 or channels != width):
             total += channels * width + 2 * width
         channels = width
     return total + channels * classes + classes

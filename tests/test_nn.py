@@ -1,6 +1,9 @@
+import math
+
 import pytest
 import torch
 import torchvision
+from torch import nn
 
 from networks import network
 from reslab.analysis.summary import count_parameters, list_layers
@@ -18,6 +21,8 @@ PARAMETERS = {
     "Liu & Goh no skip": (("model=resnet18_liu_goh", "join=none"), 11_000_138),
     "Liu & Goh Mini-ResNet": (("model=mini_resnet",), 2_798_698),
     "Liu & Goh baseline CNN": (("model=baseline_cnn",), 391_946),
+    "Liu & Goh ResNet-18, stride 1": (("model=resnet18_projections",), 11_178_186),
+    "Liu & Goh Mini-ResNet, stride 1": (("model=mini_resnet_stride1",), 2_798_698),
     "Bhise & Karale": (("model=compact_resnet",), 4_893_566),
     "ResNet-20": (("model=resnet20", "join=pad"), 269_722),
     "ResNet-32": (("model=resnet32", "join=pad"), 464_154),
@@ -91,6 +96,11 @@ MACS = {
         "0.036",
     ),
     "Liu & Goh baseline CNN": (("model=baseline_cnn",), cnn_macs(32, 3), "0.015"),
+    "Liu & Goh Mini-ResNet, stride 1": (
+        ("model=mini_resnet_stride1",),
+        residual_macs(HALF, (1, 2, 2, 2), 32, 3, skip=True) + 32 * 32 * 32 * 32,
+        "0.140",
+    ),
     "Bhise & Karale": (
         ("model=compact_resnet",),
         residual_macs(
@@ -199,3 +209,30 @@ def test_dropout_drops_the_given_share():
 def test_wrong_arguments_are_named(override, named):
     with pytest.raises(UserError, match=named):
         network(override)
+
+
+def test_layers_as_keras_has_them_are_drawn_and_normalize_as_there():
+    """The oracle is Keras' documentation: limits of its Glorot uniform, its BatchNormalization."""
+    drawn = network("model=mini_resnet", "model.layers_as=keras")
+    for layer in drawn.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            area = math.prod(layer.weight.shape[2:])
+            limit = math.sqrt(6 / (area * (layer.weight.shape[0] + layer.weight.shape[1])))
+            assert 0.9 * limit < layer.weight.abs().max() <= limit
+            assert layer.weight.std() == pytest.approx(limit / math.sqrt(3), rel=0.1)
+            assert layer.bias is None or not layer.bias.any()
+        elif isinstance(layer, nn.BatchNorm2d):
+            assert (layer.eps, layer.momentum) == (1e-3, pytest.approx(1 - 0.99))
+    with pytest.raises(UserError, match=r"layers_as must be keras or null, got keros"):
+        network("model=mini_resnet", "model.layers_as=keros")
+
+
+def test_a_projection_in_every_stage_is_in_its_first_block_alone_and_only_where_joins_have_one():
+    convolutions = [
+        [isinstance(block.join.shortcut, nn.Sequential) for block in stage]
+        for stage in network("model=resnet18_projections").stages
+    ]
+    assert convolutions == [[True, False]] * 4
+    for join in ("none", "pad"):
+        without = count_parameters(network("model=resnet18_projections", f"join={join}"))
+        assert without == count_parameters(network("model=resnet18", f"join={join}"))

@@ -73,6 +73,14 @@ RECIPES = {
         f"liu_goh/{name}": LIU_GOH
         for name in ("baseline_cnn", "mini_resnet", "resnet18", "no_skip")
     },
+    **{
+        f"liu_goh/readings/{name}": LIU_GOH
+        for name in ("mini_resnet_stride1", "resnet18_stride1", "no_skip_stride1")
+    },
+    **{
+        f"liu_goh/readings/{name}_keras": LIU_GOH | {"optimizer": ("Adam", 1e-3, 0, {"eps": 1e-7})}
+        for name in ("mini_resnet", "mini_resnet_stride1")
+    },
     **{f"he2016/{kind}{n}": HE2016 for kind in ("plain", "resnet") for n in (20, 32, 44, 56)},
     **{f"he2016/{kind}110": HE2016 | {"schedule": "InTurn"} for kind in ("plain", "resnet")},
 }
@@ -110,6 +118,22 @@ PUBLISHED = {
         "Mini-ResNet": (87.0, "2.8M", 7, None),
         "ResNet-18, skip": (89.9, "11.2M", 24, None),
         "ResNet-18, no skip": (86.0, "11.0M", 210, None),
+    },
+    "liu_goh_readings": {
+        **dict.fromkeys(
+            (
+                *("Mini-ResNet, stride 2", "Mini-ResNet, stride 1"),
+                *("Mini-ResNet, stride 2, Keras, peeking", "Mini-ResNet, stride 1, Keras, peeking"),
+            ),
+            (87.0, "2.8M", 7, None),
+        ),
+        **dict.fromkeys(
+            ("ResNet-18, skip, stride 2", "ResNet-18, skip, stride 1"), (89.9, "11.2M", 24, None)
+        ),
+        **dict.fromkeys(
+            ("ResNet-18, no skip, stride 2", "ResNet-18, no skip, stride 1"),
+            (86.0, "11.0M", 210, None),
+        ),
     },
     "system": {"MNIST": ([99.3, 99.5], None, None, None), "CIFAR-10": ([92, 94], None, None, None)},
     "virakden": {"ResNet-18": (98.21, "11,172,810", None, 97.06)},

@@ -152,6 +152,7 @@ class FolderData(ImageData):
         mean: float | Sequence[float] | None = None,
         std: float | Sequence[float] | None = None,
         val_size: None = None,
+        validate_on_test: bool | None = None,
     ) -> None:
         for field, share in {"val_share": val_share, "test_share": test_share}.items():
             check_number(field, share, 0.001, 0.9)
@@ -187,6 +188,7 @@ class FolderData(ImageData):
             augment=augment,
             mean=mean,
             std=std,
+            validate_on_test=validate_on_test,
         )
 
     def prepare_data(self) -> None:

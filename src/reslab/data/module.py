@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from reslab.ranges import IMAGE_DATA, check_whole
 from reslab.reporter import SILENT, Reporter
 
 EVALUATION_BATCH_SIZE = 500
+PEEKS = Remark("the test set is the validation set too: the epoch is chosen on what is reported")
 
 
 class ImageData(LightningDataModule):
@@ -39,6 +41,8 @@ class ImageData(LightningDataModule):
             set's by default.
         std: Standard deviation to divide by; likewise.
         augment: What happens to training images.
+        validate_on_test: Whether the test set stands for the validation set too, as in papers that
+            have no other: the best epoch is then chosen on what is reported. `val_size` is None.
 
     Raises:
         ValueError: A number is out of range, or the images are not what was declared.
@@ -59,6 +63,7 @@ class ImageData(LightningDataModule):
         augment: Augment,
         mean: float | Sequence[float] | None = None,
         std: float | Sequence[float] | None = None,
+        validate_on_test: bool | None = None,
     ) -> None:
         super().__init__()
         self.name, self.source, self.data_dir = name, source, Path(data_dir)
@@ -69,6 +74,9 @@ class ImageData(LightningDataModule):
         for field, limits in IMAGE_DATA.items():
             if field != "val_size" or val_size is not None:
                 check_whole(field, getattr(self, field), *limits)
+        if validate_on_test and val_size is not None:
+            raise ValueError(f"validate_on_test needs val_size=null, got {val_size}")
+        self.validate_on_test = validate_on_test
         self.reporter: Reporter = SILENT
         self.remarks: tuple[Remark, ...] = ()
         self._mean, self._std = mean, std
@@ -89,6 +97,9 @@ class ImageData(LightningDataModule):
         if self._ready:
             return
         arrays = self.source.load(self.data_dir)
+        if self.validate_on_test and arrays.val is None:
+            test = arrays.test_images, arrays.test_labels
+            arrays = replace(arrays, val=test, remarks=(*arrays.remarks, PEEKS))
         found = arrays.train_images.shape[1], len(arrays.class_names)
         if found != (self.channels, self.num_classes):
             raise ValueError(

@@ -56,10 +56,32 @@ class Head(nn.Module):
             return self.classifier(self.dropout(x.float().mean((2, 3))))
 
 
-def initialize(network: nn.Module) -> None:
-    """Draws convolutions as He et al. 2015 do (normal, fan-out); other layers keep torch's way."""
+LAYERS_AS = ("keras",)
+
+
+def settle_layers(network: nn.Module, layers_as: str | None) -> None:
+    """Draws weights, and sets what layers leave to a library.
+
+    Args:
+        network: The network; `Conv2d`, `Linear` and `BatchNorm2d` are known.
+        layers_as: None: convolutions as He et al. 2015 (normal, fan-out), all else torch's way.
+            `keras`: as a Keras program has them that says nothing of it: weights as Glorot & Bengio
+            2010 (uniform), biases 0, BatchNorm with a momentum of 0.99 (torch counts it from the
+            other end) and an epsilon of 1e-3.
+
+    Raises:
+        ValueError: There is no such way.
+    """
+    if layers_as not in (None, *LAYERS_AS):
+        raise ValueError(f"layers_as must be {' or '.join(LAYERS_AS)} or null, got {layers_as}")
     for module in network.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.BatchNorm2d) and layers_as == "keras":
+            module.momentum, module.eps = 0.01, 1e-3
+        if isinstance(module, nn.Conv2d | nn.Linear) and layers_as == "keras":
+            nn.init.xavier_uniform_(module.weight)
+        elif isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from reslab.nn.blocks import Head, initialize
+from reslab.nn.blocks import Head, settle_layers
 
 
 class PlainCNN(nn.Module):
@@ -16,6 +16,7 @@ class PlainCNN(nn.Module):
         name: What people call it; `conf/model` has the published one.
         widths: Channels of each stage; each halves the image.
         dropout: Probability of dropping a feature before the classifier.
+        layers_as: Whose layers these are, see `settle_layers`.
     """
 
     def __init__(
@@ -26,6 +27,7 @@ class PlainCNN(nn.Module):
         name: str = "cnn",
         widths: Sequence[int],
         dropout: float = 0.0,
+        layers_as: str | None = None,
     ) -> None:
         super().__init__()
         self.name = name
@@ -42,7 +44,7 @@ class PlainCNN(nn.Module):
             )
             channels = width
         self.head = Head(channels, num_classes, dropout)
-        initialize(self)
+        settle_layers(self, layers_as)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, C, H, W] -> [B, K]`, logits."""

@@ -5,8 +5,11 @@ from collections.abc import Callable
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-MakeJoin = Callable[[int, int, int], nn.Module]
-"""Makes a join from (in_channels, out_channels, stride); its forward takes (x, branch)."""
+MakeJoin = Callable[..., nn.Module]
+"""Makes a join from (in_channels, out_channels, stride); its forward takes (x, branch).
+
+Networks that project at every stage also give `project=True` to a stage's first join.
+"""
 
 
 class Join(nn.Module):
@@ -20,12 +23,14 @@ class Join(nn.Module):
 class AddJoin(Join):
     """`shortcut(x) + branch`, a 1x1 convolution and BatchNorm where the shapes differ.
 
-    He et al. 2016, equations 1 and 2 (option B).
+    He et al. 2016, equations 1 and 2 (option B). To `project`, it has them for equal shapes too.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, project: bool = False
+    ) -> None:
         super().__init__()
-        if stride == 1 and in_channels == out_channels:
+        if stride == 1 and in_channels == out_channels and not project:
             self.shortcut: nn.Module = nn.Identity()
         else:
             self.shortcut = nn.Sequential(
@@ -41,10 +46,12 @@ class AddJoin(Join):
 class PadJoin(Join):
     """`x + branch` without parameters: x is strided, and its missing channels are zero.
 
-    He et al. 2016, section 4.2 (option A).
+    He et al. 2016, section 4.2 (option A). It has nothing to `project` with.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, project: bool = False
+    ) -> None:
         super().__init__()
         if out_channels < in_channels:
             raise ValueError(
@@ -62,7 +69,9 @@ class PadJoin(Join):
 class NoJoin(Join):
     """`branch` alone: identity and projection are both removed (a plain network)."""
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, project: bool = False
+    ) -> None:
         super().__init__()
 
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:

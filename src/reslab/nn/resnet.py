@@ -1,10 +1,11 @@
 """Residual networks (He et al. 2016, https://arxiv.org/abs/1512.03385)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
-from reslab.nn.blocks import BasicBlock, Head, initialize
+from reslab.nn.blocks import BasicBlock, Head, settle_layers
 from reslab.nn.joins import AddJoin, MakeJoin
 from reslab.nn.stems import STEMS
 
@@ -22,6 +23,9 @@ class ResNet(nn.Module):
         blocks: Blocks in each stage.
         strides: Stride of each stage's first block.
         dropout: Probability of dropping a feature before the classifier.
+        project_every_stage: Whether the first join of every stage projects, also where the shapes
+            do not ask for it; None, as False, only where they do.
+        layers_as: Whose layers these are, see `settle_layers`.
     """
 
     def __init__(
@@ -36,6 +40,8 @@ class ResNet(nn.Module):
         blocks: Sequence[int],
         strides: Sequence[int],
         dropout: float = 0.0,
+        project_every_stage: bool | None = None,
+        layers_as: str | None = None,
     ) -> None:
         super().__init__()
         self.name = name
@@ -48,15 +54,21 @@ class ResNet(nn.Module):
             )
         self.stem = STEMS[stem](in_channels, widths[0])
         self.stages = nn.Sequential()
+        first_join = partial(join, project=True) if project_every_stage else join
         channels = widths[0]
         for width, depth, stride in zip(widths, blocks, strides, strict=True):
             stage = nn.Sequential()
             for index in range(depth):
-                stage.append(BasicBlock(channels, width, stride if index == 0 else 1, join))
+                first = index == 0
+                stage.append(
+                    BasicBlock(
+                        channels, width, stride if first else 1, first_join if first else join
+                    )
+                )
                 channels = width
             self.stages.append(stage)
         self.head = Head(channels, num_classes, dropout)
-        initialize(self)
+        settle_layers(self, layers_as)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, C, H, W] -> [B, K]`, logits."""

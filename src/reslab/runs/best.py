@@ -1,5 +1,7 @@
 """Which epoch is the best."""
 
+from collections.abc import Iterable
+
 from reslab.optim import better_is
 
 
@@ -8,3 +10,12 @@ def is_better(value: float, than: float | None, monitor: str) -> bool:
     if than is None:
         return True
     return value < than if better_is(monitor) == "min" else value > than
+
+
+def best_of(values: Iterable[float], monitor: str) -> int:
+    """The number, from 1, of the epoch with the best of a metric's values; 0 where none is."""
+    epoch, best = 0, None
+    for number, value in enumerate(values, 1):
+        if is_better(value, best, monitor):
+            epoch, best = number, value
+    return epoch

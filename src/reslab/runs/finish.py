@@ -16,7 +16,7 @@ from reslab.runs import checkpoint as files
 from reslab.runs.build import Run
 from reslab.runs.environment import peak_memory_bytes
 from reslab.runs.identity import join_name, label, model_name
-from reslab.runs.record import NOT_REPEATED, Extension, Provenance, Record
+from reslab.runs.record import NOT_REPEATED, Choice, Extension, Provenance, Record
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
 
@@ -49,6 +49,13 @@ def finish(
     others = others_cpu_seconds() - others
     directory.write_predictions(logits, labels, run.data.class_names)
     test, last_test = score(logits, labels), score(last_logits, labels)
+    choices = {}
+    for name, choice in run.checkpoints.choices().items():
+        accuracy = test["accuracy"]
+        if choice["epoch"] != run.checkpoints.best_epoch:
+            run.task.network.load_state_dict(choice["weights"])
+            accuracy = score(_test_logits(run), labels)["accuracy"]
+        choices[name] = Choice(choice["epoch"], accuracy)
     images = last["step"] * run.data.batch_size
     epoch_seconds = float(np.median([row["seconds"] for row in rows]))
     about = run.checkpoints.about
@@ -70,6 +77,7 @@ def finish(
         test_accuracy=test["accuracy"],
         test_loss=test["loss"],
         last_test_accuracy=last_test["accuracy"],
+        choices=choices,
         train_accuracy=last["train/accuracy"],
         train_loss=last["train/loss"],
         seconds=run.history.seconds,

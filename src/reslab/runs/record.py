@@ -81,6 +81,19 @@ class Extension:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """The epoch that a metric of validation calls the best.
+
+    Attributes:
+        epoch: It, from 1.
+        test_accuracy: That of its weights, a fraction.
+    """
+
+    epoch: int
+    test_accuracy: float
+
+
+@dataclass(frozen=True)
 class Record:
     """What is known of a finished run; accuracies are fractions, losses mean cross-entropies.
 
@@ -109,6 +122,7 @@ class Record:
         join: What merges a block's input with its branch, None where nothing does.
         rerun: How often it had been started over.
         extends: The run that it went on with, None for none.
+        choices: What each metric of validation chooses; None in older records.
     """
 
     identity: str
@@ -141,6 +155,7 @@ class Record:
     join: str | None = None
     rerun: int = 0
     extends: Extension | None = None
+    choices: dict[str, Choice] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The content of `metrics.json`: one level, metrics by the names that curves have."""
@@ -151,6 +166,11 @@ class Record:
                 content |= {part.name: getattr(value, part.name) for part in fields(value)}
             elif isinstance(value, Extension):
                 content[one.name] = asdict(value)
+            elif isinstance(value, dict):
+                content[one.name] = {
+                    name: {KEYS.get(key, key): part for key, part in asdict(choice).items()}
+                    for name, choice in value.items()
+                }
             else:
                 key = KEYS.get(one.name, one.name)
                 content[key] = list(value) if isinstance(value, tuple) else value
@@ -163,9 +183,11 @@ class Record:
         Raises:
             ValueError: A field is missing or of another type.
         """
-        parts = {"provenance": build_from(Provenance, _with_device(content))}
+        parts: dict[str, Any] = {"provenance": build_from(Provenance, _with_device(content))}
         if isinstance(extends := content.get("extends"), Mapping):
             parts["extends"] = build_from(Extension, extends)
+        if isinstance(choices := content.get("choices"), Mapping):
+            parts["choices"] = {name: build_from(Choice, one) for name, one in choices.items()}
         return build_from(cls, dict(content) | parts)
 
 
@@ -183,6 +205,8 @@ def build_from(kind: Any, content: Mapping[str, Any]) -> Any:
         ValueError: A field is missing or of another type.
     """
     hints, values, wrong = get_type_hints(kind), {}, []
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{content!r:.40} is no {kind.__name__}")
     for one in fields(kind):
         key = KEYS.get(one.name, one.name)
         if key in content:

@@ -16,6 +16,7 @@ from reslab.runs import checkpoint as files
 from reslab.runs.best import is_better
 
 EPOCH_END_SECONDS = 15.0
+CHOICES = ("val/loss", "val/accuracy")  # what papers choose an epoch by
 
 
 class SaveCheckpoints(Checkpoint):
@@ -32,7 +33,8 @@ class SaveCheckpoints(Checkpoint):
     Args:
         latest: Where the latest checkpoint goes.
         best: Where the best weights go.
-        monitor: Metric of the epoch that decides which is best, by a strict improvement.
+        monitor: Metric of the epoch that decides which is best, by a strict improvement. By the
+            other one of `CHOICES` an epoch is kept too, for what its choice would have come to.
         every_seconds: Seconds between saves within an epoch; 0 saves at every step.
         about: Plain values that say what run this is; they go into every checkpoint.
         stop: Asked after every save.
@@ -53,7 +55,9 @@ class SaveCheckpoints(Checkpoint):
         self.latest, self.best, self.monitor = latest, best, monitor
         self.every_seconds, self.about, self.stop = every_seconds, about, stop
         self.state = state
-        self._best: dict[str, Any] = {"epoch": 0, "value": None, "weights": {}}
+        nothing: dict[str, Any] = {"epoch": 0, "value": None, "weights": {}}
+        self._best = nothing
+        self._by_others = dict.fromkeys([name for name in CHOICES if name != monitor], nothing)
         self._best_is_written = True
         self._saved_at = time.monotonic()
         self._random_states: dict[str, Any] | None = None
@@ -77,15 +81,18 @@ class SaveCheckpoints(Checkpoint):
             self._save(trainer)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-        value = pl_module.epoch_metrics[self.monitor]
-        if is_better(value, self._best["value"], self.monitor):
-            weights = pl_module.network.state_dict()
-            self._best = {
-                "epoch": trainer.current_epoch + 1,
-                "value": value,
-                "weights": {k: v.to("cpu", copy=True) for k, v in weights.items()},
-            }
-            self._best_is_written = False
+        values, weights = pl_module.epoch_metrics, None
+        for name, best in {self.monitor: self._best, **self._by_others}.items():
+            if not is_better(values[name], best["value"], name):
+                continue
+            if weights is None:  # one copy for all
+                state = pl_module.network.state_dict()
+                weights = {key: tensor.to("cpu", copy=True) for key, tensor in state.items()}
+            new = {"epoch": trainer.current_epoch + 1, "value": values[name], "weights": weights}
+            if name == self.monitor:
+                self._best, self._best_is_written = new, False
+            else:
+                self._by_others[name] = new
         last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         if last or self._is_due(EPOCH_END_SECONDS):
             self._save(trainer)
@@ -95,13 +102,22 @@ class SaveCheckpoints(Checkpoint):
         """The epoch, from 1, that was best so far."""
         return self._best["epoch"]
 
+    def choices(self) -> dict[str, dict[str, Any]]:
+        """By each metric that chooses an epoch: which one, its metric and its weights."""
+        return {self.monitor: self._best, **self._by_others}
+
     def state_dict(self) -> dict[str, Any]:
-        """The best epoch so far, its metric and its weights."""
-        return self._best
+        """The best epoch so far, its metric and its weights; and by other metrics."""
+        return self._best | {"by_others": self._by_others}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes them back; the file with the best is written anew when training starts."""
-        self._best, self._best_is_written = state_dict, False
+        """Takes them back; the file with the best is written anew when training starts.
+
+        What an older version saved is silent about other metrics, and so is then the record.
+        """
+        self._best = {key: value for key, value in state_dict.items() if key != "by_others"}
+        self._by_others = state_dict.get("by_others", {})
+        self._best_is_written = False
 
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         checkpoint["reslab"] = self.about

@@ -25,8 +25,8 @@ def _accuracy(line: Line) -> str:
     return _with_spread(line["accuracy"], line["std"])
 
 
-def _last(line: Line) -> str:
-    return "" if line["last"] is None else _with_spread(line["last"], line["last_std"])
+def _mean_of(key: str) -> Callable[[Line], str]:
+    return lambda line: "" if line[key] is None else _with_spread(line[key], line[f"{key}_std"])
 
 
 def _with_spread(mean: float, std: float | None) -> str:
@@ -76,7 +76,9 @@ COLUMNS = (
     Column("n", "n", _number_of_seeds),
     Column("accuracy paper", "paper", _published("accuracy")),
     Column("difference", "diff.", _given("difference", "+.2f")),
-    Column("last", "Last, %", _last, terminal=False),
+    Column("by loss", "By val. loss, %", _mean_of("by_loss"), "choices", terminal=False),
+    Column("by accuracy", "By val. acc., %", _mean_of("by_accuracy"), "choices", terminal=False),
+    Column("last", "Last, %", _mean_of("last"), terminal=False),
     Column("ece", "ECE", _given("ece", ".3f"), terminal=False),
     Column(
         "train accuracy",

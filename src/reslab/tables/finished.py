@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from reslab.errors import UserError
 from reslab.evaluation.metrics import Predictions, of_logits
+from reslab.runs.best import best_of
 from reslab.runs.finish import score
 from reslab.runs.identity import identity
 from reslab.runs.record import WAY_OUT, Record
@@ -144,6 +145,9 @@ def contradictions(run: FinishedRun) -> list[str]:
         "epoch_seconds": history["seconds"].median(),
     }
     found = differing(record, expected)
+    for metric, choice in (record.choices or {}).items():
+        if choice.epoch != best_of(history.get(metric, ()), metric):
+            found.append(f"{metric} does not choose epoch {choice.epoch}")
     if run.gradients is not None and run.gradients["epoch"].max() != record.epochs:
         found.append(f"gradients.csv is of {run.gradients['epoch'].max()} epochs")
     if identity(run.cfg) != record.identity:

@@ -19,6 +19,7 @@ PUBLISHED = (
     *TEXTS,
 )
 EXTRA = (
+    "choices",
     *("train_accuracy", "val_accuracy", "loss"),
     *("macs", "memory", "mebibytes", "images_per_second"),
 )

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from reslab.evaluation.metrics import expected_calibration_error
+from reslab.runs.record import Record
 from reslab.tables.collect import Result
 from reslab.tables.publication import PUBLISHED, Row
 from reslab.tables.stats import mean_interval
@@ -18,7 +19,8 @@ def summarize(row: Row, results: list[Result]) -> Line:
     """One line of the table: accuracies in percent, time in minutes, over a row's finished runs.
 
     `std` is the sample standard deviation over seeds and `interval` the mean's 95 % interval, None
-    for fewer than two; `last` is the last epoch's, `accuracy` that of the best on validation.
+    for fewer than two; `last` is the last epoch's, `accuracy` that of the best on validation,
+    `by_loss` and `by_accuracy` those of the epochs that these metrics of validation choose.
     `alone` is whether all trained with nothing else on the machine, `inference_alone` whether all
     predicted so.
     """
@@ -36,6 +38,10 @@ def summarize(row: Row, results: list[Result]) -> Line:
         "interval": None,
         "last": None,
         "last_std": None,
+        "by_loss": None,
+        "by_loss_std": None,
+        "by_accuracy": None,
+        "by_accuracy_std": None,
         "difference": None,
         "ece": None,
         "train_accuracy": None,
@@ -63,6 +69,8 @@ def summarize(row: Row, results: list[Result]) -> Line:
             "interval": _within_percent(mean_interval(accuracy.tolist())),
             "last": float(last.mean()),
             "last_std": float(last.std()) if several else None,
+            **_chosen_by("by_loss", "val/loss", records),
+            **_chosen_by("by_accuracy", "val/accuracy", records),
             "ece": float(np.mean([expected_calibration_error(run.predictions) for run in runs])),
             "difference": difference(float(accuracy.mean()), row.published.get("accuracy")),
             "train_accuracy": 100 * float(frame["train/accuracy"].mean()),
@@ -78,6 +86,19 @@ def summarize(row: Row, results: list[Result]) -> Line:
             "hardware": " / ".join(sorted(set(frame["hardware"]))),
         }
     return line
+
+
+def _chosen_by(key: str, metric: str, records: list[Record]) -> Line:
+    """The test accuracy of the epochs that a metric chooses, None where a record does not say."""
+    choices = [(record.choices or {}).get(metric) for record in records]
+    values = [100 * choice.test_accuracy for choice in choices if choice]
+    if len(values) < len(records):
+        return {}
+    several = len(values) > 1
+    return {
+        key: float(np.mean(values)),
+        f"{key}_std": float(np.std(values, ddof=1)) if several else None,
+    }
 
 
 def _mean(frame: pd.DataFrame, key: str, unit: float = 1.0) -> float | None:
