@@ -17,7 +17,7 @@ from training import EVERY_STEP, only_run
 
 ASKED = (
     *("train", "model=baseline_cnn", "model.widths=[8,8,8]", "trainer=exact", "logger=none"),
-    *("optimizer.lr=0.05", "trainer.max_epochs=8"),
+    *("optimizer.lr=0.1", "trainer.max_epochs=8"),
 )
 
 
