@@ -15,6 +15,9 @@ DEMO = ("liu_goh", "dataset=digits", "seed=0,1", "trainer.max_epochs=3")
 KEPT = {
     DEMO: "liu_goh/digits",
     ("liu_goh",): "liu_goh/cifar10",
+    ("liu_goh_readings",): "liu_goh_readings/cifar10",
+    ("virakden",): "virakden/mnist",
+    ("resnet3",): "resnet3/cifar10",
     ("system",): "system/mnist+cifar10",
 }
 

@@ -64,7 +64,7 @@ def test_all_that_is_rendered_is_on_the_page_of_results():
     page = REPOSITORY / "docs/results.md"
     shown = {(page.parent / path).resolve() for path, _ in tables(page)}
     assert shown == set(REFERENCE.glob("*/*/table.md"))
-    assert len(shown) == 3
+    assert len(shown) == 6
     assert len(tables(README)) == 1
 
 
