@@ -9,6 +9,7 @@ from reslab.config import compose, instantiate
 from reslab.data import Augment, BrightnessJitter, Cutout, HorizontalFlip, ImageData, RandomCrop
 from reslab.data.loader import EvaluationLoader, TrainingLoader
 from reslab.data.splits import split
+from reslab.errors import UserError
 from reslab.preprocess import Normalization
 
 PLAIN = Normalization((0.0,), (1.0,))
@@ -291,3 +292,18 @@ class Mirror:
 )
 def test_augmentation_says_whether_it_mirrors(steps, mirrors):
     assert Augment(**steps).mirrors == mirrors
+
+
+def test_the_test_set_can_stand_for_the_validation_set_and_that_is_said():
+    asked = ["dataset.val_size=null", "dataset.validate_on_test=true"]
+    data, usual = (instantiate(compose(more), "dataset") for more in (asked, []))
+    for one in (data, usual):
+        one.setup()
+    assert torch.equal(data.val_images, usual.test_images)
+    assert torch.equal(data.val_labels, usual.test_labels)
+    assert len(data.train_labels) == len(usual.train_labels) + len(usual.val_labels)
+    assert [remark.text for remark in data.remarks if remark.warns] == [
+        "the test set is the validation set too: the epoch is chosen on what is reported"
+    ]
+    with pytest.raises(UserError, match=r"validate_on_test needs val_size=null, got 180"):
+        instantiate(compose(asked[1:]), "dataset")

@@ -33,6 +33,7 @@ def test_a_record_of_an_older_version_says_what_it_said(path):
 
 def test_a_gpu_is_told_from_a_processor_in_an_older_record(content):
     content.pop("device", None)
+    content["hardware"] = "AMD EPYC, 2 cores"
     assert Record.from_json(content).provenance.device == "cpu"
     content["hardware"] = "NVIDIA H100 80GB HBM3"
     assert Record.from_json(content).provenance.device == "cuda"
