@@ -13,6 +13,7 @@ import pytest
 import reslab
 
 PACKAGE = Path(reslab.__file__).parent
+PLUGINS = PACKAGE.parent / "hydra_plugins"
 
 # What each part may import besides itself and what all may import.
 EVERYWHERE = {"errors", "files", "ranges", "reporter"}
@@ -59,24 +60,31 @@ BELOW: dict[str, set[str]] = {
         *("analysis", "data", "runs", "export", "reports", "use", "tables", "apps", "progress"),
         "pictures",
     },
-    "apps": {"runs", "tables", "config"},
+    "jobs": {"runs", "progress"},
+    "apps": {"runs", "tables", "config", "jobs"},
     "cli": {
-        *("apps", "terminal", "tables", "bench", "use", "reports"),
+        *("apps", "terminal", "tables", "bench", "use", "reports", "jobs"),
         *("runs", "analysis", "config"),
     },
     "__init__": {"predicting"},
     "__main__": {"cli"},
+    "hydra_plugins": {"jobs", "runs", "config", "terminal", "cli"},
 }
 ALONE = {
-    "hydra": {"config", "runs", "apps", "cli"},
+    "hydra": {"config", "runs", "apps", "cli", "hydra_plugins"},
     "matplotlib": {"analysis", "evaluation", "tables", "bench"},
     "bokeh": {"reports", "tables"},
 }
 
 
 def modules():
-    for path in sorted(PACKAGE.rglob("*.py")):
-        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    """Imports of each file, with the part that it belongs to; Hydra looks for launchers outside."""
+    launchers = [(path, "hydra_plugins") for path in PLUGINS.glob("*.py")]
+    for path, part in [
+        *((one, one.relative_to(PACKAGE).parts[0]) for one in sorted(PACKAGE.rglob("*.py"))),
+        *launchers,
+    ]:
+        part = part.removesuffix(".py")
         for node in ast.walk(ast.parse(path.read_text())):
             names = []
             if isinstance(node, ast.Import):
@@ -91,7 +99,7 @@ def modules():
 
 def test_parts_import_only_what_is_below_them():
     parts = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
-    assert parts - {"__pycache__"} == set(BELOW)
+    assert (parts - {"__pycache__"}) | {PLUGINS.name} == set(BELOW)
     used: dict[str, set[str]] = {part: set() for part in BELOW}
     for path, part, name in modules():
         if name.startswith("reslab."):
@@ -122,7 +130,7 @@ def test_networks_need_torch_alone():
 # Besides the commands: a program that a comparison starts prints what it measured.
 PRINTS = {"bench/variants.py"}
 # The bar of training is drawn where its numbers are.
-DRAWS = {"callbacks/progress.py": "tqdm"}
+DRAWS = {PACKAGE / "callbacks/progress.py": "tqdm"}
 
 
 def test_only_the_commands_print():
@@ -141,7 +149,7 @@ def test_only_the_commands_print():
     for path, part, name in modules():
         if part not in ("cli", "terminal"):
             library = name.partition(".")[0]
-            drawn = DRAWS.get(str(path.relative_to(PACKAGE)))
+            drawn = DRAWS.get(path)
             assert library not in {"tqdm", "click", "rich"} - {drawn}, f"{path} imports {name}"
 
 

@@ -1,4 +1,4 @@
-"""Reproducing a table: what it lacks is run through Hydra's launcher, then it is rendered."""
+"""Reproducing a table: what it lacks is run through a launcher of Hydra's, then it is rendered."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from reslab.apps.train import run_cell
 from reslab.config import CONF_DIR, VERSION_BASE, search_path
+from reslab.jobs.task import CellTask, StoppedError
 from reslab.reporter import SILENT, Reporter
 from reslab.tables.collect import Result, collect, look_up
 from reslab.tables.estimate import Outlook, time_left
@@ -51,13 +52,13 @@ def reproduce(
 
     Args:
         name: The table's name.
-        overrides: Hydra's, for every cell; `seed=0,1` chooses the seeds, `hydra/launcher=joblib`
-            how cells are run.
+        overrides: Hydra's, for every cell; `seed=0,1` chooses the seeds, `hydra/launcher=local`
+            has cells run side by side, in processes.
         quick: Whether at the small scale that the table's file names.
         keep: Where each cell's record is kept as soon as its run ends, and those of runs that ended
             before; what is there already is not run again, and the table is that of these records.
         output: The folder with tables.
-        reporter: Is told which cell is run; processes of a launcher need one to pickle.
+        reporter: Is told which cell is run.
 
     Raises:
         UserError: There is no such table, an override is wrong, or a record cannot be kept.
@@ -87,10 +88,10 @@ def _parted(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 @dataclass(frozen=True)
-class AnnouncedCell:
+class AnnouncedCell(CellTask):
     """Runs a cell after saying which it is, of how many that are to run, and the time left.
 
-    The time is read from the runs' records, so it is true in any process of any launcher.
+    Launchers that run cells in other processes say that themselves.
     """
 
     table: Table
@@ -100,14 +101,21 @@ class AnnouncedCell:
 
     def __call__(self, cfg: DictConfig) -> None:
         number = HydraConfig.get().job.num
-        cell, results = self.launched[number], collect(self.table)
-        parts = [f"{cell.row.name}, seed {cell.seed}", time_left(results)]
-        text = ", ".join(filter(None, parts))
+        text = ", ".join(filter(None, [self.title(number), time_left(collect(self.table))]))
         self.reporter.say(f"\n[{number + 1}/{len(self.launched)}] {text}")
         outcome = run_cell(cfg, self.reporter)
-        self.reporter.say(f"{outcome}\n{cell.directory.path}")
+        self.reporter.say(f"{outcome}\n{self.launched[number].directory.path}")
+        self.heed(number)
+
+    def title(self, number: int) -> str:
+        return f"{self.launched[number].row.name}, seed {self.launched[number].seed}"
+
+    def work(self, number: int) -> float:
+        return self.launched[number].workload.macs
+
+    def heed(self, number: int) -> None:
         if self.keep:
-            keep_records(self.table, [look_up(cell)], self.keep)
+            keep_records(self.table, [look_up(self.launched[number])], self.keep)
 
 
 def _is_to_run(result: Result) -> bool:
@@ -149,6 +157,7 @@ def _launch(
     reporter: Reporter,
 ) -> tuple[str, ...]:
     """Runs cells by Hydra's launcher; gives a line for each that failed."""
+    task = AnnouncedCell(table, cells, keep, reporter)
     with initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE):
         loader = GlobalHydra.instance().config_loader()
         config = loader.load_configuration(
@@ -156,12 +165,12 @@ def _launch(
         )
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks(config)),
-            task_function=AnnouncedCell(table, cells, keep, reporter),
+            task_function=task,
             config=config,
         )
         jobs = launcher.launch([list(cell.overrides) for cell in cells], initial_job_idx=0)
     return tuple(
-        f"{cell.row.name}, seed {cell.seed}: {job._return_value}"
-        for cell, job in zip(cells, jobs, strict=True)
-        if job.status != JobStatus.COMPLETED
+        f"{task.title(number)}: {job._return_value}"
+        for number, job in enumerate(jobs)
+        if job.status != JobStatus.COMPLETED and not isinstance(job._return_value, StoppedError)
     )

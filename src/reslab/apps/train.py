@@ -1,7 +1,6 @@
 """One run of what Hydra has composed."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -9,15 +8,13 @@ from omegaconf import DictConfig
 from reslab.config import CONF_DIR, check_choices
 from reslab.errors import UserError
 from reslab.reporter import Reporter
+from reslab.runs.outcome import Outcome
 from reslab.runs.resolvers import register_resolvers
-
-if TYPE_CHECKING:
-    from reslab.runs.execute import Outcome
 
 register_resolvers()
 
 
-def run_cell(cfg: DictConfig, reporter: Reporter) -> "Outcome":
+def run_cell(cfg: DictConfig, reporter: Reporter) -> Outcome:
     """Runs one configuration in the directory that Hydra made for it."""
     from reslab.runs.execute import execute
     from reslab.runs.request import Request

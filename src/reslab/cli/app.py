@@ -13,9 +13,13 @@ from reslab.cli.faults import in_a_line
 from reslab.config import CONF_DIR, VERSION_BASE
 from reslab.errors import UserError
 from reslab.runs.extension import nearest
+from reslab.runs.record import Record
 from reslab.runs.store import RunDirectory
 from reslab.terminal.reporter import Terminal
 from reslab.terminal.runs import print_outcome
+
+FAILED = "runs of the sweep have failed, and are named above"
+STOPPED = "runs of the sweep were stopped, and are named above; the same command goes on"
 
 
 @hydra.main(version_base=VERSION_BASE, config_path=str(CONF_DIR), config_name="train")
@@ -32,16 +36,16 @@ def train(cfg: DictConfig) -> float:
         if line is None or context.mode != RunMode.MULTIRUN:
             raise
         Terminal().say(f"reslab: failed: {' '.join(context.overrides.task)}: {line}")
-        raise UserError("runs of the sweep have failed, and are named above") from error
+        raise UserError(FAILED) from error
     print_outcome(outcome, directory.path)
-    return objective(directory, outcome.record.best_epoch, cfg.monitor)
+    return objective(directory, outcome.record, cfg.monitor)
 
 
-def objective(directory: RunDirectory, best_epoch: int, monitor: str) -> float:
+def objective(directory: RunDirectory, record: Record, monitor: str) -> float:
     """What a sweeper may optimize: the metric that chose the best epoch, in that epoch.
 
     The test set has nothing to do with it.
     """
     with directory.metrics_file.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    return float(rows[best_epoch - 1][monitor])
+    return float(rows[record.best_epoch - 1][monitor])

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from reslab.jobs.parent import end_with_parent
+
 # What Hydra writes before it raises what a run raised, of which a line is said anyway.
 HYDRA_S_LINE = "Error executing job with overrides: "
 
@@ -55,6 +57,7 @@ def prepare_process() -> None:
     for signum in {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
         if signal.getsignal(signum) != signal.SIG_IGN:  # as nohup has it
             signal.signal(signum, lambda signum, frame: sys.exit(128 + signum))
+    end_with_parent()
     # Figures are ours and files, whatever a user has asked of others.
     os.environ |= {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
     try:

@@ -5,9 +5,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from reslab.errors import UserError
 from reslab.reporter import SILENT, Reporter
@@ -73,10 +73,17 @@ def resume(directory: RunDirectory) -> int:
 
 def resume_command(directory: RunDirectory, request: Request) -> list[str]:
     """The command that goes on with a run, to be given in the folder where it was begun."""
-    folders = [f"--config-dir={folder}" for folder in request.config_dirs]
+    return train_command(request.overrides, request.config_dirs, directory)
+
+
+def train_command(
+    overrides: Sequence[str], config_dirs: Sequence[str], directory: RunDirectory
+) -> list[str]:
+    """The command of a run that lies in a directory, whatever its overrides would call that."""
+    folders = [f"--config-dir={folder}" for folder in config_dirs]
     return [
         *(sys.executable, "-m", "reslab", "train", *folders),
-        *request.overrides,
+        *overrides,
         f"hydra.run.dir={as_typed(str(directory.path.resolve()))}",
     ]
 
@@ -94,15 +101,21 @@ def _request(directory: RunDirectory) -> Request:
 def _run(command: Sequence[str], folder: Path, environment: dict[str, str]) -> int:
     """Runs a command in a session of its own, so that it is told of a signal once, by us."""
     process = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True)
-
-    def tell(signum: int, frame: FrameType | None) -> None:
-        process.send_signal(signum)
-
-    heard = [signum for signum in STOPPING if signal.getsignal(signum) != signal.SIG_IGN]
-    before = {signum: signal.signal(signum, tell) for signum in heard}
-    try:
+    with signals_heard(process.send_signal):
         status = process.wait()
-        return status if status >= 0 else 128 - status  # as a shell says it
+    return status if status >= 0 else 128 - status  # as a shell says it
+
+
+@contextmanager
+def signals_heard(tell: Callable[[int], None]) -> Iterator[None]:
+    """Has `tell` be called with the number of a signal that would stop this process.
+
+    What is ignored, as by `nohup`, stays so.
+    """
+    heard = [signum for signum in STOPPING if signal.getsignal(signum) != signal.SIG_IGN]
+    before = {signum: signal.signal(signum, lambda one, frame: tell(one)) for signum in heard}
+    try:
+        yield
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)

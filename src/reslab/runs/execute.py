@@ -4,7 +4,6 @@ import contextlib
 import logging
 import traceback
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,32 +30,9 @@ from reslab.runs.extend import Source, read_source
 from reslab.runs.extension import find_whole, settled
 from reslab.runs.finish import finish
 from reslab.runs.identity import differing_keys, hashed_config
-from reslab.runs.record import Record
+from reslab.runs.outcome import Outcome
 from reslab.runs.request import Request
-from reslab.runs.sources import code_digest
 from reslab.runs.store import RunDirectory
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a command: the run's record, and whether this process trained it."""
-
-    record: Record
-    trained: bool
-
-    def __str__(self) -> str:
-        """What a line says of it."""
-        record = self.record
-        accuracy = f"test accuracy {record.test_accuracy:.2%}"
-        if not self.trained:
-            return f"finished, {accuracy}"
-        best = f"best epoch {record.best_epoch} of {record.epochs}"
-        return f"{accuracy} ({best}), {record.seconds:.0f} s"
-
-    @property
-    def is_of_older_code(self) -> bool:
-        """Whether the code that can change a result has changed since."""
-        return self.record.provenance.code_digest != code_digest()
 
 
 def execute(

@@ -1,8 +1,9 @@
 """A reporter that prints to the error output, beside which results stay clean."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -26,3 +27,14 @@ class Terminal(Reporter):
         """Shows a bar, which is gone afterwards."""
         with tqdm(total=total, unit=unit, unit_scale=True, dynamic_ncols=True, leave=False) as bar:
             yield lambda: (bar.update(), None)[1]
+
+    @contextmanager
+    def watching(self, look: Callable[[], tuple[Sequence[Path], str]]) -> Iterator[None]:
+        """Shows runs below what is said, on a terminal; a file has what is said alone."""
+        if not sys.stderr.isatty():
+            yield
+            return
+        from reslab.terminal.watch import shown
+
+        with shown(look):
+            yield

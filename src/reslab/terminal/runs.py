@@ -1,22 +1,20 @@
 """What the commands about runs print: at once, so without torch."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from reslab.errors import UserError
 from reslab.progress import in_words
 from reslab.runs.diff import Difference
+from reslab.runs.outcome import Outcome
 from reslab.runs.store import RunDirectory
 from reslab.terminal.console import print_table
 from reslab.terminal.reporter import Terminal
 
-if TYPE_CHECKING:
-    from reslab.runs.execute import Outcome
 
-
-def print_outcome(outcome: "Outcome", folder: Path) -> None:
+def print_outcome(outcome: Outcome, folder: Path) -> None:
     """What a run came to, or had come to before."""
     print(f"{outcome}\n{folder}" if outcome.trained else f"{folder}: {outcome}")
     if not outcome.trained and outcome.is_of_older_code:

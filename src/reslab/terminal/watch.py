@@ -1,11 +1,13 @@
 """Running runs, drawn anew every second."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -45,6 +47,31 @@ def watch_runs(find: Callable[[], list[RunDirectory]]) -> bool:
             except KeyboardInterrupt:
                 return True
             seen |= {str(run.path): run for run in find()}
+
+
+@contextmanager
+def shown(look: Callable[[], tuple[Sequence[Path], str]]) -> Iterator[None]:
+    """Shows runs at the end of the error output while it is entered, below what is printed there.
+
+    Args:
+        look: Gives the directories of those that go on, and a line about all of them.
+    """
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+
+    def draw() -> RenderableType:
+        paths, line = look()
+        runs = [RunDirectory(path) for path in paths]
+        states = {str(run.path): "running" if run.is_running() else "begins" for run in runs}
+        return Group(*([_drawn(runs, states, console.width)] if runs else []), Text(line))
+
+    with Live(
+        console=console,
+        get_renderable=draw,
+        refresh_per_second=1 / SECONDS_BETWEEN_LOOKS,
+        redirect_stdout=False,  # results may go elsewhere
+        transient=True,
+    ):
+        yield
 
 
 def _drawn(runs: list[RunDirectory], states: dict[str, str], width: int) -> RenderableType:

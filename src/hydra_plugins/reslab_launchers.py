@@ -1,0 +1,191 @@
+"""reslab's launchers, where Hydra looks for such: the cells of a sweep as processes of their own.
+
+Hydra reads this file whenever it starts, so what a launch needs is imported in it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+if TYPE_CHECKING:
+    from reslab.jobs.cell import Cell
+    from reslab.jobs.pool import Ended
+
+# Overrides of Hydra's own that are about the sweep and not about each of its cells.
+OF_THE_SWEEP = (
+    *("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweep"),
+    *("hydra.mode", "hydra.run"),
+)
+
+
+@dataclass
+class Local:
+    """The options of `hydra/launcher=local`.
+
+    Attributes:
+        slots: How many cells at a time; null: one on each GPU, or without GPUs one.
+        runs_per_gpu: How many may be on one GPU at a time.
+    """
+
+    _target_: str = "hydra_plugins.reslab_launchers.LocalLauncher"
+    slots: int | None = None
+    runs_per_gpu: int = 1
+
+
+ConfigStore.instance().store(group="hydra/launcher", name="local", node=Local, provider="reslab")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A cell as Hydra has it.
+
+    Attributes:
+        number: Its place in the sweep, from 0.
+        overrides: What is asked of Hydra.
+        config: What that is composed.
+        path: Its directory, as Hydra's own launcher would have it.
+    """
+
+    number: int
+    overrides: tuple[str, ...]
+    config: DictConfig
+    path: Path
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has a record, and is not to be started over."""
+        return (self.path / "metrics.json").exists() and not self.config.rerun
+
+    def returned(self, value: object) -> JobReturn:
+        """What a sweeper is told of it: what it may optimize, or the error."""
+        failed = isinstance(value, BaseException)
+        status = JobStatus.FAILED if failed else JobStatus.COMPLETED
+        return JobReturn(self.overrides, self.config, status=status, _return_value=value)
+
+
+class LocalLauncher(Launcher):
+    """Cells as processes on this machine, one at a time on each GPU or part of the cores."""
+
+    def __init__(self, slots: int | None, runs_per_gpu: int) -> None:
+        self.slots, self.runs_per_gpu = slots, runs_per_gpu
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Takes what Hydra gives a launcher."""
+        from reslab.jobs.task import CellTask
+
+        self.context, self.function, self.config = hydra_context, task_function, config
+        self.task = task_function if isinstance(task_function, CellTask) else None
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Runs the cells; what is finished is answered here, for which no process is needed."""
+        from reslab.jobs.slots import find_slots
+        from reslab.jobs.sweep import Sweep
+        from reslab.terminal.reporter import Terminal
+
+        setup_globals()
+        jobs = [
+            self._job(initial_job_idx + at, tuple(overrides))
+            for at, overrides in enumerate(job_overrides)
+        ]
+        on_gpus = any(job.config.trainer.get("accelerator") != "cpu" for job in jobs)
+        slots = find_slots(self.slots, self.runs_per_gpu, on_gpus=on_gpus)
+        returned = {job.path: self._run_here(job) for job in jobs if job.is_finished}
+        waiting = {job.path: job for job in jobs if job.path not in returned}  # once each
+        cells = [self._cell(job, jobs) for job in waiting.values()]
+
+        def heed(cell: "Cell") -> None:
+            if self.task:
+                self.task.heed(waiting[cell.directory.path].number)
+
+        reporter = self.task.reporter if self.task else Terminal()
+        swept = Sweep(cells, slots, reporter, heed).run()
+        if not self.task:
+            _print_results(swept.ends)
+        if swept.signum is not None:
+            raise SystemExit(128 + swept.signum)
+        error = None if self.task else _error_of_all(swept.ends)
+        for end in swept.ends:
+            job = waiting[end.cell.directory.path]
+            returned[job.path] = job.returned(_value(job, end, error))
+        return [returned[job.path] for job in jobs]
+
+    def _job(self, number: int, overrides: tuple[str, ...]) -> _Job:
+        """A cell in the directory that Hydra's own launcher would run it in."""
+        config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = number
+        before = HydraConfig.instance().cfg
+        try:
+            HydraConfig.instance().set_config(config)  # for what is interpolated from there
+            path = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)).absolute()
+        finally:
+            HydraConfig.instance().cfg = before
+        return _Job(number, overrides, config, path)
+
+    def _run_here(self, job: _Job) -> JobReturn:
+        return run_job(
+            hydra_context=self.context,
+            task_function=self.function,
+            config=job.config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+
+    def _cell(self, job: _Job, jobs: Sequence[_Job]) -> "Cell":
+        from reslab.config import own_folders, search_path
+        from reslab.jobs.cell import Cell
+        from reslab.runs.store import RunDirectory
+
+        asked = list(self.config.hydra.overrides.hydra)
+        options = [one for one in asked if not one.lstrip("+~").startswith(OF_THE_SWEEP)]
+        differing = [one for one in job.overrides if not all(one in j.overrides for j in jobs)]
+        title = " ".join(differing) or job.path.name
+        return Cell(
+            overrides=job.overrides,
+            directory=RunDirectory(job.path),
+            title=self.task.title(job.number) if self.task else title,
+            config_dirs=tuple(own_folders()),
+            options=tuple(one for one in options if one not in search_path()),
+            work=self.task.work(job.number) if self.task else 1.0,
+        )
+
+
+def _value(job: _Job, end: "Ended", error: Exception | None) -> object:
+    """What a cell returns: what a sweeper may optimize, or an error, that of the sweep if any."""
+    from reslab.cli.app import objective
+    from reslab.errors import UserError
+    from reslab.jobs.task import StoppedError
+
+    if end.state != "finished":
+        return error or (StoppedError if end.state == "stopped" else UserError)(end.reason)
+    record = end.cell.directory.record()
+    return record and objective(end.cell.directory, record, job.config.monitor)
+
+
+def _error_of_all(ends: Sequence["Ended"]) -> Exception:
+    """What a sweep ends with that has named each cell as it ended."""
+    from reslab.cli.app import FAILED, STOPPED
+    from reslab.errors import UserError
+
+    return UserError(FAILED if any(end.state == "failed" for end in ends) else STOPPED)
+
+
+def _print_results(ends: Sequence["Ended"]) -> None:
+    from reslab.runs.outcome import Outcome
+    from reslab.terminal.runs import print_outcome
+
+    for end in ends:
+        if end.state == "finished" and (record := end.cell.directory.record()):
+            print_outcome(Outcome(record, trained=True), end.cell.directory.path)

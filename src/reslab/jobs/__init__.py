@@ -1,0 +1,1 @@
+"""Jobs: runs as processes, several at a time."""

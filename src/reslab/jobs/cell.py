@@ -1,0 +1,76 @@
+"""A cell: a run as a command, with its state in its directory."""
+
+import contextlib
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from reslab.errors import UserError
+from reslab.files import visible
+from reslab.runs.control import train_command
+from reslab.runs.request import Request
+from reslab.runs.store import RunDirectory
+
+OUTPUT = ".jobs"  # beside the runs: what processes print before, or without, a run's own log
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run among others that are to be done.
+
+    Attributes:
+        overrides: What to ask of Hydra.
+        directory: Where the run lies. What became of the cell is what became of the run.
+        title: What people know the cell by.
+        config_dirs: The user's own folders with configurations.
+        options: Overrides of Hydra's own besides.
+        folder: Where the command is given.
+        variables: Of the environment, besides this process' own.
+        work: What it costs, in a unit that the cells share: the time left goes by it.
+    """
+
+    overrides: tuple[str, ...]
+    directory: RunDirectory
+    title: str
+    config_dirs: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    folder: Path = Path()
+    variables: dict[str, str] = field(default_factory=dict)
+    work: float = 1.0
+
+    @property
+    def command(self) -> list[str]:
+        """The command line."""
+        asked = (*self.overrides, *self.options)
+        return train_command(asked, self.config_dirs, self.directory)
+
+    @property
+    def output(self) -> Path:
+        """All that its process prints, until the run is finished; the run's log is the run's."""
+        return self.directory.path.parent / OUTPUT / f"{self.directory.name}.txt"
+
+    def last_line(self) -> str:
+        """The last that its process printed, empty where there is nothing."""
+        try:
+            lines = self.output.read_text(errors="replace").splitlines()  # a bar's, too
+        except OSError:
+            return ""
+        last = next((line for line in reversed(lines) if line.strip()), "")
+        return visible(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", last).strip().removeprefix("reslab: "))
+
+    def record_failure(self, reason: str) -> None:
+        """Has the directory say why there is no run in it, where nothing else is there.
+
+        So a failure is seen that came before the run could write down its own, as that of a
+        configuration which is refused, or of a process that is killed as it begins.
+        """
+        run = self.directory
+        files = (run.request_file, run.config_file, run.record_file, run.latest.last)
+        if any(file.exists() for file in files):
+            return
+        request = Request.here(self.overrides, None, self.config_dirs)
+        request = replace(request, command=tuple(self.command), folder=str(self.folder.resolve()))
+        with contextlib.suppress(OSError, UserError):  # the disk may be what failed
+            run.path.mkdir(parents=True, exist_ok=True)
+            request.write(run.request_file)
+            run.failure_file.write_text(f"{reason}\n")

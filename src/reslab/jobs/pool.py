@@ -1,0 +1,144 @@
+"""A pool: cells as processes, one on each slot."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from reslab.errors import UserError
+from reslab.jobs.cell import Cell
+from reslab.jobs.parent import VARIABLE
+from reslab.jobs.slots import Slot
+from reslab.runs.control import STOPPING
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What became of a cell's process.
+
+    Attributes:
+        cell: The cell.
+        state: `finished`; `stopped`, as it was asked to; or `failed`.
+        reason: Why it is not finished, one line.
+        seconds: How long the process lived.
+    """
+
+    cell: Cell
+    state: Literal["finished", "stopped", "failed"]
+    reason: str
+    seconds: float
+
+
+class Job:
+    """A cell under way.
+
+    Args:
+        cell: The cell.
+        slot: Where it computes.
+        outlives: Whether it goes on when this process ends.
+
+    Raises:
+        UserError: Its output cannot be written, or there is no such folder.
+    """
+
+    def __init__(self, cell: Cell, slot: Slot, *, outlives: bool) -> None:
+        self.cell, self.slot = cell, slot
+        self.begun, self._killed = time.monotonic(), False
+        variables = os.environ | cell.variables | slot.variables
+        variables.pop(VARIABLE, None)
+        if not outlives:
+            variables[VARIABLE] = str(os.getpid())
+        try:
+            cell.output.parent.mkdir(parents=True, exist_ok=True)
+            with cell.output.open("wb") as output:
+                self._process = subprocess.Popen(
+                    cell.command,
+                    cwd=cell.folder,
+                    env=variables,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,  # so that a terminal's Ctrl-C is not for it
+                )
+        except OSError as error:
+            raise UserError(f"cannot start: {error.filename}: {error.strerror}") from error
+
+    @property
+    def seconds(self) -> float:
+        """How long it has lived."""
+        return time.monotonic() - self.begun
+
+    def send(self, signum: int) -> None:
+        """Sends a signal to the process and to those that it has started, if it has not ended."""
+        if self._process.poll() is None:
+            self._killed |= signum == signal.SIGKILL
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signum)
+
+    def look(self) -> Ended | None:
+        """What became of it, None as long as it goes on."""
+        status = self._process.poll()
+        if status is None:
+            return None
+        if status == 0 and self.cell.directory.record_file.exists():
+            self.cell.output.unlink(missing_ok=True)  # the run's own log has it
+            return Ended(self.cell, "finished", "", self.seconds)
+        signum = -status if status < 0 else status - 128
+        if signum in STOPPING or self._killed:
+            how = "killed before it had saved" if self._killed else "stopped"
+            return Ended(self.cell, "stopped", how, self.seconds)
+        reason = self.cell.last_line() or f"it ended with status {status} and said nothing"
+        if status < 0:
+            name = signal.Signals(signum).name
+            reason = f"killed by {name}, its last line: {reason}"
+        self.cell.record_failure(reason)
+        return Ended(self.cell, "failed", reason, self.seconds)
+
+
+class Pool:
+    """Cells as processes, at most one on each slot at any time.
+
+    Args:
+        slots: The slots.
+        outlives: Whether the cells go on when this process ends; else they save and end with it.
+    """
+
+    def __init__(self, slots: Sequence[Slot], *, outlives: bool = False) -> None:
+        self.slots, self.outlives = tuple(slots), outlives
+        self._jobs: dict[int, Job] = {}  # by the slot's place: shares of one GPU are equal
+
+    @property
+    def running(self) -> list[Job]:
+        """What goes on."""
+        return list(self._jobs.values())
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a slot is free."""
+        return len(self._jobs) < len(self.slots)
+
+    def start(self, cell: Cell) -> Job:
+        """Starts a cell on the first free slot.
+
+        Raises:
+            UserError: It cannot be started.
+        """
+        at = next(at for at in range(len(self.slots)) if at not in self._jobs)
+        self._jobs[at] = job = Job(cell, self.slots[at], outlives=self.outlives)
+        return job
+
+    def look(self) -> list[Ended]:
+        """What has ended since one last looked; its slots are free from now on."""
+        ended = [(at, end) for at, job in self._jobs.items() if (end := job.look())]
+        for at, _ in ended:
+            del self._jobs[at]
+        return [end for _, end in ended]
+
+    def send(self, signum: int) -> None:
+        """Sends a signal to all that goes on: SIGTERM has it save and end, SIGKILL end at once."""
+        for job in self.running:
+            job.send(signum)
