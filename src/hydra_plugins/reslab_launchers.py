@@ -102,7 +102,10 @@ class LocalLauncher(Launcher):
         on_gpus = any(job.config.trainer.get("accelerator") != "cpu" for job in jobs)
         slots = find_slots(self.slots, self.runs_per_gpu, on_gpus=on_gpus)
         returned = {job.path: self._run_here(job) for job in jobs if job.is_finished}
-        waiting = {job.path: job for job in jobs if job.path not in returned}  # once each
+        waiting: dict[Path, _Job] = {}
+        for job in jobs:  # two may come to one run
+            if job.path not in returned:
+                waiting.setdefault(job.path, job)
         cells = [self._cell(job, jobs) for job in waiting.values()]
 
         def heed(cell: "Cell") -> None:

@@ -91,10 +91,11 @@ class Job:
         if signum in STOPPING or self._killed:
             how = "killed before it had saved" if self._killed else "stopped"
             return Ended(self.cell, "stopped", how, self.seconds)
-        reason = self.cell.last_line() or f"it ended with status {status} and said nothing"
+        reason = last = self.cell.last_line()
         if status < 0:
-            name = signal.Signals(signum).name
-            reason = f"killed by {name}, its last line: {reason}"
+            killed = f"killed by signal {signum} ({signal.strsignal(signum)})"
+            reason = f"{killed}, its last line: {last}" if last else killed
+        reason = reason or f"it ended with status {status} and said nothing"
         self.cell.record_failure(reason)
         return Ended(self.cell, "failed", reason, self.seconds)
 

@@ -121,6 +121,8 @@ class Sweep:
         return running, ", ".join(filter(None, parts))
 
     def _left(self) -> str:
+        if self._signals:
+            return ""
         ends, slots = list(self._ends.values()), len(self.pool.slots)
         left = seconds_left(ends, self.pool.running, list(self._waiting), slots)
         return f"about {in_words(left)} left" if left is not None else ""
