@@ -328,3 +328,36 @@ def test_the_time_left_is_what_remains_over_all_slots(make, tmp_path):
     failed = Ended(make("f", ""), "failed", "", 0.1)
     assert seconds_left([done, failed], [], waiting, 1) == pytest.approx(30)
     assert seconds_left([done], [], [], 1) is None
+
+
+def test_a_terminal_shows_the_runs_under_way_below_what_is_said(make, monkeypatch):
+    from reslab.terminal.reporter import Terminal
+
+    cell = make("digits-cnn-s0", "")
+    cell.directory.path.mkdir()
+    progress(90.0).write(cell.directory.progress_file)
+    ours, theirs = os.openpty()
+    terminal = os.fdopen(theirs, "w")
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    reporter = Terminal()
+    with reporter.watching(lambda: ([cell.directory.path], "3 of 8 finished, about 5 min left")):
+        reporter.say("[4/8] seed=3: begun on GPU 1")
+        time.sleep(1.2)
+    text = os.read(ours, 1 << 16).decode()
+    _, _, shown = text.partition("begun on GPU 1")
+    assert "digits-cnn-s0" in shown
+    assert "1/2" in shown
+    assert "2 min" in shown
+    assert "3 of 8 finished, about 5 min left" in shown
+    terminal.close()
+
+
+def test_a_file_has_lines_and_no_drawing(capfd):
+    from reslab.terminal.reporter import Terminal
+
+    reporter = Terminal()
+    with reporter.watching(lambda: ([], "3 of 8 finished")):
+        reporter.say("[4/8] seed=3: begun on GPU 1")
+    assert capfd.readouterr().err == "[4/8] seed=3: begun on GPU 1\n"

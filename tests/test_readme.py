@@ -127,7 +127,7 @@ def test_the_commands_on_the_real_data_run_shortened(tmp_path, data_dir):
         else:
             continue
         seen += 1
-    assert seen == 6
+    assert seen == 7
 
 
 def test_every_command_is_run_by_some_test():

@@ -1,7 +1,6 @@
 """Tables as commands: which cells they have, and how they are launched and listed."""
 
 import json
-import re
 import subprocess
 import sys
 
@@ -39,17 +38,6 @@ def test_tables_are_named_or_suggested():
         load_table("liu_goh", ["optimizer.lr=1,2"])
     with pytest.raises(UserError, match="did you mean"):
         load_table("liu_goh", ["optimzer.lr=1"])
-
-
-def test_joblib_launches_cells_side_by_side(tmp_path):
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    arguments = ["resnet3", "dataset=digits", "seed=0,1", "max_steps=2", "logger=none"]
-    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    finished = run(tmp_path, "reproduce", *arguments, *launcher)
-    assert finished.code == 0, finished.err
-    assert len(list(tmp_path.glob("outputs/runs/*/metrics.json"))) == 2
-    announced = re.findall(r"^\[(\d)/2\] ResNet-20, seed (\d)", finished.err, re.MULTILINE)
-    assert sorted(announced) == [("1", "0"), ("2", "1")]
 
 
 def test_a_plan_without_records_says_so(tmp_path):

@@ -11,8 +11,6 @@ from reslab.runs.control import train_command
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
 
-OUTPUT = ".jobs"  # beside the runs: what processes print before, or without, a run's own log
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -46,8 +44,11 @@ class Cell:
 
     @property
     def output(self) -> Path:
-        """All that its process prints, until the run is finished; the run's log is the run's."""
-        return self.directory.path.parent / OUTPUT / f"{self.directory.name}.txt"
+        """All that its process prints, kept until the run is finished, which has a log of its own.
+
+        It lies beside the directory, which may be another run's, and is emptied by a rerun.
+        """
+        return self.directory.path.with_name(f".{self.directory.name}.txt")
 
     def last_line(self) -> str:
         """The last that its process printed, empty where there is nothing."""

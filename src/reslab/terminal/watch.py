@@ -61,7 +61,7 @@ def shown(look: Callable[[], tuple[Sequence[Path], str]]) -> Iterator[None]:
     def draw() -> RenderableType:
         paths, line = look()
         runs = [RunDirectory(path) for path in paths]
-        states = {str(run.path): "running" if run.is_running() else "begins" for run in runs}
+        states = {str(run.path): "running" for run in runs}
         return Group(*([_drawn(runs, states, console.width)] if runs else []), Text(line))
 
     with Live(
