@@ -146,14 +146,14 @@ def test_a_stopped_cell_is_no_failure_and_ends_the_sweep_with_an_error(tmp_path)
 
 def test_a_cell_that_is_refused_before_its_directory_is_there_is_named_and_listed(tmp_path):
     """An ablation beside a choice by hand, which the run's process alone looks at."""
-    refused = run(tmp_path, *SHORT, "ablation=baseline_cnn,null", *LOCAL)
+    refused = run(tmp_path, *SHORT, "ablation=baseline_cnn", "label_smoothing=0,0.1", *LOCAL)
     assert refused.code == 1
     reason = "model=baseline_cnn and ablation=baseline_cnn both choose the model: leave one of"
-    assert f"[1/2] ablation=baseline_cnn: failed: {reason}" in refused.err
-    assert "[2/2] ablation=null: test accuracy" in refused.err
-    states = {one.state(): one for one in list_runs(tmp_path / "outputs/runs")}
-    assert set(states) == {"failed", "finished"}
-    assert reason in states["failed"].failure_file.read_text()
+    for number, value in ((1, "0"), (2, "0.1")):
+        assert f"[{number}/2] label_smoothing={value}: failed: {reason}" in refused.err
+    runs = list_runs(tmp_path / "outputs/runs")
+    assert [one.state() for one in runs] == ["failed"] * 2
+    assert all(reason in one.failure_file.read_text() for one in runs)
 
 
 def test_hydra_s_own_overrides_reach_the_cells_and_wrong_ones_are_refused(tmp_path):

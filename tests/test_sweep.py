@@ -3,6 +3,7 @@
 import json
 
 import pandas as pd
+import pytest
 import yaml
 
 from processes import run
@@ -12,8 +13,16 @@ from training import EVERY_STEP, SMALL
 MONITORS = ["val/accuracy", "val/loss", "train/accuracy", "train/loss"]
 
 
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        (),
+        pytest.param(("hydra/launcher=local", "hydra.launcher.slots=2"), marks=pytest.mark.slow),
+    ],
+    ids=["one after the other", "side by side"],
+)
 def test_a_sweeper_optimizes_what_chose_the_best_epoch_and_never_the_test_set(
-    in_empty_folder, monkeypatch
+    launcher, in_empty_folder, monkeypatch
 ):
     told, objective = [], app.objective
     monkeypatch.setattr(app, "objective", lambda *run: told.append(objective(*run)) or told[-1])
@@ -21,7 +30,7 @@ def test_a_sweeper_optimizes_what_chose_the_best_epoch_and_never_the_test_set(
         *("-m", f"monitor={','.join(MONITORS)}", *SMALL, "trainer=cpu", "trainer.quiet=true"),
         *("optimizer.lr=0.3", "trainer.max_epochs=4", "+trainer.limit_train_batches=4"),
     )
-    monkeypatch.setattr("sys.argv", ["reslab train", *asked])
+    monkeypatch.setattr("sys.argv", ["reslab train", *asked, *launcher])
     app.train()
     expected, best_epochs = {}, set()
     for path in in_empty_folder.glob("outputs/runs/*/config.yaml"):

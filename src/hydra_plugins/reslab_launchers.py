@@ -62,7 +62,9 @@ class _Job:
     @property
     def is_finished(self) -> bool:
         """Whether it has a record, and is not to be started over."""
-        return (self.path / "metrics.json").exists() and not self.config.rerun
+        from reslab.runs.store import RunDirectory
+
+        return RunDirectory(self.path).record_file.exists() and not self.config.rerun
 
     def returned(self, value: object) -> JobReturn:
         """What a sweeper is told of it: what it may optimize, or the error."""
