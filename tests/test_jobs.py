@@ -188,6 +188,14 @@ def test_a_cell_whose_directory_is_another_run_s_leaves_that_alone(make):
     assert list(cell.directory.path.iterdir()) == [cell.directory.config_file]
 
 
+def test_a_cell_whose_directory_another_process_holds_leaves_that_alone(make):
+    cell = make("held", "exit(1)")
+    with cell.directory.locked():
+        assert sweep([cell])[0]["held"].state == "failed"
+        assert not cell.directory.failure_file.exists()
+        assert not cell.directory.request_file.exists()
+
+
 def test_a_cell_that_cannot_be_started_fails_alone(make, tmp_path):
     lost = make("lost", BEGIN + FINISH, folder=tmp_path / "nowhere")
     ends, *_ = sweep([lost, make("b", BEGIN + FINISH)])
@@ -196,10 +204,10 @@ def test_a_cell_that_cannot_be_started_fails_alone(make, tmp_path):
 
 
 def test_what_is_to_be_done_with_a_finished_cell_may_fail_it(make):
-    def heed(cell):
+    def on_finished(cell):
         raise slots.UserError("the disk is full")
 
-    swept = Sweep([make("a", BEGIN + FINISH)], [Slot("here")], Reporter(), heed).run()
+    swept = Sweep([make("a", BEGIN + FINISH)], [Slot("here")], Reporter(), on_finished).run()
     assert [(end.state, end.reason) for end in swept.ends] == [("failed", "the disk is full")]
 
 

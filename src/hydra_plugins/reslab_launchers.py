@@ -110,12 +110,12 @@ class LocalLauncher(Launcher):
                 waiting.setdefault(job.path, job)
         cells = [self._cell(job, jobs) for job in waiting.values()]
 
-        def heed(cell: "Cell") -> None:
+        def on_finished(cell: "Cell") -> None:
             if self.task:
-                self.task.heed(waiting[cell.directory.path].number)
+                self.task.on_finished(waiting[cell.directory.path].number)
 
         reporter = self.task.reporter if self.task else Terminal()
-        swept = Sweep(cells, slots, reporter, heed).run()
+        swept = Sweep(cells, slots, reporter, on_finished).run()
         if not self.task:
             _print_results(swept.ends)
         if swept.signum is not None:

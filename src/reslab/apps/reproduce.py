@@ -105,7 +105,7 @@ class AnnouncedCell(CellTask):
         self.reporter.say(f"\n[{number + 1}/{len(self.launched)}] {text}")
         outcome = run_cell(cfg, self.reporter)
         self.reporter.say(f"{outcome}\n{self.launched[number].directory.path}")
-        self.heed(number)
+        self.on_finished(number)
 
     def title(self, number: int) -> str:
         return f"{self.launched[number].row.name}, seed {self.launched[number].seed}"
@@ -113,7 +113,7 @@ class AnnouncedCell(CellTask):
     def work(self, number: int) -> float:
         return self.launched[number].workload.macs
 
-    def heed(self, number: int) -> None:
+    def on_finished(self, number: int) -> None:
         if self.keep:
             keep_records(self.table, [look_up(self.launched[number])], self.keep)
 

@@ -67,7 +67,7 @@ class Cell:
         """
         run = self.directory
         files = (run.request_file, run.config_file, run.record_file, run.latest.last)
-        if any(file.exists() for file in files):
+        if any(file.exists() for file in files) or run.is_running():
             return
         request = Request.here(self.overrides, None, self.config_dirs)
         request = replace(request, command=tuple(self.command), folder=str(self.folder.resolve()))

@@ -1,6 +1,5 @@
 """A process that saves and ends with the one that started it."""
 
-import ctypes
 import os
 import signal
 import sys
@@ -19,6 +18,8 @@ def end_with_parent() -> None:
     if parent is None:
         return
     if sys.platform == "linux":
+        import ctypes  # for which other commands do not wait
+
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != int(parent):  # it was gone before that
         sys.exit(128 + signal.SIGTERM)

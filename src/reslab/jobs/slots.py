@@ -90,5 +90,5 @@ def num_threads() -> int:
     said = os.environ.get(THREADS, "").partition(",")[0]
     if said.isdigit() and int(said) > 0:
         return int(said)
-    cores = psutil.cpu_count(logical=False) or 1
+    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
     return min(cores, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else cores

@@ -39,7 +39,7 @@ class Sweep:
         cells: The cells, in the order in which they are begun.
         slots: Where they compute.
         reporter: Is told of each as it begins and ends, and shown how far they are.
-        heed: What else is done when a cell is finished; its error is then the cell's.
+        on_finished: What else is done then; an error of the user's in it is the cell's.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class Sweep:
         cells: Sequence[Cell],
         slots: Sequence[Slot],
         reporter: Reporter,
-        heed: Callable[[Cell], None] = lambda cell: None,
+        on_finished: Callable[[Cell], None] = lambda cell: None,
     ) -> None:
         self.cells, self.pool = tuple(cells), Pool(slots)
-        self.reporter, self.heed = reporter, heed
+        self.reporter, self.on_finished = reporter, on_finished
         self._waiting = list(self.cells)
         self._ends: dict[Path, Ended] = {}
         self._signals: list[int] = []
@@ -99,7 +99,7 @@ class Sweep:
     def _take(self, end: Ended) -> None:
         if end.state == "finished":
             try:
-                self.heed(end.cell)
+                self.on_finished(end.cell)
             except UserError as error:
                 end = replace(end, state="failed", reason=str(error))
         self._ends[end.cell.directory.path] = end

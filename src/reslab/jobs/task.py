@@ -24,7 +24,7 @@ class CellTask(ABC):
         """What a cell costs beside the others."""
 
     @abstractmethod
-    def heed(self, number: int) -> None:
+    def on_finished(self, number: int) -> None:
         """Is called when a cell is finished.
 
         Raises:
