@@ -6,11 +6,13 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
+from processes import run
 from reslab.callbacks import StopRequest, progress
 from reslab.config import compose
 from reslab.runs.build import Run, build, prepare_data
-from reslab.runs.store import RunDirectory
-from training import NEEDS_GPU
+from reslab.runs.store import RunDirectory, list_runs
+from reslab.tables.finished import BESIDE_OTHERS
+from training import NEEDS_GPU, SMALL
 
 pytestmark = NEEDS_GPU
 
@@ -96,3 +98,17 @@ def test_steps_launched_as_cuda_graphs_train_as_eager_ones(tmp_path):
         assert (get_manager(0, create_if_none_exists=False) is not None) == (compiled == "true")
         losses.append((metrics["train/loss"], metrics["val/loss"]))
     assert losses[0] == pytest.approx(losses[1], rel=0.05)  # 0.01 on a CPU, compiled or not
+
+
+def test_two_runs_share_a_gpu_where_that_is_asked_for_and_say_so(tmp_path):
+    sweep = ("train", "-m", *SMALL, "logger=none", "trainer=gpu", "trainer.compile=false")
+    asked = (*sweep, "trainer.max_epochs=60", "seed=0,1", "hydra/launcher=local")
+    only_one = {"CUDA_VISIBLE_DEVICES": "0"}
+    line = run(tmp_path, *asked, "hydra.launcher.slots=2", **only_one).error_line()
+    assert "there is 1 GPU" in line
+    done = run(tmp_path, *asked, "hydra.launcher.runs_per_gpu=2", **only_one)
+    assert done.code == 0, done.err
+    assert done.err.count("begun on GPU 0") == 2
+    records = [one.record() for one in list_runs(tmp_path / "outputs/runs")]
+    assert [one.provenance.device for one in records] == ["cuda"] * 2
+    assert all(one.others_cpu > BESIDE_OTHERS for one in records), "their times are starred"

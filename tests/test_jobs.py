@@ -196,6 +196,14 @@ def test_a_cell_whose_directory_another_process_holds_leaves_that_alone(make):
         assert not cell.directory.request_file.exists()
 
 
+def test_a_cell_has_its_slot_s_environment_and_before_that_its_own(make, machine):
+    machine("0,1")
+    script = f"{BEGIN}(run / 'seen').write_text(os.environ['OMP_NUM_THREADS']){FINISH}"
+    cells = [make("new", script), make("begun", script, variables={"OMP_NUM_THREADS": "3"})]
+    Sweep(cells, find_slots(), Reporter()).run()
+    assert [(one.directory.path / "seen").read_text() for one in cells] == ["4", "3"]
+
+
 def test_a_cell_that_cannot_be_started_fails_alone(make, tmp_path):
     lost = make("lost", BEGIN + FINISH, folder=tmp_path / "nowhere")
     ends, *_ = sweep([lost, make("b", BEGIN + FINISH)])

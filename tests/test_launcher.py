@@ -105,7 +105,7 @@ def test_a_killed_parent_s_cells_save_and_go(tmp_path):
 
 
 def test_ctrl_c_has_the_cells_save_and_begins_no_other(tmp_path):
-    sweep = start(tmp_path, *LONG, "label_smoothing=0,0.1")
+    sweep = start(tmp_path, *LONG, "label_smoothing=0,0.1", OMP_NUM_THREADS="4")
     runs = training(tmp_path)
     sweep.send(signal.SIGINT)
     finished = sweep.wait(60)
@@ -117,6 +117,13 @@ def test_ctrl_c_has_the_cells_save_and_begins_no_other(tmp_path):
     assert [one.state() for one in runs] == ["interrupted"] * 2
     assert all(one.latest.load() for one in runs)
     assert len(list_runs(tmp_path / "outputs/runs")) == 2, "nothing else was begun"
+
+    # By itself it goes on with the threads that it had, else it would not be exact.
+    resumed = start(tmp_path, "resume", runs[0].name, OMP_NUM_THREADS="4")
+    wait_for(lambda: "resuming at step" in runs[0].log_file.read_text() and runs[0].progress())
+    assert psutil.Process(pid(runs[0])).environ()["OMP_NUM_THREADS"] == "2"
+    resumed.send(signal.SIGTERM)
+    assert resumed.wait(60).code == 143, resumed.err.read_text()
 
 
 def test_a_second_ctrl_c_ends_the_cells_at_once(tmp_path):
@@ -172,6 +179,18 @@ def test_a_run_on_a_gpu_of_its_own_sees_no_other(tmp_path):
     sweep.send(signal.SIGTERM)
     assert sweep.wait(60).code == 143
     assert "begun on GPU 1" in sweep.err.read_text()
+
+
+def test_a_table_s_cells_stop_as_those_of_a_sweep(tmp_path):
+    asked = ("resnet3", "dataset=digits", "seed=0,1", *SMALL, "trainer.max_epochs=500")
+    table = start(tmp_path, "reproduce", *asked, *LOCAL)
+    runs = training(tmp_path)
+    table.send(signal.SIGINT)
+    finished = table.wait(60)
+    assert finished.code == 130
+    assert "[1/2] ResNet-20, seed 0: stopped" in finished.err.splitlines()
+    assert [one.state() for one in runs] == ["interrupted"] * 2
+    assert not (tmp_path / "outputs/tables").exists()
 
 
 def test_a_table_of_two_slots_is_that_of_one_and_says_that_its_times_are_shared(tmp_path):

@@ -23,7 +23,7 @@ class Cell:
         config_dirs: The user's own folders with configurations.
         options: Overrides of Hydra's own besides.
         folder: Where the command is given.
-        variables: Of the environment, besides this process' own.
+        variables: Of the environment, before the slot's: a run that goes on keeps its threads.
         work: What it costs, in a unit that the cells share: the time left goes by it.
     """
 

@@ -48,7 +48,7 @@ class Job:
     def __init__(self, cell: Cell, slot: Slot, *, outlives: bool) -> None:
         self.cell, self.slot = cell, slot
         self.begun, self._killed = time.monotonic(), False
-        variables = os.environ | cell.variables | slot.variables
+        variables = os.environ | slot.variables | cell.variables
         variables.pop(VARIABLE, None)
         if not outlives:
             variables[VARIABLE] = str(os.getpid())

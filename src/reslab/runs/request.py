@@ -17,8 +17,8 @@ from reslab.errors import UserError
 from reslab.files import write_atomically
 from reslab.locks import is_alive
 
-# What a user's own modules are found by and allowed by.
-VARIABLES = ("RESLAB_TARGETS", "PYTHONPATH")
+# What a user's own modules are found by and allowed by, and on which the bits of sums depend.
+VARIABLES = ("RESLAB_TARGETS", "PYTHONPATH", "OMP_NUM_THREADS")
 
 
 @dataclass(frozen=True)
