@@ -11,6 +11,7 @@ import torch
 from filelock import FileLock
 from PIL import Image
 
+from cells import machine, make  # noqa: F401  # fixtures
 from narrow import narrow_reference, narrow_table  # noqa: F401  # fixtures
 from processes import run
 from training import SMALL, make_older, only_run

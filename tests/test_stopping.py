@@ -1,0 +1,112 @@
+"""What signals do to cells, and the end of the process that has started them."""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from cells import BEGIN, FINISH, SAVE, STALL, sweep
+from reslab.jobs.pool import Pool
+from reslab.jobs.slots import Slot
+
+
+def when(condition, then):
+    """Does something as soon as a condition holds, from another thread."""
+
+    def wait():
+        deadline = time.monotonic() + 60
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        then()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def ready(*cells):
+    return lambda: all((cell.directory.path / "ready").exists() for cell in cells)
+
+
+def tell(*signums):
+    def send():
+        for signum in signums:
+            os.kill(os.getpid(), signum)
+            time.sleep(0.2)  # else two of a kind may be one
+
+    return send
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_first_signal_has_all_save_and_nothing_new_begin(make, signum):
+    if signal.getsignal(signum) == signal.SIG_IGN:
+        pytest.skip("this signal is ignored here, and stays so")
+    cells = [make(name, BEGIN + SAVE) for name in "abc"]
+    when(ready(*cells[:2]), tell(signum))
+    ends, said, told = sweep(cells)
+    assert told == signum
+    assert {name: end.state for name, end in ends.items()} == {"a": "stopped", "b": "stopped"}
+    assert all((cell.directory.path / "saved").exists() for cell in cells[:2])
+    assert not cells[2].directory.path.exists()
+    assert said[-2:] == ["[1/3] a: stopped", "[2/3] b: stopped"]
+
+
+def test_a_second_ctrl_c_ends_them_at_once(make):
+    cells = [make(name, BEGIN + STALL) for name in "ab"]
+    when(ready(*cells), tell(signal.SIGINT, signal.SIGINT))
+    begun = time.monotonic()
+    ends, _, told = sweep(cells)
+    assert time.monotonic() - begun < 30
+    assert told == signal.SIGINT
+    assert {(end.state, end.reason) for end in ends.values()} == {
+        ("stopped", "killed before it had saved")
+    }
+
+
+def test_a_closing_terminal_s_second_signal_does_not_end_what_saves(make):
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        pytest.skip("this signal is ignored here, and stays so")
+    cell = make("a", BEGIN + SAVE.replace("(run /", "time.sleep(1.5); (run /", 1))
+    when(ready(cell), tell(signal.SIGHUP, signal.SIGHUP, signal.SIGTERM))
+    ends, *_ = sweep([cell])
+    assert ends["a"].reason == "stopped"
+    assert (cell.directory.path / "saved").exists()
+
+
+def test_a_cell_that_is_stopped_by_itself_is_no_failure_and_the_others_go_on(make):
+    alone = make("alone", BEGIN + "sys.exit(143)")
+    ends, said, told = sweep([alone, *(make(name, BEGIN + FINISH) for name in "bc")])
+    assert [ends[name].state for name in ("alone", "b", "c")] == ["stopped", "finished", "finished"]
+    assert "[1/3] alone: stopped" in "\n".join(said)
+    assert told is None
+    assert not alone.directory.failure_file.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of that")
+@pytest.mark.parametrize("outlives", [False, True])
+def test_only_what_is_to_outlive_its_parent_does(make, outlives, tmp_path):
+    """The parent is killed, and a child of reslab's that has only begun sees to itself."""
+    from_reslab = f"from reslab.jobs.parent import end_with_parent\n{BEGIN}"
+    ending = f"{from_reslab}signal.signal(15, lambda *x: sys.exit((run / 'saved').touch()))\n"
+    cell = make(
+        "child", f"{ending}end_with_parent()\n(run / 'ready').touch()\ntime.sleep(2){FINISH}"
+    )
+    pid = os.fork()
+    if pid == 0:
+        Pool([Slot("here")], outlives=outlives).start(cell)
+        while True:
+            time.sleep(1)
+    path = cell.directory.path
+    wait_until(lambda: (path / "ready").exists())
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    wait_until(lambda: (path / "saved").exists() or (path / "ended").exists())
+    assert (path / "ended").exists() == outlives
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
