@@ -74,6 +74,8 @@ def test_it_trains(installed, tmp_path):
 def test_it_reproduces_a_table(installed, tmp_path):
     short = ("seed=0", "trainer.max_epochs=1", "+trainer.limit_train_batches=2")
     narrow = "model.widths=[8,16,32,64]"
-    call(installed, tmp_path, "reproduce", "liu_goh", "dataset=digits", *short, narrow)
+    side_by_side = ("hydra/launcher=local", "hydra.launcher.slots=2")  # which Hydra has to find
+    asked = ("reproduce", "liu_goh", "dataset=digits", *short, narrow, *side_by_side)
+    call(installed, tmp_path, *asked)
     assert len(list(tmp_path.glob("outputs/runs/*/metrics.json"))) == 4
     assert (tmp_path / "outputs/tables/liu_goh/digits/table.md").exists()
