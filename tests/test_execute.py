@@ -67,6 +67,7 @@ KEYS = [
     "join",
     "rerun",
     "extends",
+    "choices",
 ]
 
 ARGUMENTS = (
