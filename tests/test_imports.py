@@ -60,9 +60,10 @@ BELOW: dict[str, set[str]] = {
         "pictures",
     },
     "apps": {"runs", "tables", "config"},
+    "studio": {"evaluation", "progress", "runs"},
     "cli": {
         *("apps", "terminal", "tables", "bench", "use", "reports"),
-        *("runs", "analysis", "config"),
+        *("runs", "analysis", "config", "studio"),
     },
     "__init__": {"predicting"},
     "__main__": {"cli"},
@@ -70,7 +71,7 @@ BELOW: dict[str, set[str]] = {
 ALONE = {
     "hydra": {"config", "runs", "apps", "cli"},
     "matplotlib": {"analysis", "evaluation", "tables", "bench"},
-    "bokeh": {"reports", "tables"},
+    "bokeh": {"reports", "tables", "studio"},
 }
 
 
@@ -148,7 +149,10 @@ def test_only_the_commands_print():
 @pytest.mark.parametrize(
     ("module", "library"),
     [
-        *((module, "torch") for module in ("reslab", "reslab.cli", "reslab.terminal.runs")),
+        *(
+            (module, "torch")
+            for module in ("reslab", "reslab.cli", "reslab.terminal.runs", "reslab.studio.server")
+        ),
         ("reslab.tables.plan", "lightning"),
     ],
 )
@@ -164,6 +168,7 @@ def test_what_is_imported_is_declared():
     texts = [*project["dependencies"], *project["optional-dependencies"]["export"]]
     declared = {re.split(r"[<>=!~ ]", text)[0] for text in texts}
     names = {"sklearn": "scikit-learn", "hydra": "hydra-core", "yaml": "omegaconf", "PIL": "pillow"}
+    names |= {"tornado": "bokeh"}
     for path, _, name in modules():
         top = name.partition(".")[0]
         if top not in {"reslab", "hydra_plugins", *sys.stdlib_module_names}:
