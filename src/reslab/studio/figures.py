@@ -3,7 +3,7 @@
 from typing import Any
 
 from bokeh.embed import json_item
-from bokeh.models import InlineStyleSheet, UIElement
+from bokeh.models import UIElement
 from bokeh.plotting import figure
 from bokeh.themes import Theme
 
@@ -11,13 +11,6 @@ from reslab.evaluation.palette import COLORS
 
 # Ink, and what is softer than it: as in the style sheet.
 INKS = {"light": ("#1d2126", "#5c6670", "#dde1e6"), "dark": ("#e6e9ed", "#9aa4af", "#333a42")}
-
-# What a hover says lies on the page's own colors; only from within is it to be reached.
-TOOLTIP = """
-.bk-Tooltip {
-  --tooltip-color: var(--panel); --tooltip-text: var(--ink); --tooltip-border: var(--line)
-}
-"""
 
 
 def palette(theme: str) -> tuple[str, ...]:
@@ -44,7 +37,6 @@ def plot(name: str, title: str, below: str, beside: str, scale: str = "linear", 
         x_axis_label=below,
         y_axis_label=beside,
         y_axis_type=scale,
-        stylesheets=[InlineStyleSheet(css=TOOLTIP)],
         tools="pan,wheel_zoom,box_zoom,reset,save",
         **({"height": 320, "sizing_mode": "stretch_width"} | more),
     )
