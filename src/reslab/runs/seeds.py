@@ -88,7 +88,10 @@ def titles(runs: Sequence[Repeat]) -> dict[str, str]:
         group: " ".join(
             [
                 one.label,
-                *(f"{key}={select(one.but_for_its_seed, key)}" for key in differing[one.label]),
+                *(
+                    f"{key}={_short(select(one.but_for_its_seed, key))}"
+                    for key in differing[one.label]
+                ),
             ]
         )
         for group, one in groups.items()
@@ -98,6 +101,11 @@ def titles(runs: Sequence[Repeat]) -> dict[str, str]:
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
     """The mean, and of several the sample standard deviation."""
     return fmean(values), stdev(values) if len(values) > 1 else None
+
+
+def _short(value: Any) -> Any:
+    """Numbers are hashed as floats and read as what they were."""
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _has_its_name(run: Repeat) -> bool:

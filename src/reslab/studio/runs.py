@@ -112,17 +112,20 @@ def line(facts: Facts, title: str, group: str, copy_of: str | None) -> dict[str,
         (facts.recipe or "", None),
         _begun([facts]),
     ]
-    why = facts.why or (f"a copy of {copy_of}, not counted" if copy_of else "")
-    done = {"done": at.done} if at else {}
-    return _line(facts.name, group, facts.state, why, cells) | done
+    return _line(facts.name, group, facts.state, facts.why, cells) | {
+        "done": at.done if at else None,
+        "note": f"a copy of {copy_of}, not counted" if copy_of else "",
+    }
 
 
 def line_of_seeds(members: Sequence[Facts], title: str, group: str) -> dict[str, Any]:
     """The line of runs that differ in the seed alone: mean and deviation of the finished ones."""
     records = [one.record for one in members if one.record]
     counts = Counter(one.state for one in members)
-    states = [state for state in STATES if counts[state]]
-    text = ", ".join(f"{counts[state]} {state}" for state in states)
+    text = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    state = next(
+        state for state in ("running", "failed", "interrupted", "finished") if counts[state]
+    )
     left = [one.progress.seconds_left or 0 for one in members if one.progress]
     cells: list[tuple[str, float | None]] = [
         (title, None),
@@ -139,7 +142,7 @@ def line_of_seeds(members: Sequence[Facts], title: str, group: str) -> dict[str,
     ]
     why = next((one.why for one in members if one.why), "")
     runs = {"runs": [one.name for one in members]}
-    return _line(f"seeds of {group}", group, states[0], why, cells) | runs
+    return _line(f"seeds of {group}", group, state, why, cells) | runs
 
 
 def _line(
@@ -182,7 +185,10 @@ def _mean(values: Sequence[float], form: str) -> tuple[str, float | None]:
 
 def _begun(members: Sequence[Facts]) -> tuple[str, float | None]:
     last = max((one.begun for one in members if one.begun), default=None)
-    return ("", None) if last is None else (f"{datetime.fromtimestamp(last):%Y-%m-%d %H:%M}", last)
+    if last is None:
+        return "", None
+    day = datetime.fromtimestamp(last)
+    return f"{day.day} {day:%b %Y %H:%M}".replace(f" {datetime.now().year} ", " "), last
 
 
 class Runs(Handler):

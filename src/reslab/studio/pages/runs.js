@@ -1,6 +1,6 @@
 // The table of runs: filtered, sorted and folded here, kept true by what has changed.
 
-import {el, poll, withParams} from "./api.js"
+import {el, ending, poll, withParams} from "./api.js"
 import {VIEWS, link, remember} from "./app.js"
 
 // A filter is a part of the text, or of a number `>90`, `<=5`, `=3`.
@@ -14,7 +14,7 @@ function fits(text, number, filter) {
 
 // Lines by a column, what is not known last; `-2` is column 2 downwards.
 function ordered(lines, sort) {
-  const at = Math.abs(sort), sign = Object.is(sort, -at) ? -1 : 1
+  const at = Math.abs(sort), sign = sort[0] == "-" ? -1 : 1
   const value = (line) => line.number[at] ?? line.text[at].toLowerCase()
   const pairs = lines.map((line) => [value(line), line])
   pairs.sort(([a], [b]) => (a === "") - (b === "") || sign * ((a > b) - (a < b)))
@@ -23,8 +23,9 @@ function ordered(lines, sort) {
 
 export function show(main, params) {
   const lines = new Map(), drawn = new Map()
-  let cursor = "", columns = [], states = []
+  let cursor = "", columns = [], states = [], hidden = new Set()
 
+  const isText = (at) => ["Run", "State", "Recipe"].includes(columns[at])
   const change = (name, values) => {
     params.delete(name)
     for (const one of values) if (one) params.append(name, one)
@@ -35,58 +36,69 @@ export function show(main, params) {
     const others = params.getAll(name).filter((one) => !values.includes(one))
     change(name, on ? [...others, ...values] : others)
   }
-  const box = (name, label) => el("input", {
-    type: "search", placeholder: label, "aria-label": label, value: params.get(name) ?? "",
+  const box = (name, label, placeholder = label) => el("input", {
+    type: "search", placeholder, "aria-label": label, value: params.get(name) ?? "",
     oninput: (event) => change(name, [event.target.value]),
   })
 
   const search = box("q", "Search")
   const each = el("input", {type: "checkbox", checked: !params.has("each"),
     onchange: () => change("each", [each.checked ? "" : "1"])})
-  const chips = el("div", {class: "row"}), filters = el("tr", {hidden: true}), head = el("tr")
+  const chips = el("div", {class: "row"}), head = el("tr"), filters = el("tr", {hidden: true})
   const body = el("tbody"), nothing = el("div", {class: "panel empty", hidden: true})
-  const actions = el("div", {class: "actions", role: "toolbar", "aria-label": "Selected runs", hidden: true})
-  const table = el("div", {class: "scroll"}, el("table",
+  const actions = el("div", {class: "actions", role: "toolbar", "aria-label": "Selected runs"})
+  const table = el("div", {class: "scroll tall", hidden: true}, el("table",
     {role: "treegrid", "aria-label": "Runs", "aria-multiselectable": "true", onkeydown: keyed},
     el("thead", {}, head, filters), body))
-  main.append(
-    el("div", {class: "row"}, el("h1", {}, "Runs"), chips, el("div", {class: "row push"},
-      el("label", {class: "check"}, each, "Fold seeds"),
-      el("button", {type: "button", onclick: () => { filters.hidden = !filters.hidden }}, "Filter"),
-      search)),
-    table, nothing, actions)
+  main.append(el("div", {class: "row"}, el("h1", {}, "Runs"), chips, el("div", {class: "row push"},
+    el("label", {class: "check"}, each, "Fold seeds"),
+    el("button", {type: "button", onclick: () => { filters.hidden = !filters.hidden }}, "Filter"),
+    search)), table, nothing, actions)
 
-  function heading(name, at) {
-    const sort = () => {
-      const upwards = params.get("sort") == `-${at}`
-      change("sort", [upwards ? `${at}` : `-${at}`])
-    }
-    return el("th", {scope: "col", class: at < 2 && "text"}, el("button", {type: "button", onclick: sort}, name))
+  function begin(answer) {
+    ({columns, states} = answer)
+    head.append(...columns.map((name, at) => el("th", {scope: "col", class: isText(at) && "text"},
+      el("button", {type: "button", onclick: () => sortBy(at)}, name))))
+    filters.append(...columns.map((name, at) =>
+      el("td", {class: isText(at) && "text"}, box(`c${at}`, `Filter ${name}`, isText(at) ? "" : "> <"))))
+    filters.hidden = !columns.some((_, at) => params.get(`c${at}`))
+  }
+
+  function sortBy(at) {
+    const first = [...lines.values()].some((line) => line.number[at] != null) ? `-${at}` : `${at}`
+    const other = first[0] == "-" ? `${at}` : `-${at}`
+    change("sort", [params.get("sort") == first ? other : first])
   }
 
   function draw() {
-    const words = (params.get("q") ?? "").toLowerCase().split(/\s+/), is = params.getAll("is")
+    const all = [...lines.values()].filter((line) => !line.runs), is = params.getAll("is")
+    const words = (params.get("q") ?? "").toLowerCase().split(/\s+/)
     const asked = columns.map((_, at) => [at, params.get(`c${at}`)]).filter(([, filter]) => filter)
-    const found = (line) => !line.runs && (!is.length || is.includes(line.state)) &&
+    const runs = all.filter((line) => (!is.length || is.includes(line.state)) &&
       words.every((word) => `${line.name} ${line.text} ${line.why}`.toLowerCase().includes(word)) &&
-      asked.every(([at, filter]) => fits(line.text[at], line.number[at], filter))
-    const runs = [...lines.values()].filter(found)
-    const sort = Number(params.get("sort") ?? -(columns.length - 1)), open = params.getAll("open")
-    const top = new Set(runs.map((run) => (each.checked && lines.get(`seeds of ${run.group}`)) || run))
-    const order = ordered([...top], sort).flatMap((line) => !open.includes(line.name) ? [line] :
-      [line, ...ordered(runs.filter((run) => run.group == line.group), sort).map((run) => ({...run, inside: true}))])
+      asked.every(([at, filter]) => fits(line.text[at], line.number[at], filter)))
+    const sort = params.get("sort") ?? `-${columns.length - 1}`, open = params.getAll("open")
+    const top = runs.map((run) => each.checked && lines.get(`seeds of ${run.group}`) || run)
+    const inside = (line) => ordered(runs.filter((run) => run.group == line.group), sort)
+      .map((run) => ({...run, inside: true}))
+    const order = ordered([...new Set(top)], sort)
+      .flatMap((line) => open.includes(line.name) ? [line, ...inside(line)] : [line])
+    hidden = new Set(columns.keys().filter((at) => !all.some((line) => line.text[at])))
+    for (const cells of [head.children, filters.children])
+      [...cells].forEach((cell, at) => { cell.hidden = hidden.has(at) })
+    for (const [at, th] of [...head.children].entries())
+      th.setAttribute("aria-sort", at != Math.abs(sort) ? "none" : sort[0] == "-" ? "descending" : "ascending")
     place(order.map(row))
-    ;[...head.children].forEach((th, at) => at == Math.abs(sort) ?
-      th.setAttribute("aria-sort", sort > 0 ? "ascending" : "descending") : th.removeAttribute("aria-sort"))
-    around(runs.length)
+    around(all, is, runs.length)
   }
 
-  // Puts rows in their order and leaves those that are there alone, with their focus.
-  function place(wanted) {
-    const kept = new Set(wanted)
-    for (const one of [...body.children]) if (!kept.has(one)) one.remove()
-    wanted.forEach((one, at) => body.children[at] == one || body.insertBefore(one, body.children[at] ?? null))
-    if (!body.querySelector("[tabindex='0']") && wanted.length) wanted[0].tabIndex = 0
+  // Puts rows in their order, which leaves the focus where it is.
+  function place(rows) {
+    const focused = document.activeElement
+    if (rows.length != body.children.length || rows.some((one, at) => one != body.children[at]))
+      body.replaceChildren(...rows)
+    if (focused.isConnected && focused != document.activeElement) focused.focus({preventScroll: true})
+    if (rows.length && !body.querySelector("[tabindex='0']")) rows[0].tabIndex = 0
   }
 
   // A line's row: the one before, if the line is as it was.
@@ -94,42 +106,44 @@ export function show(main, params) {
     const runs = line.runs ?? [line.name], chosen = params.getAll("run")
     const selected = runs.every((run) => chosen.includes(run))
     const open = line.runs && params.getAll("open").includes(line.name)
-    const state = JSON.stringify([line, selected, open])
+    const state = JSON.stringify([line, selected, open, [...hidden]])
     const before = drawn.get(line.name)
     if (before?.state == state) return before.tr
-    const [label, ...rest] = line.text[0].split(" ")
-    const called = line.inside ? [line.name] : [label, el("span", {class: "soft"}, ` ${rest.join(" ")}`)]
-    const tr = before?.tr ?? el("tr", {tabindex: -1})
-    const focused = tr.contains(document.activeElement) && document.activeElement != tr
+    const [label, ...keys] = line.inside ? [line.name] : line.text[0].split(" ")
+    const tr = before?.tr ?? el("tr", {role: "row", tabindex: -1})
+    const lost = tr != document.activeElement && tr.contains(document.activeElement)
     tr.dataset.name = line.name
     tr.setAttribute("aria-selected", selected)
     tr.setAttribute("aria-level", line.inside ? 2 : 1)
-    if (line.runs) tr.setAttribute("aria-expanded", Boolean(open))
+    if (line.runs) tr.setAttribute("aria-expanded", open)
+    const href = "watch" in VIEWS && link("watch", {run: line.name})
     tr.replaceChildren(
-      el("td", {class: line.inside && "inside"}, el("div", {class: "run"},
+      el("td", {class: line.inside && "inside"},
         el("input", {type: "checkbox", tabIndex: -1, checked: selected, "aria-label": `Select ${line.name}`,
           onchange: (event) => toggle("run", runs, event.target.checked)}),
-        el(line.runs ? "button" : "span", {class: "name", tabIndex: -1, title: line.name,
-          onclick: line.runs ? () => toggle("open", [line.name], !open) : null}, called)),
-        line.why && el("div", {class: line.state == "failed" ? "why error" : "why soft"}, line.why)),
+        el(line.runs ? "button" : href ? "a" : "span", {class: "name", tabIndex: -1, href: !line.runs && href,
+          title: `${line.name}\n${keys.join("\n")}`,
+          onclick: line.runs ? () => toggle("open", [line.name], !open) : null}, label),
+        keys.length > 0 && el("div", {class: "keys"}, keys.map((key) => key.replace(/^.*\.(?=\w+=)/, "")).join("  ")),
+        line.note && el("div", {class: "keys"}, line.note),
+        line.why && el("div", {class: "keys error"}, line.why)),
       el("td", {class: "text"}, el("span", {class: `state ${line.state}`}, line.text[1]),
         line.done != null && el("progress", {value: line.done, "aria-label": "Done"})),
-      ...line.text.slice(2).map((text) => el("td", {}, text)))
-    if (focused) tr.focus()
+      ...line.text.map((text, at) => 
+        el("td", {hidden: hidden.has(at), class: isText(at) && "text", "data-name": columns[at]}, text)).slice(2))
+    if (lost) tr.focus()
     drawn.set(line.name, {state, tr})
     return tr
   }
 
-  // What stands around the table: states to choose from, what to do with the selected, what to do
-  // if there is nothing.
-  function around(found) {
-    const runs = [...lines.values()].filter((line) => !line.runs)
-    const is = params.getAll("is"), chosen = params.getAll("run").filter((run) => lines.has(run))
-    chips.replaceChildren(...states.map((state) => [state, runs.filter((run) => run.state == state).length])
-      .filter(([state, number]) => number || is.includes(state)).map(([state, number]) =>
-        el("button", {type: "button", class: "chip", "aria-pressed": String(is.includes(state)),
-          onclick: () => toggle("is", [state], !is.includes(state))},
-        el("span", {class: `state ${state}`}, `${number.toLocaleString("en")} ${state}`))))
+  // What stands around: states to choose from, what to do with the selected or if there is nothing.
+  function around(all, is, found) {
+    const chosen = params.getAll("run").filter((run) => lines.has(run))
+    const count = (state) => all.filter((run) => run.state == state).length
+    chips.replaceChildren(...states.filter((state) => count(state) || is.includes(state)).map((state) =>
+      el("button", {type: "button", class: "chip", "aria-pressed": String(is.includes(state)),
+        onclick: () => toggle("is", [state], !is.includes(state))},
+      el("span", {class: `state ${state}`}, `${count(state).toLocaleString("en")} ${state}`))))
     actions.hidden = !chosen.length
     actions.replaceChildren(el("span", {}, `${chosen.length} selected`),
       ...["watch", "compare", "use"].filter((view) => view in VIEWS).map((view) =>
@@ -137,41 +151,40 @@ export function show(main, params) {
       el("button", {type: "button", class: "quiet", onclick: () => change("run", [])}, "Clear"))
     table.hidden = !found
     nothing.hidden = Boolean(found)
-    if (found) return
-    nothing.replaceChildren(...runs.length ? [el("h2", {}, "No run fits"),
-      el("button", {type: "button", onclick: () => { location.hash = "runs" }}, "Show all")] :
+    nothing.replaceChildren(...all.length ? [el("h2", {}, "No run fits"),
+      el("a", {class: "button", href: link("runs")}, "Show all")] :
       [el("h2", {}, "No runs yet"), el("p", {}, "What is trained shows up here by itself. To begin:"),
+        "train" in VIEWS && el("p", {}, el("a", {class: "button primary", href: link("train")}, "Train")),
         el("p", {}, el("code", {}, "reslab train dataset=digits model=baseline_cnn trainer.max_epochs=3"))])
   }
 
   function keyed(event) {
     const tr = event.target.closest("tbody tr")
-    if (!tr || event.target.matches("input:not([type=checkbox])")) return
-    const press = (selector) => tr.querySelector(selector)?.click()
+    if (!tr) return
     const to = {ArrowDown: tr.nextElementSibling, ArrowUp: tr.previousElementSibling,
       Home: body.firstElementChild, End: body.lastElementChild}[event.key]
+    const turns = {ArrowRight: "false", ArrowLeft: "true"}[event.key]
     if (to) {
       tr.tabIndex = -1
       to.tabIndex = 0
       to.focus()
-    } else if (event.key == " ") press("input")
-    else if (event.key == "ArrowRight" && tr.ariaExpanded == "false") press("button.name")
-    else if (event.key == "ArrowLeft" && tr.ariaExpanded == "true") press("button.name")
-    else if (event.key == "Enter" && "watch" in VIEWS) location.hash = link("watch", {run: tr.dataset.name})
+    } else if (event.key == " ") tr.querySelector("input").click()
+    else if (event.key == "Enter" || turns && tr.ariaExpanded == turns) tr.querySelector(".name").click()
     else return
     event.preventDefault()
   }
 
+  addEventListener("keydown", (event) => {
+    if (event.key != "/" || event.target.matches("input, textarea, select")) return
+    search.focus()
+    event.preventDefault()
+  }, {signal: ending()})
+
   poll(() => withParams("runs", {since: cursor}), (answer) => {
+    if (!columns.length) begin(answer)
     if (answer.all) lines.clear()
     for (const name of answer.gone) lines.delete(name)
     for (const line of answer.lines) lines.set(line.name, line)
-    if (!columns.length) {
-      ({columns, states} = answer)
-      head.append(...columns.map(heading))
-      filters.append(...columns.map((name, at) => el("td", {}, box(`c${at}`, `Filter ${name}`))))
-      filters.hidden = !columns.some((_, at) => params.get(`c${at}`))
-    }
     cursor = answer.cursor
     if (answer.all || answer.lines.length || answer.gone.length) draw()
     return answer.more ? 0 : undefined
