@@ -5,6 +5,7 @@ import ipaddress
 import json
 import math
 import os
+import re
 import secrets
 import socket
 import traceback
@@ -104,7 +105,7 @@ def read_token() -> str:
             f"{path}, which has the studio's token, cannot be used ({error.strerror}): set "
             f"XDG_STATE_HOME to a folder that can"
         ) from error
-    if len(token) < 32:
+    if not re.fullmatch(r"[\w-]{32,}", token, re.ASCII):
         raise UserError(f"{path} has no token of the studio's: delete it, and a new one is made")
     return token
 

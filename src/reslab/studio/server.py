@@ -1,6 +1,7 @@
 """The studio's server: the page, its modules, and what they ask; nothing that blocks."""
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -40,7 +41,7 @@ class Files(Handler, StaticFileHandler):
 
 
 class Unknown(Handler):
-    """Every other address below `/api/`."""
+    """Every other address."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -58,10 +59,11 @@ def application(runs_dir: Path, access: Access, reporter: Reporter = SILENT) -> 
     return Application(
         [
             *((f"/api/{path}", handler) for view in VIEWS for path, handler in view.HANDLERS),
-            (r"/api/.*", Unknown),
             (r"/(style\.css)", Files, {"path": STYLE_SHEET.parent}),
             (r"/(bokeh(?:-[a-z]+)?\.min\.js)", Files, {"path": Path(static_path()) / "js"}),
-            (r"/(.*)", Files, {"path": PAGES, "default_filename": "index.html"}),
+            (r"/()", Files, {"path": PAGES, "default_filename": "index.html"}),
+            (r"/(\w+\.\w+)", Files, {"path": PAGES}),
+            (r".*", Unknown),
         ],
         access=access,
         scan=Scan(runs_dir),
@@ -80,14 +82,12 @@ def listen(app: Application, host: str, port: int) -> HTTPServer:
     try:
         server.add_sockets(bind_sockets(port, host, reuse_port=False))
     except OSError as error:
-        if _is_free(host, port):
-            raise UserError(
-                f"--host {host}: {error.strerror}; 127.0.0.1 is this machine"
-            ) from error
+        if error.errno != errno.EADDRINUSE:
+            raise UserError(f"cannot listen at {host}, port {port}: {error.strerror}") from error
         others = range(port + 1, min(port + PORTS_TRIED, 1 << 16))
         free = next((one for one in others if _is_free(host, one)), None)
         hint = f"; {free} is free: --port {free}" if free else ""
-        raise UserError(f"port {port} of {host} is taken ({error.strerror}){hint}") from error
+        raise UserError(f"port {port} of {host} is taken{hint}") from error
     return server
 
 

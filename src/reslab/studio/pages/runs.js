@@ -3,6 +3,8 @@
 import {el, ending, poll, withParams} from "./api.js"
 import {VIEWS, link, remember} from "./app.js"
 
+const ROWS = 150 // that are drawn at first, and again and again whenever one comes near their end
+
 // A filter is a part of the text, or of a number `>90`, `<=5`, `=3`.
 function fits(text, number, filter) {
   const [, sign, limit] = filter.match(/^\s*([<>]=?|=)\s*(-?[\d.]+)\s*$/) ?? []
@@ -23,7 +25,7 @@ function ordered(lines, sort) {
 
 export function show(main, params) {
   const lines = new Map(), drawn = new Map()
-  let cursor = "", columns = [], states = [], hidden = new Set()
+  let cursor = "", columns = [], states = [], hidden = new Set(), old = new Set(), most = ROWS, more = false
 
   const isText = (at) => ["Run", "State", "Recipe"].includes(columns[at])
   const change = (name, values) => {
@@ -45,11 +47,11 @@ export function show(main, params) {
   const each = el("input", {type: "checkbox", checked: !params.has("each"),
     onchange: () => change("each", [each.checked ? "" : "1"])})
   const chips = el("div", {class: "row"}), head = el("tr"), filters = el("tr", {hidden: true})
-  const body = el("tbody"), nothing = el("div", {class: "panel empty", hidden: true})
+  const body = el("tbody"), end = el("div", {class: "end"}), nothing = el("div", {class: "panel empty", hidden: true})
   const actions = el("div", {class: "actions", role: "toolbar", "aria-label": "Selected runs"})
   const table = el("div", {class: "scroll tall", hidden: true}, el("table",
     {role: "treegrid", "aria-label": "Runs", "aria-multiselectable": "true", onkeydown: keyed},
-    el("thead", {}, head, filters), body))
+    el("thead", {}, head, filters), body), end)
   main.append(el("div", {class: "row"}, el("h1", {}, "Runs"), chips, el("div", {class: "row push"},
     el("label", {class: "check"}, each, "Fold seeds"),
     el("button", {type: "button", onclick: () => { filters.hidden = !filters.hidden }}, "Filter"),
@@ -88,7 +90,8 @@ export function show(main, params) {
       [...cells].forEach((cell, at) => { cell.hidden = hidden.has(at) })
     for (const [at, th] of [...head.children].entries())
       th.setAttribute("aria-sort", at != Math.abs(sort) ? "none" : sort[0] == "-" ? "descending" : "ascending")
-    place(order.map(row))
+    more = order.length > most
+    place(order.slice(0, most).map(row))
     around(all, is, runs.length)
   }
 
@@ -180,13 +183,19 @@ export function show(main, params) {
     event.preventDefault()
   }, {signal: ending()})
 
+  new IntersectionObserver(([one]) => {
+    if (!one.isIntersecting || !more) return
+    most += ROWS
+    draw()
+  }, {rootMargin: "800px", scrollMargin: "800px"}).observe(end)
+
   poll(() => withParams("runs", {since: cursor}), (answer) => {
     if (!columns.length) begin(answer)
-    if (answer.all) lines.clear()
-    for (const name of answer.gone) lines.delete(name)
-    for (const line of answer.lines) lines.set(line.name, line)
+    if (answer.all) old = new Set(lines.keys()) // of a server before this one, until all are told
+    for (const line of answer.lines) lines.set(line.name, line) && old.delete(line.name)
+    for (const name of [...answer.gone, ...(answer.more ? [] : old)]) lines.delete(name)
     cursor = answer.cursor
     if (answer.all || answer.lines.length || answer.gone.length) draw()
     return answer.more ? 0 : undefined
-  })
+  }, 0.5)
 }
