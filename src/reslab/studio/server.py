@@ -5,6 +5,7 @@ import errno
 import os
 import signal
 import socket
+import sys
 import webbrowser
 from pathlib import Path
 
@@ -123,13 +124,20 @@ async def _serve(runs_dir: Path, host: str, port: int, browser: bool, reporter: 
             shown = socket.gethostname()
     address = f"http://{shown}:{port}/?token="
     reporter.say(f"runs of {runs_dir}: {address}{token}\nCtrl-C ends the studio, not its runs")
-    if browser:
+    if browser and _has_screen():
         asyncio.get_running_loop().run_in_executor(None, webbrowser.open, address + access.once())
     told = asyncio.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, told.set)
     await told.wait()
     server.stop()
+
+
+def _has_screen() -> bool:
+    """Whether a browser would open a window, and not take over the terminal."""
+    return sys.platform != "linux" or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -1,4 +1,4 @@
-// What all views need: elements, requests that come again, numbers as words.
+// What all views need: elements, and requests that come again.
 
 let view = new AbortController()
 const status = document.getElementById("status")
@@ -81,13 +81,3 @@ async function pause(seconds) {
   if (!document.hidden) return
   await new Promise((done) => document.addEventListener("visibilitychange", done, {once: true}))
 }
-
-export const percent = (share) => share == null ? "" : (100 * share).toFixed(2)
-
-export function duration(seconds) {
-  if (seconds == null) return ""
-  if (seconds < 90) return `${Math.round(seconds)} s`
-  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`
-}
-
-export const grouped = (number) => number == null ? "" : number.toLocaleString("en")
