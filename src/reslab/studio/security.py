@@ -19,6 +19,7 @@ from reslab.errors import UserError
 from reslab.files import write_atomically
 
 if TYPE_CHECKING:
+    from reslab.studio.helper import Helper
     from reslab.studio.scan import Scan
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -139,6 +140,12 @@ class Handler(RequestHandler):
         """All runs."""
         scan: Scan = self.settings["scan"]
         return scan
+
+    @property
+    def helper(self) -> "Helper":
+        """The process that has torch."""
+        helper: Helper = self.settings["helper"]
+        return helper
 
     def prepare(self) -> None:
         self._body, self._length = bytearray(), 0

@@ -17,13 +17,15 @@ from tornado.web import Application, StaticFileHandler
 from reslab.errors import UserError
 from reslab.evaluation.palette import STYLE_SHEET
 from reslab.reporter import SILENT, Reporter
-from reslab.studio import runs
+from reslab.studio import downloads, runs, tables, use
+from reslab.studio.helper import Helper
 from reslab.studio.scan import Scan
 from reslab.studio.security import LOOPBACK, Access, Handler, RequestError, read_token
 
 # A module a view: each has `HANDLERS`, addresses below `/api/` with what answers them.
-VIEWS = (runs,)
+VIEWS = (runs, tables, use, downloads)
 
+DATA_DIR = Path("data")
 PAGES = Path(__file__).with_name("pages")
 PORTS_TRIED = 100
 
@@ -49,13 +51,16 @@ class Unknown(Handler):
         raise RequestError(404, f"the studio has no {self.request.path}")
 
 
-def application(runs_dir: Path, access: Access, reporter: Reporter = SILENT) -> Application:
+def application(
+    runs_dir: Path, access: Access, reporter: Reporter = SILENT, data_dir: Path = DATA_DIR
+) -> Application:
     """All that is served.
 
     Args:
         runs_dir: Where runs lie.
         access: What opens it.
         reporter: Told of faults of the studio's own.
+        data_dir: Where data sets lie, and folders of pictures.
     """
     return Application(
         [
@@ -68,6 +73,8 @@ def application(runs_dir: Path, access: Access, reporter: Reporter = SILENT) -> 
         ],
         access=access,
         scan=Scan(runs_dir),
+        helper=Helper(),
+        data_dir=data_dir,
         reporter=reporter,
         log_function=lambda handler: None,  # an address may have the token in it
     )
@@ -93,7 +100,13 @@ def listen(app: Application, host: str, port: int) -> HTTPServer:
 
 
 def serve(
-    runs_dir: Path, host: str, port: int, *, browser: bool, reporter: Reporter = SILENT
+    runs_dir: Path,
+    host: str,
+    port: int,
+    *,
+    browser: bool,
+    data_dir: Path = DATA_DIR,
+    reporter: Reporter = SILENT,
 ) -> None:
     """Serves until it is told to stop.
 
@@ -102,18 +115,20 @@ def serve(
         host: The address to listen at.
         port: The port.
         browser: Whether to open one.
+        data_dir: As `application` takes it.
         reporter: Told the address to open, and what to mind.
 
     Raises:
         UserError: The port is taken, or the token cannot be read.
     """
-    asyncio.run(_serve(runs_dir, host, port, browser, reporter))
+    access = Access(read_token(), host)
+    app = application(runs_dir, access, reporter, data_dir)
+    asyncio.run(_serve(app, host, port, browser))
 
 
-async def _serve(runs_dir: Path, host: str, port: int, browser: bool, reporter: Reporter) -> None:
-    token = read_token()
-    access = Access(token, host)
-    server = listen(application(runs_dir, access, reporter), host, port)
+async def _serve(app: Application, host: str, port: int, browser: bool) -> None:
+    reporter, access = app.settings["reporter"], app.settings["access"]
+    server = listen(app, host, port)
     shown = f"[{host}]" if ":" in host else host
     if host not in LOOPBACK:
         reporter.warn(
@@ -123,7 +138,8 @@ async def _serve(runs_dir: Path, host: str, port: int, browser: bool, reporter: 
         if host in ("0.0.0.0", "::"):
             shown = socket.gethostname()
     address = f"http://{shown}:{port}/?token="
-    reporter.say(f"runs of {runs_dir}: {address}{token}\nCtrl-C ends the studio, not its runs")
+    where = f"runs of {app.settings['scan'].folder}: {address}{access.cookie()}"
+    reporter.say(f"{where}\nCtrl-C ends the studio, not its runs")
     if browser and _has_screen():
         asyncio.get_running_loop().run_in_executor(None, webbrowser.open, address + access.once())
     told = asyncio.Event()
