@@ -18,6 +18,7 @@ from reslab.runs.record import Provenance, Record
 from reslab.runs.request import Request
 from reslab.studio.security import Access
 from reslab.studio.server import application, listen
+from reslab.studio.worker import Worker
 
 TOKEN = "a-token-of-the-tests-own-long-enough"
 
@@ -53,6 +54,13 @@ class Heard(Reporter):
     warn = say
 
 
+class AtHand(Worker):
+    """Computes in this process, which has torch already, what another is to."""
+
+    async def run(self, task, tell=None, **what):
+        return json.loads(json.dumps(await asyncio.to_thread(task, *filter(None, [tell]), **what)))
+
+
 class Served:
     """A server that answers at `port`."""
 
@@ -68,7 +76,7 @@ class Served:
         port = host.rpartition(":")[2] if host[-1:].isdigit() and ":" in host else "80"
         if token is not None:
             headers.setdefault("Cookie", f"reslab-studio-{port}={token}")
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request("GET" if body is None else "POST", path, body, headers)
             answer = connection.getresponse()
@@ -78,13 +86,21 @@ class Served:
 
 
 @contextmanager
-def served(runs: Path, port: int = 0, host: str = "127.0.0.1") -> Iterator[Served]:
+def served(
+    runs: Path,
+    port: int = 0,
+    host: str = "127.0.0.1",
+    data_dir: Path = Path("data"),
+    worker: Worker | None = None,
+) -> Iterator[Served]:
     """A server for the time that it is entered, at a free port if none is given."""
     reporter, loop, ready = Heard(), asyncio.new_event_loop(), threading.Event()
     found: list[Any] = []
 
     async def serve() -> None:
-        server = listen(application(runs, Access(TOKEN, host), reporter), host, port)
+        app = application(runs, Access(TOKEN, host), reporter, data_dir)
+        app.settings["worker"] = worker or app.settings["worker"]
+        server = listen(app, host, port)
         (socket, *_) = server._sockets.values()
         found.extend([socket.getsockname()[1], stop := asyncio.Event()])
         ready.set()

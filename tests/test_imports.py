@@ -60,7 +60,10 @@ BELOW: dict[str, set[str]] = {
         "pictures",
     },
     "apps": {"runs", "tables", "config"},
-    "studio": {"evaluation", "progress", "runs"},
+    "studio": {
+        *("config", "evaluation", "pictures", "predicting", "progress", "reports", "runs"),
+        *("classifier", "tables", "use"),
+    },
     "cli": {
         *("apps", "terminal", "tables", "bench", "use", "reports"),
         *("runs", "analysis", "config", "studio"),

@@ -102,7 +102,7 @@ class Make(Downloads):
         written = file.stat().st_mtime_ns if file.exists() else 0
         name, order = self.made.order(run.name, kind, latest, folder, written)
         if order.work is None:
-            work = self.helper.run(
+            work = self.worker.run(
                 make,
                 order.hear,
                 run=str(run.path),

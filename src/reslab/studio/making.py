@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from reslab.reporter import Reporter
-from reslab.studio.helper import Tell
 from reslab.studio.use import network
+from reslab.studio.worker import Tell
 
 EXPORTS = ("onnx", "torch", "safetensors")
 RESULTS = "results"  # of the test set, or of a folder of pictures

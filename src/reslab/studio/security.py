@@ -19,8 +19,8 @@ from reslab.errors import UserError
 from reslab.files import write_atomically
 
 if TYPE_CHECKING:
-    from reslab.studio.helper import Helper
     from reslab.studio.scan import Scan
+    from reslab.studio.worker import Worker
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 HEADERS = {
@@ -142,10 +142,10 @@ class Handler(RequestHandler):
         return scan
 
     @property
-    def helper(self) -> "Helper":
+    def worker(self) -> "Worker":
         """The process that has torch."""
-        helper: Helper = self.settings["helper"]
-        return helper
+        worker: Worker = self.settings["worker"]
+        return worker
 
     def prepare(self) -> None:
         self._body, self._length = bytearray(), 0

@@ -18,9 +18,9 @@ from reslab.errors import UserError
 from reslab.evaluation.palette import STYLE_SHEET
 from reslab.reporter import SILENT, Reporter
 from reslab.studio import downloads, runs, tables, use
-from reslab.studio.helper import Helper
 from reslab.studio.scan import Scan
 from reslab.studio.security import LOOPBACK, Access, Handler, RequestError, read_token
+from reslab.studio.worker import Worker
 
 # A module a view: each has `HANDLERS`, addresses below `/api/` with what answers them.
 VIEWS = (runs, tables, use, downloads)
@@ -73,7 +73,7 @@ def application(
         ],
         access=access,
         scan=Scan(runs_dir),
-        helper=Helper(),
+        worker=Worker(),
         data_dir=data_dir,
         reporter=reporter,
         log_function=lambda handler: None,  # an address may have the token in it

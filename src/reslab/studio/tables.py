@@ -34,14 +34,18 @@ class Cells(Handler):
     """A table's rows as they are now, with the state of each of their runs."""
 
     async def get(self) -> None:
-        found = await self.helper.run(
+        self.answer(await self.found())
+
+    async def found(self) -> dict[str, Any]:
+        """What is found of the table that is asked for."""
+        found: dict[str, Any] = await self.worker.run(
             look_up,
             name=self.get_query_argument("table"),
             quick=self.get_query_argument("quick", "") == "1",
             changes=self.get_query_argument("with", ""),
             runs_dir=str(self.scan.folder),
         )
-        self.answer(found)
+        return found
 
 
 HANDLERS = [("tables", Tables), ("tables/cells", Cells)]
@@ -114,7 +118,7 @@ class _Known:
         ]
         pairs = as_text(choose_of_pairs(findings.pairs)) if findings.pairs else None
         to_start = {
-            one.cell.directory.name: [o for o in one.cell.overrides if o != self.place]
+            one.cell.directory.name: [text for text in one.cell.overrides if text != self.place]
             for one in results
             if one.state in TO_START
         }
@@ -126,8 +130,8 @@ class _Known:
             "pairs": pairs,
             "notes": findings.notes,
             "counts": {state: states.count(state) for state in dict.fromkeys(sorted(states))},
-            "left": time_left(results) if "finished" in states else "",
-            "start": list(to_start.values()),
+            "left": time_left(results) if {*states} > {"finished"} else "",
+            "start": [{"run": run, "overrides": texts} for run, texts in to_start.items()],
             "command": self.command,
         }
 

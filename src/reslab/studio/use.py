@@ -36,7 +36,7 @@ class Ready(Handler):
 
     async def post(self) -> None:
         for run in await _asked(self):
-            await self.helper.run(get_ready, run=str(run.path), latest=_latest(self))
+            await self.worker.run(get_ready, run=str(run.path), latest=_latest(self))
         self.answer({})
 
 
@@ -53,7 +53,7 @@ class Predict(Handler):
         with tempfile.NamedTemporaryFile(suffix=ending[0] if ending else "") as file:
             await asyncio.to_thread(Path(file.name).write_bytes, content)
             answers = [
-                await self.helper.run(predict, run=str(run.path), latest=latest, file=file.name)
+                await self.worker.run(predict, run=str(run.path), latest=latest, file=file.name)
                 for run in runs
             ]
         self.answer({"answers": answers})

@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from reslab.config import add_folder, own_folders
 from reslab.errors import UserError
 
 TASKS_AT_ONCE = 4
+SECONDS_IDLE = 900  # until it ends by itself; the next task begins another
 
 Tell = Callable[[Any], None]
 
@@ -31,7 +33,7 @@ class _Asked(Future[Any]):
         self.tell = tell
 
 
-class Helper:
+class Worker:
     """Begins when it is first asked; ends with the server, whatever ends that."""
 
     def __init__(self) -> None:
@@ -107,7 +109,7 @@ def _hear(answers: IO[str], waiting: dict[int, _Asked]) -> None:
 
 
 def serve() -> None:
-    """Does what the lines of the standard input ask, until that ends."""
+    """Does what the lines of the standard input ask, until that ends or nobody asks for long."""
     for folder in sys.argv[1:]:
         add_folder(Path(folder))
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -133,9 +135,14 @@ def serve() -> None:
         except BaseException:
             say(number=number, fault=traceback.format_exc())
 
-    pool = ThreadPoolExecutor(TASKS_AT_ONCE)
-    for line in sys.stdin:
-        pool.submit(do, **json.loads(line))
+    pool, work = ThreadPoolExecutor(TASKS_AT_ONCE), []
+    with open(0, "rb", buffering=0) as lines:  # none of which waits where `select` does not see it
+        while select.select([lines], [], [], SECONDS_IDLE)[0] or work:
+            if select.select([lines], [], [], 0)[0]:
+                if not (line := lines.readline()):
+                    break
+                work.append(pool.submit(do, **json.loads(line)))
+            work = [one for one in work if not one.done()]
     os._exit(0)  # whatever is still computed, nobody waits for it
 
 
