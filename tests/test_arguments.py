@@ -188,7 +188,7 @@ def test_the_home_is_meant_where_no_shell_has_seen_to_it(tmp_path):
 
 
 # Overrides, which are seen to apart, and names of what is no file.
-NO_PATHS = {"overrides", "table", "name", "device"}
+NO_PATHS = {"overrides", "table", "name", "device", "host"}
 
 
 def test_the_home_is_meant_wherever_a_path_may_stand():

@@ -418,7 +418,7 @@ def test_inexact_extensions_of_two_seeds_are_a_line_of_their_own(two_of_cosine):
         trained(two_of_cosine, *COSINE, FOUR, EXTEND, seed)
     lines = run(two_of_cosine, "runs", "--by-seed").out.splitlines()[2:]
     assert len(lines) == 2
-    (extended,) = (line for line in lines if "trainer.max_epochs=4.0" in line)
+    (extended,) = (line for line in lines if "trainer.max_epochs=4" in line)
     assert "extend_from=epoch 2" in extended
     assert "(some not exact)" in extended
     assert " ± " in extended

@@ -62,9 +62,13 @@ BELOW: dict[str, set[str]] = {
     },
     "jobs": {"runs", "progress"},
     "apps": {"runs", "tables", "config", "jobs"},
+    "studio": {
+        *("config", "evaluation", "pictures", "predicting", "progress", "reports", "runs"),
+        *("classifier", "tables", "use"),
+    },
     "cli": {
         *("apps", "terminal", "tables", "bench", "use", "reports", "jobs"),
-        *("runs", "analysis", "config"),
+        *("runs", "analysis", "config", "studio"),
     },
     "__init__": {"predicting"},
     "__main__": {"cli"},
@@ -73,7 +77,7 @@ BELOW: dict[str, set[str]] = {
 ALONE = {
     "hydra": {"config", "runs", "apps", "cli", "hydra_plugins"},
     "matplotlib": {"analysis", "evaluation", "tables", "bench"},
-    "bokeh": {"reports", "tables"},
+    "bokeh": {"reports", "tables", "studio"},
 }
 
 
@@ -156,7 +160,10 @@ def test_only_the_commands_print():
 @pytest.mark.parametrize(
     ("module", "library"),
     [
-        *((module, "torch") for module in ("reslab", "reslab.cli", "reslab.terminal.runs")),
+        *(
+            (module, "torch")
+            for module in ("reslab", "reslab.cli", "reslab.terminal.runs", "reslab.studio.server")
+        ),
         ("reslab.tables.plan", "lightning"),
     ],
 )
@@ -172,6 +179,7 @@ def test_what_is_imported_is_declared():
     texts = [*project["dependencies"], *project["optional-dependencies"]["export"]]
     declared = {re.split(r"[<>=!~ ]", text)[0] for text in texts}
     names = {"sklearn": "scikit-learn", "hydra": "hydra-core", "yaml": "omegaconf", "PIL": "pillow"}
+    names |= {"tornado": "bokeh"}
     for path, _, name in modules():
         top = name.partition(".")[0]
         if top not in {"reslab", "hydra_plugins", *sys.stdlib_module_names}:

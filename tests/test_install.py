@@ -64,6 +64,26 @@ def test_it_is_the_wheel_s_package_and_configuration(installed, tmp_path):
         assert line.startswith(str(installed.parent)), line
 
 
+def test_it_serves_the_studio_s_page(installed, tmp_path):
+    """Each file that the page is made of is beside the code."""
+    code = (
+        "import reslab.studio.server as s; "
+        "print(*sorted(p.name for p in [*s.PAGES.iterdir(), s.STYLE_SHEET] if p.is_file()))"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    done = subprocess.run(
+        [installed / "python", "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    ours = REPOSITORY / "src/reslab"
+    names = {path.name for path in (ours / "studio/pages").iterdir()} | {"style.css"}
+    assert done.stdout.split() == sorted(names)
+
+
 def test_it_trains(installed, tmp_path):
     short = ("trainer.max_epochs=1", "+trainer.limit_train_batches=2", "model=baseline_cnn")
     call(installed, tmp_path, "train", "dataset=digits", *short)

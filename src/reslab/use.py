@@ -46,6 +46,7 @@ def predict(
     device: str = "auto",
     batch_size: int = BATCH_SIZE,
     compile: bool = False,
+    latest: bool = False,
     runs_dir: Path = Path("outputs/runs"),
     reporter: Reporter = SILENT,
 ) -> Outcome:
@@ -57,9 +58,10 @@ def predict(
         output: Where to write; `outputs/predictions/RUN` by default.
         labels: The true classes, as `read_labels` takes them.
         options: What else is asked for.
-        device: As `load` takes it, and likewise the next three.
+        device: As `load` takes it, and likewise the next four.
         batch_size: Pictures computed at once.
         compile: Whether to compile the network first.
+        latest: Whether to take a run's latest checkpoint in place of its best.
         runs_dir: Where runs lie.
         reporter: Told how far it is.
 
@@ -68,7 +70,9 @@ def predict(
             outcome.
     """
     options = options or Options()
-    classifier = load(what, runs_dir, device=device, batch_size=batch_size, compile=compile)
+    classifier = load(
+        what, runs_dir, device=device, batch_size=batch_size, compile=compile, latest=latest
+    )
     _check_mirroring(classifier, options)
     folder = output or Path("outputs/predictions") / classifier.name
     check_output(folder)
@@ -92,6 +96,7 @@ def evaluate(
     options: Options | None = None,
     device: str = "auto",
     batch_size: int = BATCH_SIZE,
+    latest: bool = False,
     runs_dir: Path = Path("outputs/runs"),
     reporter: Reporter = SILENT,
 ) -> Outcome:
@@ -102,8 +107,9 @@ def evaluate(
         output: Where a folder for it is written.
         data_dir: Where the data sets lie, if not where the run found them.
         options: What else is asked for.
-        device: As `load` takes it, and likewise the next two.
+        device: As `load` takes it, and likewise the next three.
         batch_size: Images computed at once.
+        latest: Whether to take a run's latest checkpoint in place of its best.
         runs_dir: Where runs lie.
         reporter: Told how far it is.
 
@@ -111,7 +117,7 @@ def evaluate(
         UserError: What is asked for cannot be had, or the test set is not there.
     """
     options = options or Options()
-    classifier = load(what, runs_dir, device=device, batch_size=batch_size)
+    classifier = load(what, runs_dir, device=device, batch_size=batch_size, latest=latest)
     _check_mirroring(classifier, options)
     folder = output / classifier.name
     check_output(folder)
@@ -135,6 +141,7 @@ def export(
     pixels: bool = False,
     output: Path = Path("outputs/exports"),
     data_dir: str | None = None,
+    latest: bool = False,
     runs_dir: Path = Path("outputs/runs"),
 ) -> Exported:
     """Writes a network for other runtimes, and a model card beside it, below `output/RUN`.
@@ -146,13 +153,14 @@ def export(
         output: Where a folder for it is written.
         data_dir: Where the data sets lie, if not where the run found them: the export is compared
             with the checkpoint on test images.
+        latest: Whether to take a run's latest checkpoint in place of its best.
         runs_dir: Where runs lie.
 
     Raises:
         UserError: A package or the test set is missing, or the export differs from the checkpoint
             and is not kept.
     """
-    classifier = load(what, runs_dir)
+    classifier = load(what, runs_dir, latest=latest)
     images = data_of(classifier, data_dir).test_images[:NUM_COMPARED]
     path = file_of(classifier, kind, output)
     difference = write_export(classifier, kind, pixels, images, path)

@@ -42,6 +42,9 @@ COMPILE = click.option(
     is_flag=True,
     help="Compile the network first, which takes a while; for many pictures, on a GPU above all.",
 )
+LATEST = click.option(
+    "--latest", is_flag=True, help="Take the run's latest checkpoint in place of its best."
+)
 TTA = click.option("--tta", is_flag=True, help="Average over each picture and its mirror image.")
 
 
@@ -67,6 +70,7 @@ TTA = click.option("--tta", is_flag=True, help="Average over each picture and it
 @BATCH_SIZE
 @DEVICE
 @COMPILE
+@LATEST
 @RUNS_DIR
 def predict(
     run: str,
@@ -105,6 +109,7 @@ def predict(
 @TTA
 @BATCH_SIZE
 @DEVICE
+@LATEST
 @RUNS_DIR
 def evaluate(runs: tuple[str, ...], threshold: float, tta: bool, **asked: Any) -> None:
     """Metrics, pictures and dashboard of RUNS on their test sets."""
@@ -130,6 +135,7 @@ def evaluate(runs: tuple[str, ...], threshold: float, tta: bool, **asked: Any) -
 @click.option("--pixels", is_flag=True, help="Let the graph take pixels and normalize them.")
 @output_option("outputs/exports", "The folder to write into.")
 @DATA_DIR
+@LATEST
 @RUNS_DIR
 def export(run: str, kind: str, **asked: Any) -> None:
     """A file for other runtimes, kept only if it computes what the checkpoint does.

@@ -14,7 +14,7 @@ from reslab.machine import choose_device, configure_kernels, supports_bf16
 from reslab.predicting.engine import BATCH_SIZE, Engine
 from reslab.reporter import SILENT, Reporter
 from reslab.runs.build import prepare_data
-from reslab.runs.load import load_best, load_checkpoint
+from reslab.runs.load import load_best, load_checkpoint, load_latest
 from reslab.runs.store import find_run
 
 CHECKPOINT = ".ckpt"
@@ -27,6 +27,7 @@ def load(
     device: str | None = None,
     batch_size: int = BATCH_SIZE,
     compile: bool = False,
+    latest: bool = False,
 ) -> Classifier:
     """Opens a run by its directory, its name or a unique part of that, or a file of one.
 
@@ -38,6 +39,7 @@ def load(
             the run did.
         batch_size: Images computed at once on a device.
         compile: Whether to compile the network for the device.
+        latest: Whether to take a run's latest checkpoint in place of its best.
 
     Raises:
         UserError: There is no such run or device, the run has no checkpoint yet, the file is not
@@ -46,7 +48,9 @@ def load(
     path, directory = Path(what), None
     if not path.is_file():
         directory = find_run(str(what), Path(runs_dir))
-        description, network = load_best(directory)
+        description, network = (load_latest if latest else load_best)(directory)
+    elif latest:
+        raise UserError(f"--latest is for runs, and {what} is a file")
     elif path.suffix == CHECKPOINT:
         description, network = load_checkpoint(path)
     elif compile:

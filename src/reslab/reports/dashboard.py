@@ -27,16 +27,18 @@ from bokeh.models import (
     UIElement,
 )
 from bokeh.resources import INLINE
+from bokeh.themes import Theme
 from PIL import Image
 from torch import Tensor
 
 from reslab.evaluation.metrics import Predictions
+from reslab.evaluation.palette import BOKEH_THEME, STYLE_SHEET, WITHIN_BOKEH
 from reslab.files import write_atomically
 from reslab.predicting.predict import Predicted
 from reslab.preprocess import resized
 from reslab.reports import plots
 from reslab.reports.confusion import confusion
-from reslab.reports.layout import FONT, TEMPLATE, below, beside
+from reslab.reports.layout import TEMPLATE, below, beside
 from reslab.reports.results import Answer
 from reslab.runs.description import Description
 
@@ -154,11 +156,18 @@ def write_dashboard(
         parts += [slider, beside(*threshold_plots)]
     shown = "" if gallery.seen <= MOST_IMAGES else f" ({MOST_IMAGES:,} of them, drawn at random)"
     parts += [
-        Div(text=f"<h2>Pictures{shown}</h2>", styles=FONT),
+        Div(text=f"<h2>Pictures{shown}</h2>"),
         beside(*filters.values()),
         _table(source, filters, css),
     ]
-    page = file_html(below(*parts, name="dashboard"), INLINE, gallery.name, template=TEMPLATE)
+    page = file_html(
+        below(*parts, name="dashboard"),
+        INLINE,
+        gallery.name,
+        template=TEMPLATE,
+        template_variables={"style": STYLE_SHEET.read_text()},
+        theme=Theme(json=BOKEH_THEME),
+    )
     write_atomically(path, page.encode())
     return path
 
@@ -170,8 +179,8 @@ def _heading(gallery: Gallery, counts: Counter[str], predictions: Predictions | 
         share = predictions.right.mean()
         good = f"{share:.2%} of {len(predictions.labels):,} labelled pictures are right; "
     name = html.escape(gallery.name)
-    text = f"<h1 style='margin: 0'>{name}</h1><p>{good}{said}</p>"
-    return Div(text=text, styles=FONT)
+    text = f"<h1>{name}</h1><p>{good}{said}</p>"
+    return Div(text=text)
 
 
 def _filters(gallery: Gallery) -> dict[str, Select]:
@@ -188,7 +197,7 @@ def _filters(gallery: Gallery) -> dict[str, Select]:
 def _table(source: ColumnDataSource, filters: dict[str, Select], css: str) -> UIElement:
     number = len(source.data["file"])
     kept = IndexFilter(indices=list(range(number)))
-    count = Div(text=f"{number:,} pictures", styles=FONT, name="count")
+    count = Div(text=f"{number:,} pictures", name="count")
     change = CustomJS(
         args={"source": source, "kept": kept, "filters": list(filters.values()), "count": count},
         code="""
@@ -232,6 +241,6 @@ def _table(source: ColumnDataSource, filters: dict[str, Select], css: str) -> UI
         row_height=44,
         index_position=None,
         name="table",
-        stylesheets=[InlineStyleSheet(css=css)],
+        stylesheets=[InlineStyleSheet(css=WITHIN_BOKEH + css)],
     )
     return below(count, table)

@@ -17,7 +17,8 @@ from bokeh.transform import dodge
 
 from reslab.evaluation import frames, metrics
 from reslab.evaluation.metrics import Predictions, is_sure
-from reslab.reports.layout import FITS, FONT, beside
+from reslab.evaluation.palette import GRAY
+from reslab.reports.layout import FITS, beside
 
 
 def per_class(predictions: Predictions) -> UIElement:
@@ -67,7 +68,7 @@ def threshold_effect(
     text = f"At {at}, {sure.mean():.1%}{whose} are answered"
     if right is not None and sure.any():
         text += f", of which {right[sure].mean():.2%} are right"
-    said = Div(text=text, styles=FONT, name="threshold effect")
+    said = Div(text=text, name="threshold effect")
     counts, curve = histogram(confidence, right), _coverage_curve(table)
     if of_labelled:
         counts.title.text = "Labelled pictures by confidence"
@@ -138,7 +139,7 @@ def reliability_diagram(predictions: Predictions) -> UIElement:
         "middle", "width", "accuracy", source=source, color=color, alpha=0.4, line_color="white"
     )
     plot.scatter("confidence", "accuracy", source=source, color=color, size=7)
-    plot.line([0, 1], [0, 1], color="black", line_dash="dotted")
+    plot.line([0, 1], [0, 1], color=GRAY, line_dash="dotted")
     return plot
 
 
@@ -163,4 +164,3 @@ def histogram(confidence: np.ndarray, right: np.ndarray | None) -> Any:
 def _legend_above(plot: Any) -> None:
     plot.add_layout(plot.legend[0], "above")
     plot.legend.orientation = "horizontal"
-    plot.legend.border_line_color = None

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from reslab.config import is_own_target
 
@@ -32,6 +33,9 @@ ROOT = "dataset.root"
 # As overrides, the two presets do change a result: through what interpolates them.
 WITHOUT_EFFECT = (ROOT, *(key for key in IGNORED if key not in ("augment", "join")))
 
+# A configuration, or its plain values as they are kept.
+Config = MutableMapping[Any, Any]
+
 LONGEST_NAME = 80  # bytes of a data set's or a model's; a file's may have 255
 
 # Names in a mapping have this order, and else the alphabet's, unless the hashed part says another:
@@ -39,7 +43,7 @@ LONGEST_NAME = 80  # bytes of a data set's or a model's; a file's may have 255
 USUAL_ORDER = ("crop", "flip", "brightness", "cutout")
 
 
-def hashed_config(cfg: DictConfig) -> dict[str, Any]:
+def hashed_config(cfg: Config) -> dict[str, Any]:
     """The part of a configuration that a run is a function of, as plain values.
 
     Nulls are dropped and numbers are floats, so that an option that is added later with a null
@@ -61,7 +65,7 @@ def hashed_config(cfg: DictConfig) -> dict[str, Any]:
     for path in (*IGNORED, ROOT) if known_by_content else IGNORED:
         group, _, key = path.partition(".")
         if isinstance(config.get(group), dict):
-            config[group].pop(key, None)
+            config[group] = {k: v for k, v in config[group].items() if k != key}
     return canonical(config)
 
 
@@ -93,17 +97,17 @@ def _usual_place(name: str) -> tuple[int, str]:
     return USUAL_ORDER.index(name) if name in USUAL_ORDER else len(USUAL_ORDER), name
 
 
-def identity(cfg: DictConfig) -> str:
+def identity(cfg: Config) -> str:
     """Eight hexadecimal digits that name the configuration's result."""
     text = json.dumps(hashed_config(cfg), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def run_name(cfg: DictConfig) -> str:
+def run_name(cfg: Config) -> str:
     """`<data set>-<model>[-<join>]-s<seed>-<identity>`; tolerates a partial configuration."""
     if "model" not in cfg or "dataset" not in cfg:
         return f"partial-{identity(cfg)}"
-    return f"{_as_file_name(label(cfg))}-s{cfg.seed}-{identity(cfg)}"
+    return f"{_as_file_name(label(cfg))}-s{cfg['seed']}-{identity(cfg)}"
 
 
 def is_file_name(text: str) -> bool:
@@ -118,20 +122,21 @@ def _as_file_name(text: str) -> str:
     return safe.lstrip(".- ").encode(errors="replace")[: 2 * LONGEST_NAME].decode(errors="ignore")
 
 
-def label(cfg: DictConfig) -> str:
+def label(cfg: Config) -> str:
     """`<data set>-<model>[-<join>]`, what runs share that differ in seed and numbers."""
     plain = ["nojoin"] if join_name(cfg) == "NoJoin" else []
-    return "-".join([str(cfg.dataset.name), model_name(cfg), *plain])
+    return "-".join([str(cfg["dataset"]["name"]), model_name(cfg), *plain])
 
 
-def model_name(cfg: DictConfig) -> str:
+def model_name(cfg: Config) -> str:
     """What people call the network."""
-    return str(cfg.model.get("name") or "") or cfg.model._target_.rpartition(".")[2].lower()
+    model = cfg["model"]
+    return str(model.get("name") or "") or model["_target_"].rpartition(".")[2].lower()
 
 
-def join_name(cfg: DictConfig) -> str | None:
+def join_name(cfg: Config) -> str | None:
     """The class that merges a block's input with its branch, None in a network without blocks."""
-    return (cfg.model.get("join") or {}).get("_target_", "").rpartition(".")[2] or None
+    return (cfg["model"].get("join") or {}).get("_target_", "").rpartition(".")[2] or None
 
 
 def differing_keys(ours: Any, theirs: Any, prefix: str = "") -> list[str]:

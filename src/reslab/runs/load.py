@@ -1,4 +1,4 @@
-"""A run's best network, from its folder or from its checkpoint alone."""
+"""A run's network, best or latest, from its folder or from its checkpoint alone."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +15,8 @@ from reslab.runs.description import Description
 from reslab.runs.network import build_network
 from reslab.runs.store import RunDirectory
 
+OF_NETWORK = "network."  # before the names of weights in what a run is resumed from
+
 
 def load_best(directory: RunDirectory) -> tuple[Description, nn.Module]:
     """A run's best network in evaluation mode, and its description.
@@ -24,13 +26,27 @@ def load_best(directory: RunDirectory) -> tuple[Description, nn.Module]:
     """
     if not directory.best.exists():
         raise UserError(f"{directory.path} has no best checkpoint yet")
-    saved = _read(directory.best)
-    if "description" in saved["reslab"]:
-        description = _description_in(saved, directory.best)
-    else:
-        description = _describe_older(directory, saved["reslab"])
-    description = replace(description, name=directory.name, record=directory.record())
-    return description, _network_in(saved, description, directory.best)
+    return _network_of(directory, _read(directory.best), directory.best)
+
+
+def load_latest(directory: RunDirectory) -> tuple[Description, nn.Module]:
+    """The same of its latest checkpoint, from which a run is resumed.
+
+    Raises:
+        UserError: It has none yet, or one that is foreign or damaged.
+    """
+    found = directory.latest.load()
+    if found is None:
+        raise UserError(f"{directory.path} has no latest checkpoint yet")
+    path, saved, _ = found
+    if not isinstance(saved, dict) or not isinstance(saved.get("reslab"), dict):
+        raise UserError(f"{path} was not written by reslab")
+    weights = {
+        name.removeprefix(OF_NETWORK): weight
+        for name, weight in saved["state_dict"].items()
+        if name.startswith(OF_NETWORK)
+    }
+    return _network_of(directory, saved | {"state_dict": weights}, path)
 
 
 def load_checkpoint(path: Path) -> tuple[Description, nn.Module]:
@@ -58,6 +74,17 @@ def network_of(description: Description) -> nn.Module:
         UserError: It names what may not be built, or what is no network.
     """
     return build_network(OmegaConf.create({"model": description.model}))
+
+
+def _network_of(
+    directory: RunDirectory, saved: dict[str, Any], path: Path
+) -> tuple[Description, nn.Module]:
+    if "description" in saved["reslab"]:
+        description = _description_in(saved, path)
+    else:
+        description = _describe_older(directory, saved["reslab"])
+    description = replace(description, name=directory.name, record=directory.record())
+    return description, _network_in(saved, description, path)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from bokeh.embed import file_html
 from bokeh.models import BasicTicker, ColumnDataSource, UIElement
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
+from bokeh.themes import Theme
 
+from reslab.evaluation.palette import BOKEH_THEME, STYLE_SHEET
 from reslab.files import write_atomically
 from reslab.tables.columns import Chosen, as_text, choose, choose_of_pairs
 from reslab.tables.findings import Findings
@@ -42,7 +44,8 @@ def write_page(findings: Findings, path: Path) -> Path:
         INLINE,
         html.escape(table.heading),
         template=TEMPLATE.read_text(),
-        template_variables=_escaped(content),
+        theme=Theme(json=BOKEH_THEME),
+        template_variables=_escaped(content) | {"style": STYLE_SHEET.read_text()},
     )
     write_atomically(path, page.encode())
     return path
@@ -134,12 +137,9 @@ def _drawn(plot: Any, series: list[Series]) -> UIElement:
         plot.scatter("x", "mean", size=5, **kind)
     plot.xaxis.ticker = BasicTicker(min_interval=1, num_minor_ticks=0)
     plot.toolbar.logo = None
-    plot.toolbar.autohide = True
     if plot.legend:
         plot.add_layout(plot.legend[0], "below")
         plot.legend.click_policy = "hide"
         plot.legend.ncols = 2
         plot.legend.orientation = "horizontal"
-        plot.legend.border_line_color = None
-        plot.legend.label_text_font_size = "11px"
     return plot

@@ -78,9 +78,10 @@ def read_publication(name: str) -> Publication:
     Raises:
         UserError: There is no such table, or something in its file cannot be meant.
     """
-    path = find_option("table", name)
+    names = list_options("table")
+    path = find_option("table", name) if name in names else None  # not `../table/x`
     if path is None:
-        raise UserError(f"there is no table {name}{suggest(name, list_options('table'))}")
+        raise UserError(f"there is no table {name}{suggest(name, names)}")
     try:
         content: Any = OmegaConf.to_container(OmegaConf.load(path))
     except yaml.YAMLError as error:

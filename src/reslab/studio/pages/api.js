@@ -1,0 +1,83 @@
+// What all views need: elements, and requests that come again.
+
+let view = new AbortController()
+const status = document.getElementById("status")
+
+// A view is left: what it asks for again and again, it asks for no more.
+export function leave() {
+  view.abort()
+  view = new AbortController()
+}
+
+// The signal of when the view that is shown is left.
+export const ending = () => view.signal
+
+export function say(text) {
+  status.textContent = text
+  status.hidden = !text
+}
+
+// An element; whatever it shows is text, never HTML. `onclick: f` listens, `false` leaves out.
+export function el(tag, attributes = {}, ...children) {
+  const one = document.createElement(tag)
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) one.addEventListener(name.slice(2), value)
+    else if (name in one && typeof value != "string") one[name] = value
+    else if (value !== false && value != null) one.setAttribute(name, value)
+  }
+  one.append(...children.flat().filter((child) => child != null && child !== false))
+  return one
+}
+
+// The path with parameters, whatever their values are; a list gives its name several times.
+export function withParams(path, params) {
+  const pairs = Object.entries(params).flatMap(([name, value]) =>
+    [value].flat().filter((one) => one != null && one !== "").map((one) => [name, one]))
+  const text = new URLSearchParams(pairs).toString()
+  return text ? `${path}?${text}` : path
+}
+
+// The answer to GET, or to POST with a body: a Blob or what becomes JSON. Throws the server's words.
+export async function ask(path, body) {
+  const signal = AbortSignal.any([view.signal, AbortSignal.timeout(60000)])
+  const options = {signal, method: body === undefined ? "GET" : "POST"}
+  if (body !== undefined) options.body = body instanceof Blob ? body : JSON.stringify(body)
+  let answer
+  try {
+    answer = await fetch(`/api/${path}`, options)
+  } catch (error) {
+    if (options.signal.aborted && error.name == "AbortError") throw error
+    throw new Error("The studio does not answer. This page goes on by itself when it does again.")
+  }
+  const content = await answer.json()
+  if (!answer.ok) throw new Error(content.error)
+  return content
+}
+
+// Asks again and again until the view is left; `path` may be a function. What `handle` returns is
+// how many seconds to wait, if it is not the usual.
+export function poll(path, handle, seconds = 1) {
+  const {signal} = view
+  const look = async () => {
+    let wait = seconds
+    try {
+      const content = await ask(typeof path == "function" ? path() : path)
+      if (signal.aborted) return
+      say("")
+      wait = handle(content) ?? seconds
+    } catch (error) {
+      if (signal.aborted) return
+      say(error.message)
+    }
+    await pause(wait)
+    if (!signal.aborted) look()
+  }
+  look()
+}
+
+// Waits, and while nobody looks at the page until somebody does.
+async function pause(seconds) {
+  await new Promise((done) => setTimeout(done, 1000 * seconds))
+  if (!document.hidden) return
+  await new Promise((done) => document.addEventListener("visibilitychange", done, {once: true}))
+}

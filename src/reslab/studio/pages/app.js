@@ -1,0 +1,54 @@
+// The address is the state: `#view?name=value`. A view is a module with `show(main, params)`.
+
+import {el, ending, leave, say, withParams} from "./api.js"
+
+export const VIEWS = {runs: "Runs", tables: "Tables", use: "Use"}
+
+const links = document.getElementById("views")
+const main = document.getElementById("main")
+const root = document.documentElement
+const darkness = matchMedia("(prefers-color-scheme: dark)")
+
+export const link = (view, params = {}) => `#${withParams(view, params)}`
+
+// Puts what is chosen into the address, from where a reload, a link and a second tab have it.
+export const remember = (params) => history.replaceState(null, "", `#${here().view}?${params}`)
+
+export const isDark = () =>
+  root.dataset.theme == "auto" ? darkness.matches : root.dataset.theme == "dark"
+
+function here() {
+  const [view, text = ""] = location.hash.slice(1).split(/\?(.*)/s)
+  return {view: Object.hasOwn(VIEWS, view) ? view : "runs", params: new URLSearchParams(text)}
+}
+
+async function show() {
+  const {view, params} = here()
+  leave()
+  const signal = ending()
+  for (const one of links.children)
+    one.setAttribute("aria-current", one.hash == link(view) ? "page" : "false")
+  document.title = `${VIEWS[view]} · reslab`
+  document.getElementById("theme").textContent = isDark() ? "Light" : "Dark"
+  const place = el("div")
+  main.replaceChildren(place)
+  try {
+    const module = await import(`./${view}.js`)
+    if (!signal.aborted) await module.show(place, params)
+  } catch (error) {
+    if (!signal.aborted) say(error.message)
+  }
+}
+
+function switchTheme() {
+  root.dataset.theme = isDark() ? "light" : "dark"
+  if (isDark() == darkness.matches) root.dataset.theme = "auto"
+  localStorage.setItem("theme", root.dataset.theme)
+  show()
+}
+
+links.append(...Object.entries(VIEWS).map(([view, name]) => el("a", {href: link(view)}, name)))
+document.getElementById("theme").addEventListener("click", switchTheme)
+darkness.addEventListener("change", show)
+addEventListener("hashchange", show)
+show()

@@ -1,0 +1,201 @@
+// The table of runs: filtered, sorted and folded here, kept true by what has changed.
+
+import {el, ending, poll, withParams} from "./api.js"
+import {VIEWS, link, remember} from "./app.js"
+
+const ROWS = 150 // that are drawn at first, and again and again whenever one comes near their end
+
+// A filter is a part of the text, or of a number `>90`, `<=5`, `=3`.
+function fits(text, number, filter) {
+  const [, sign, limit] = filter.match(/^\s*([<>]=?|=)\s*(-?[\d.]+)\s*$/) ?? []
+  if (!sign) return text.toLowerCase().includes(filter.toLowerCase())
+  if (number == null) return false
+  const holds = {"<": number < limit, ">": number > limit, "=": number == limit}
+  return holds[sign[0]] || (sign[1] == "=" && number == limit)
+}
+
+// Lines by a column, what is not known last; `-2` is column 2 downwards.
+function ordered(lines, sort) {
+  const at = Math.abs(sort), sign = sort[0] == "-" ? -1 : 1
+  const value = (line) => line.number[at] ?? line.text[at].toLowerCase()
+  const pairs = lines.map((line) => [value(line), line])
+  pairs.sort(([a], [b]) => (a === "") - (b === "") || sign * ((a > b) - (a < b)))
+  return pairs.map(([, line]) => line)
+}
+
+export function show(main, params) {
+  const lines = new Map(), drawn = new Map()
+  let cursor = "", columns = [], states = [], hidden = new Set(), old = new Set(), most = ROWS, more = false
+
+  const isText = (at) => ["Run", "State", "Recipe"].includes(columns[at])
+  const change = (name, values) => {
+    params.delete(name)
+    for (const one of values) if (one) params.append(name, one)
+    remember(params)
+    draw()
+  }
+  const toggle = (name, values, on) => {
+    const others = params.getAll(name).filter((one) => !values.includes(one))
+    change(name, on ? [...others, ...values] : others)
+  }
+  const box = (name, label, placeholder = label) => el("input", {
+    type: "search", placeholder, "aria-label": label, value: params.get(name) ?? "",
+    oninput: (event) => change(name, [event.target.value]),
+  })
+
+  const search = box("q", "Search")
+  const each = el("input", {type: "checkbox", checked: !params.has("each"),
+    onchange: () => change("each", [each.checked ? "" : "1"])})
+  const chips = el("div", {class: "row"}), head = el("tr"), filters = el("tr", {hidden: true})
+  const body = el("tbody"), end = el("div", {class: "end"}), nothing = el("div", {class: "panel empty", hidden: true})
+  const actions = el("div", {class: "actions", role: "toolbar", "aria-label": "Selected runs"})
+  const table = el("div", {class: "scroll tall", hidden: true}, el("table",
+    {role: "treegrid", "aria-label": "Runs", "aria-multiselectable": "true", onkeydown: keyed},
+    el("thead", {}, head, filters), body), end)
+  main.append(el("div", {class: "row"}, el("h1", {}, "Runs"), chips, el("div", {class: "row push"},
+    el("label", {class: "check"}, each, "Fold seeds"),
+    el("button", {type: "button", onclick: () => { filters.hidden = !filters.hidden }}, "Filter"),
+    search)), table, nothing, actions)
+
+  function begin(answer) {
+    ({columns, states} = answer)
+    head.append(...columns.map((name, at) => el("th", {scope: "col", class: isText(at) && "text"},
+      el("button", {type: "button", onclick: () => sortBy(at)}, name))))
+    filters.append(...columns.map((name, at) =>
+      el("td", {class: isText(at) && "text"}, box(`c${at}`, `Filter ${name}`, isText(at) ? "" : "> <"))))
+    filters.hidden = !columns.some((_, at) => params.get(`c${at}`))
+  }
+
+  function sortBy(at) {
+    const first = [...lines.values()].some((line) => line.number[at] != null) ? `-${at}` : `${at}`
+    const other = first[0] == "-" ? `${at}` : `-${at}`
+    change("sort", [params.get("sort") == first ? other : first])
+  }
+
+  function draw() {
+    const all = [...lines.values()].filter((line) => !line.runs), is = params.getAll("is")
+    const words = (params.get("q") ?? "").toLowerCase().split(/\s+/)
+    const asked = columns.map((_, at) => [at, params.get(`c${at}`)]).filter(([, filter]) => filter)
+    const runs = all.filter((line) => (!is.length || is.includes(line.state)) &&
+      words.every((word) => `${line.name} ${line.text} ${line.why}`.toLowerCase().includes(word)) &&
+      asked.every(([at, filter]) => fits(line.text[at], line.number[at], filter)))
+    const sort = params.get("sort") ?? `-${columns.length - 1}`, open = params.getAll("open")
+    const top = runs.map((run) => each.checked && lines.get(`seeds of ${run.group}`) || run)
+    const inside = (line) => ordered(runs.filter((run) => run.group == line.group), sort)
+      .map((run) => ({...run, inside: true}))
+    const order = ordered([...new Set(top)], sort)
+      .flatMap((line) => open.includes(line.name) ? [line, ...inside(line)] : [line])
+    hidden = new Set(columns.keys().filter((at) => !all.some((line) => line.text[at])))
+    for (const cells of [head.children, filters.children])
+      [...cells].forEach((cell, at) => { cell.hidden = hidden.has(at) })
+    for (const [at, th] of [...head.children].entries())
+      th.setAttribute("aria-sort", at != Math.abs(sort) ? "none" : sort[0] == "-" ? "descending" : "ascending")
+    more = order.length > most
+    place(order.slice(0, most).map(row))
+    around(all, is, runs.length)
+  }
+
+  // Puts rows in their order, which leaves the focus where it is.
+  function place(rows) {
+    const focused = document.activeElement
+    if (rows.length != body.children.length || rows.some((one, at) => one != body.children[at]))
+      body.replaceChildren(...rows)
+    if (focused.isConnected && focused != document.activeElement) focused.focus({preventScroll: true})
+    if (rows.length && !body.querySelector("[tabindex='0']")) rows[0].tabIndex = 0
+  }
+
+  // A line's row: the one before, if the line is as it was.
+  function row(line) {
+    const runs = line.runs ?? [line.name], chosen = params.getAll("run")
+    const selected = runs.every((run) => chosen.includes(run))
+    const open = line.runs && params.getAll("open").includes(line.name)
+    const state = JSON.stringify([line, selected, open, [...hidden]])
+    const before = drawn.get(line.name)
+    if (before?.state == state) return before.tr
+    const [label, ...keys] = line.inside ? [line.name] : line.text[0].split(" ")
+    const tr = before?.tr ?? el("tr", {role: "row", tabindex: -1})
+    const lost = tr != document.activeElement && tr.contains(document.activeElement)
+    tr.dataset.name = line.name
+    tr.setAttribute("aria-selected", selected)
+    tr.setAttribute("aria-level", line.inside ? 2 : 1)
+    if (line.runs) tr.setAttribute("aria-expanded", open)
+    const href = "watch" in VIEWS && link("watch", {run: line.name})
+    tr.replaceChildren(
+      el("td", {class: line.inside && "inside"},
+        el("input", {type: "checkbox", tabIndex: -1, checked: selected, "aria-label": `Select ${line.name}`,
+          onchange: (event) => toggle("run", runs, event.target.checked)}),
+        el(line.runs ? "button" : href ? "a" : "span", {class: "name", tabIndex: -1, href: !line.runs && href,
+          title: `${line.name}\n${keys.join("\n")}`,
+          onclick: line.runs ? () => toggle("open", [line.name], !open) : null}, label),
+        keys.length > 0 && el("div", {class: "keys"}, keys.map((key) => key.replace(/^.*\.(?=\w+=)/, "")).join("  ")),
+        line.note && el("div", {class: "keys"}, line.note),
+        line.why && el("div", {class: "keys error"}, line.why)),
+      el("td", {class: "text"}, el("span", {class: `state ${line.state}`}, line.text[1]),
+        line.done != null && el("progress", {value: line.done, "aria-label": "Done"})),
+      ...line.text.map((text, at) => 
+        el("td", {hidden: hidden.has(at), class: isText(at) && "text", "data-name": columns[at]}, text)).slice(2))
+    if (lost) tr.focus()
+    drawn.set(line.name, {state, tr})
+    return tr
+  }
+
+  // What stands around: states to choose from, what to do with the selected or if there is nothing.
+  function around(all, is, found) {
+    const chosen = params.getAll("run").filter((run) => lines.has(run))
+    const count = (state) => all.filter((run) => run.state == state).length
+    chips.replaceChildren(...states.filter((state) => count(state) || is.includes(state)).map((state) =>
+      el("button", {type: "button", class: "chip", "aria-pressed": String(is.includes(state)),
+        onclick: () => toggle("is", [state], !is.includes(state))},
+      el("span", {class: `state ${state}`}, `${count(state).toLocaleString("en")} ${state}`))))
+    actions.hidden = !chosen.length
+    actions.replaceChildren(el("span", {}, `${chosen.length} selected`),
+      ...["watch", "compare", "use"].filter((view) => view in VIEWS).map((view) =>
+        el("a", {class: "button", href: link(view, {run: chosen})}, VIEWS[view])),
+      el("button", {type: "button", class: "quiet", onclick: () => change("run", [])}, "Clear"))
+    table.hidden = !found
+    nothing.hidden = Boolean(found)
+    nothing.replaceChildren(...all.length ? [el("h2", {}, "No run fits"),
+      el("a", {class: "button", href: link("runs")}, "Show all")] :
+      [el("h2", {}, "No runs yet"), el("p", {}, "What is trained shows up here by itself. To begin:"),
+        "train" in VIEWS && el("p", {}, el("a", {class: "button primary", href: link("train")}, "Train")),
+        el("p", {}, el("code", {}, "reslab train dataset=digits model=baseline_cnn trainer.max_epochs=3"))])
+  }
+
+  function keyed(event) {
+    const tr = event.target.closest("tbody tr")
+    if (!tr) return
+    const to = {ArrowDown: tr.nextElementSibling, ArrowUp: tr.previousElementSibling,
+      Home: body.firstElementChild, End: body.lastElementChild}[event.key]
+    const turns = {ArrowRight: "false", ArrowLeft: "true"}[event.key]
+    if (to) {
+      tr.tabIndex = -1
+      to.tabIndex = 0
+      to.focus()
+    } else if (event.key == " ") tr.querySelector("input").click()
+    else if (event.key == "Enter" || turns && tr.ariaExpanded == turns) tr.querySelector(".name").click()
+    else return
+    event.preventDefault()
+  }
+
+  addEventListener("keydown", (event) => {
+    if (event.key != "/" || event.target.matches("input, textarea, select")) return
+    search.focus()
+    event.preventDefault()
+  }, {signal: ending()})
+
+  new IntersectionObserver(([one]) => {
+    if (!one.isIntersecting || !more) return
+    most += ROWS
+    draw()
+  }, {rootMargin: "800px", scrollMargin: "800px"}).observe(end)
+
+  poll(() => withParams("runs", {since: cursor}), (answer) => {
+    if (!columns.length) begin(answer)
+    if (answer.all) old = new Set(lines.keys()) // of a server before this one, until all are told
+    for (const line of answer.lines) lines.set(line.name, line) && old.delete(line.name)
+    for (const name of [...answer.gone, ...(answer.more ? [] : old)]) lines.delete(name)
+    cursor = answer.cursor
+    if (answer.all || answer.lines.length || answer.gone.length) draw()
+    return answer.more ? 0 : undefined
+  }, 0.5)
+}

@@ -1,0 +1,203 @@
+"""The table of runs: what it shows of each, and of those together that differ in the seed alone."""
+
+import asyncio
+import contextlib
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from reslab.errors import UserError
+from reslab.progress import Progress, in_words
+from reslab.runs.record import Record
+from reslab.runs.seeds import Repeat, mean_and_deviation
+from reslab.runs.store import RunDirectory
+from reslab.studio.security import Handler
+
+STATES = ("running", "finished", "interrupted", "failed")
+COLUMNS = (
+    *("Run", "State", "Left", "Seed", "Epochs", "Val, %", "Test, %", "Min", "Parameters"),
+    *("Recipe", "Begun"),
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a table shows of a run; None is not known, or not yet.
+
+    Attributes:
+        name: The directory's.
+        state: As `RunDirectory.state` has it.
+        why: What is wrong with it, empty if nothing is.
+        seed: The run's.
+        epochs: Epochs that are done.
+        val: The best epoch's validation accuracy, from 0 to 1.
+        seconds: Of all epochs together.
+        begun: When it began or last went on, seconds since 1970.
+        recipe: The recipe's name.
+        progress: Of a running one.
+        record: Of a finished one.
+    """
+
+    name: str
+    state: str
+    why: str
+    seed: float | None = None
+    epochs: int | None = None
+    val: float | None = None
+    seconds: float | None = None
+    begun: float | None = None
+    recipe: str | None = None
+    progress: Progress | None = None
+    record: Record | None = None
+
+    @classmethod
+    def read(cls, run: RunDirectory, state: str, repeat: Repeat | None, fault: str) -> "Facts":
+        """Reads them; `fault` is why there is no `repeat`."""
+        known: dict[str, Any] = {}
+        # A request may be missing, of an older version, or spoilt.
+        with contextlib.suppress(UserError, ValueError, TypeError):
+            if request := run.request():
+                known["recipe"] = request.recipe
+                known["begun"] = datetime.fromisoformat(request.begun).timestamp()
+        if repeat:
+            known["seed"] = repeat.config.get("seed")
+        if repeat and (record := repeat.record):
+            known |= {"epochs": record.epochs, "val": record.val_accuracy}
+            known |= {"seconds": record.seconds, "record": record}
+        else:
+            known |= _curve(run)
+        if state == "running":
+            known["progress"] = run.progress()
+        return cls(run.name, state, (run.why() if state == "failed" else "") or fault, **known)
+
+
+def _curve(run: RunDirectory) -> dict[str, Any]:
+    """What the epochs so far have come to."""
+    try:
+        with run.metrics_file.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        return {
+            "epochs": len(rows),
+            "val": max((float(row["val/accuracy"]) for row in rows), default=None),
+            "seconds": sum(float(row["seconds"]) for row in rows),
+        }
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):  # not there yet, or spoilt
+        return {}
+
+
+def line(facts: Facts, title: str, group: str, copy_of: str | None) -> dict[str, Any]:
+    """A run's line: of each column its text, and the number that it is sorted and filtered by.
+
+    Args:
+        facts: The run's.
+        title: What it is called.
+        group: The same for all that differ in the seed alone.
+        copy_of: The run of which it is a copy, which is not counted.
+    """
+    at, record = facts.progress, facts.record
+    epochs = f"{at.epoch} of {at.epochs}" if at else _text(facts.epochs)
+    cells: list[tuple[str, float | None]] = [
+        (title, None),
+        (f"running {at.done:.0%}" if at else facts.state, None),
+        (in_words(at.seconds_left), at.seconds_left) if at else ("", None),
+        (_text(facts.seed), facts.seed),
+        (epochs, facts.epochs),
+        _percent([facts.val] if facts.val is not None else []),
+        _percent([record.test_accuracy] if record else []),
+        _minutes([facts.seconds] if facts.seconds is not None else []),
+        _same([record.parameters] if record else []),
+        (facts.recipe or "", None),
+        _begun([facts]),
+    ]
+    return _line(facts.name, group, facts.state, facts.why, cells) | {
+        "done": at.done if at else None,
+        "note": f"a copy of {copy_of}, not counted" if copy_of else "",
+    }
+
+
+def line_of_seeds(members: Sequence[Facts], title: str, group: str) -> dict[str, Any]:
+    """The line of runs that differ in the seed alone: mean and deviation of the finished ones."""
+    records = [one.record for one in members if one.record]
+    counts = Counter(one.state for one in members)
+    text = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    state = next(
+        state for state in ("running", "failed", "interrupted", "finished") if counts[state]
+    )
+    left = [one.progress.seconds_left or 0 for one in members if one.progress]
+    cells: list[tuple[str, float | None]] = [
+        (title, None),
+        (text, None),
+        (in_words(max(left)), max(left)) if any(left) else ("", None),
+        (f"{len(members)} seeds", members[0].seed),
+        _same([record.epochs for record in records]),
+        _percent([record.val_accuracy for record in records]),
+        _percent([record.test_accuracy for record in records]),
+        _minutes([record.seconds for record in records]),
+        _same([record.parameters for record in records]),
+        (members[0].recipe or "", None),
+        _begun(members),
+    ]
+    why = next((one.why for one in members if one.why), "")
+    runs = {"runs": [one.name for one in members]}
+    return _line(f"seeds of {group}", group, state, why, cells) | runs
+
+
+def _line(
+    name: str, group: str, state: str, why: str, cells: Sequence[tuple[str, float | None]]
+) -> dict[str, Any]:
+    text, number = zip(*cells, strict=True)
+    return {
+        **{"name": name, "group": group, "state": state, "why": why},
+        **{"text": text, "number": number},
+    }
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+def _same(numbers: Sequence[int]) -> tuple[str, float | None]:
+    """What they all are, or from what to what."""
+    if not numbers:
+        return "", None
+    least, most = min(numbers), max(numbers)
+    return f"{least:,}" + (f" to {most:,}" if most > least else ""), least
+
+
+def _percent(shares: Sequence[float]) -> tuple[str, float | None]:
+    return _mean([100 * share for share in shares], ".2f")
+
+
+def _minutes(seconds: Sequence[float]) -> tuple[str, float | None]:
+    mean = _mean([one / 60 for one in seconds], ".1f")
+    return mean[0].partition(" ")[0], mean[1]
+
+
+def _mean(values: Sequence[float], form: str) -> tuple[str, float | None]:
+    if not values:
+        return "", None
+    mean, deviation = mean_and_deviation(values)
+    return f"{mean:{form}}" + (f" ± {deviation:{form}}" if deviation is not None else ""), mean
+
+
+def _begun(members: Sequence[Facts]) -> tuple[str, float | None]:
+    last = max((one.begun for one in members if one.begun), default=None)
+    if last is None:
+        return "", None
+    day = datetime.fromtimestamp(last)
+    return f"{day.day} {day:%b %Y %H:%M}".replace(f" {datetime.now().year} ", " "), last
+
+
+class Runs(Handler):
+    """What has changed in the table since an answer's `cursor`."""
+
+    async def get(self) -> None:
+        since = self.get_query_argument("since", "")
+        changes = await asyncio.to_thread(self.scan.changes, since)
+        self.answer({"columns": COLUMNS, "states": STATES, **changes})
+
+
+HANDLERS = [("runs", Runs)]

@@ -1,0 +1,206 @@
+"""One look at the folder of runs for all tabs, and to each what has changed since its last."""
+
+import os
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import UserError
+from reslab.runs.seeds import Repeat, count_once, titles
+from reslab.runs.store import RunDirectory
+from reslab.studio.runs import Facts, line, line_of_seeds
+
+SECONDS_BETWEEN_LOOKS = 0.4
+SECONDS_A_LOOK = 0.3  # at the most: what is left is for the next, so that a table shows at once
+SETTLED_NS = 1_000_000_000  # no file system tells times apart less well
+
+
+@dataclass
+class _Seen:
+    """A run as it was at the last look."""
+
+    directory: RunDirectory
+    changed: int = 0  # when something in its folder did, ns
+    state: str = ""
+    repeat: Repeat | None = None
+    facts: Facts | None = None
+    title: str = ""
+    group: str = ""
+    copy_of: str | None = None
+
+
+@dataclass
+class _Lines:
+    """Lines by name, each with the number of the look that changed it last."""
+
+    now: dict[str, tuple[dict[str, Any], int]] = field(default_factory=dict)
+    gone: dict[str, int] = field(default_factory=dict)
+
+    def put(self, line: dict[str, Any], look: int) -> None:
+        name = line["name"]
+        if name not in self.now or self.now[name][0] != line:
+            self.now[name] = line, look
+            self.gone.pop(name, None)
+
+    def remove(self, name: str, look: int) -> None:
+        if self.now.pop(name, None):
+            self.gone[name] = look
+
+
+class Scan:
+    """All runs of a folder, looked at no oftener than two or three times a second.
+
+    Args:
+        folder: Where runs lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = threading.Lock()
+        self._origin = secrets.token_hex(4)  # the cursor of a server before this one is none
+        self._seen: dict[str, _Seen] = {}
+        self._lines = _Lines()
+        self._look_number, self._looked, self._whole = 0, 0.0, False
+
+    def find(self, name: str) -> RunDirectory:
+        """The run of that name, in this folder and nowhere else.
+
+        Raises:
+            UserError: There is none.
+        """
+        with self._lock:
+            if name not in self._seen:
+                self._look()
+            if name not in self._seen:
+                raise UserError(f"no run is called {name} under {self.folder}")
+            return self._seen[name].directory
+
+    def changes(self, since: str = "") -> dict[str, Any]:
+        """What is different since an answer before.
+
+        Args:
+            since: That answer's `cursor`, none for all.
+
+        Returns:
+            `lines` that are new or changed; the names of those that are `gone`; whether these are
+            `all`; whether there are `more` to come; the `cursor`; and the `folder`.
+        """
+        with self._lock:
+            if not self._whole or time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
+                self._look()
+            origin, _, number = since.partition("-")
+            known = int(number) if origin == self._origin and number.isdigit() else -1
+            lines = self._lines
+            return {
+                "lines": [one for one, look in lines.now.values() if look > known],
+                "gone": [name for name, look in lines.gone.items() if look > known >= 0],
+                "all": known < 0,
+                "more": not self._whole,
+                "cursor": f"{self._origin}-{self._look_number}",
+                "folder": str(self.folder),
+            }
+
+    def _look(self) -> None:
+        self._look_number += 1
+        deadline = time.monotonic() + SECONDS_A_LOOK
+        entries = _folders(self.folder)
+        gone = self._seen.keys() - entries.keys()
+        changed = {self._seen.pop(name).group for name in gone}
+        for name in gone:
+            self._lines.remove(name, self._look_number)
+        named_anew, self._whole = bool(gone), True
+        for name, when in entries.items():
+            one = self._seen.get(name)
+            if one and one.state == "finished" and _is_settled(one, when):
+                continue
+            if time.monotonic() > deadline:
+                self._whole = False
+                break
+            if one is None:
+                one = _Seen(RunDirectory(self.folder / name))
+            before = one.repeat, one.facts is None
+            if self._look_at(one, when):
+                self._seen[name] = one
+                named_anew |= before != (one.repeat, False)
+                changed.add(one.group)
+        if named_anew:
+            changed |= self._name()
+        self._write(changed)
+        self._looked = time.monotonic()
+
+    def _look_at(self, one: _Seen, changed: int) -> bool:
+        """Reads a run anew, if something about it may be different; returns whether it did."""
+        run, state = one.directory, one.directory.state()
+        if one.state == state and _is_settled(one, changed):
+            return False
+        if not (run.config_file.exists() or run.request_file.exists()):
+            return False
+        fault = ""
+        try:
+            one.repeat = Repeat.read(run)
+        except UserError as error:
+            one.repeat = None
+            fault = str(error) if run.config_file.exists() else ""
+        one.changed, one.state = changed, state
+        one.facts = Facts.read(run, state, one.repeat, fault)
+        return True
+
+    def _name(self) -> set[str]:
+        """Names all runs: what one is called depends on those that it is to be told from.
+
+        Returns:
+            The groups of which something is different.
+        """
+        counted, copies = count_once([one.repeat for one in self._seen.values() if one.repeat])
+        called = titles(counted)
+        originals = {copy.directory.name: original.directory.name for copy, original in copies}
+        changed = set()
+        for name, one in self._seen.items():
+            group = title = name
+            if one.repeat:
+                title = called[one.repeat.group]
+                group = sha256(one.repeat.group.encode()).hexdigest()[:12]
+            before = one.title, one.group, one.copy_of
+            one.title, one.group, one.copy_of = title, group, originals.get(name)
+            if before != (one.title, one.group, one.copy_of):
+                changed |= {before[1], group}
+        return changed
+
+    def _write(self, groups: set[str]) -> None:
+        """Writes the lines of groups anew."""
+        members: dict[str, list[_Seen]] = {group: [] for group in groups}
+        for one in self._seen.values():
+            if one.group in groups:
+                members[one.group].append(one)
+        for group, runs in members.items():
+            facts = []
+            for one in runs:
+                assert one.facts is not None
+                self._lines.put(line(one.facts, one.title, group, one.copy_of), self._look_number)
+                if one.copy_of is None:
+                    facts.append(one.facts)
+            if len(facts) > 1:
+                seeds = line_of_seeds(facts, runs[0].title, group)
+                self._lines.put(seeds, self._look_number)
+            else:
+                self._lines.remove(f"seeds of {group}", self._look_number)
+
+
+def _folders(folder: Path) -> dict[str, int]:
+    """The folders in a folder, the latest first, with when something in each changed (ns)."""
+    found = {}
+    try:
+        for entry in os.scandir(folder):
+            if entry.is_dir():
+                found[entry.name] = entry.stat().st_mtime_ns
+    except OSError:  # not there yet, or deleted just now
+        pass
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def _is_settled(one: _Seen, changed: int) -> bool:
+    return one.changed == changed and time.time_ns() - changed > SETTLED_NS

@@ -1,0 +1,188 @@
+"""The published tables: what of each is done, running and missing, and what to start for it."""
+
+import asyncio
+import shlex
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reslab.config import CONF_DIR, list_options, own_folders
+from reslab.errors import UserError
+from reslab.studio.security import Handler
+from reslab.tables.publication import read_publication
+
+if TYPE_CHECKING:
+    from reslab.tables.collect import Result
+    from reslab.tables.columns import Column
+    from reslab.tables.plan import Cell, Table
+
+TO_START = ("missing", "interrupted", "failed")  # as `reslab reproduce` does
+
+# In the process that computes: tables by what was asked, each with what was last found of it.
+_composed: dict[tuple[Any, ...], "_Known"] = {}
+_composing = threading.Lock()  # Hydra is one for all threads
+
+
+class Tables(Handler):
+    """Which tables there are."""
+
+    async def get(self) -> None:
+        self.answer({"tables": await asyncio.to_thread(_titles)})
+
+
+class Cells(Handler):
+    """A table's rows as they are now, with the state of each of their runs."""
+
+    async def get(self) -> None:
+        self.answer(await self.found())
+
+    async def found(self) -> dict[str, Any]:
+        """What is found of the table that is asked for."""
+        found: dict[str, Any] = await self.worker.run(
+            look_up,
+            name=self.get_query_argument("table"),
+            quick=self.get_query_argument("quick", "") == "1",
+            changes=self.get_query_argument("with", ""),
+            runs_dir=str(self.scan.folder),
+        )
+        return found
+
+
+HANDLERS = [("tables", Tables), ("tables/cells", Cells)]
+
+
+def _titles() -> list[dict[str, Any]]:
+    found = [read_publication(name) for name in list_options("table")]
+    return [{"name": one.name, "title": one.title, "quick": list(one.quick)} for one in found]
+
+
+def look_up(name: str, quick: bool, changes: str, runs_dir: str) -> dict[str, Any]:
+    """A table from the runs in a folder; what has not changed on disk is not read again.
+
+    Args:
+        name: The table's name.
+        quick: Whether at the small scale that its file names.
+        changes: Hydra overrides for every cell, as one would type them.
+        runs_dir: Where runs lie.
+
+    Raises:
+        UserError: There is no such table, or an override is wrong.
+    """
+    overrides = _split(changes)
+    with _composing:
+        asked = name, quick, *overrides, runs_dir, _files_of_configuration()
+        if asked not in _composed:
+            from reslab.tables.plan import load_table
+
+            place = "runs_dir='{}'".format(runs_dir.replace("\\", r"\\").replace("'", r"\'"))
+            table = load_table(name, [*overrides, place], quick=quick)
+            command = ["reslab", "reproduce", name, *(["--quick"] if quick else []), *overrides]
+            _composed[asked] = _Known(table, place, shlex.join(command))
+        return _composed[asked].now()
+
+
+class _Known:
+    """A table and what was last found of it."""
+
+    def __init__(self, table: "Table", place: str, command: str) -> None:
+        self.table, self.place, self.command = table, place, command
+        self._seen: list[Any] = []
+        self._found: dict[str, Any] = {}
+
+    def now(self) -> dict[str, Any]:
+        """What is found of it now."""
+        seen = [_seen(cell) for cell in self.table.cells]
+        if seen != self._seen:
+            self._found, self._seen = self._sum_up(), seen
+        for row in self._found["rows"]:
+            for cell in row["cells"]:
+                if cell["state"] == "running":
+                    at = next(c for c in self.table.cells if c.directory.name == cell["run"])
+                    progress = at.directory.progress()
+                    cell["done"] = progress and progress.done
+        return self._found
+
+    def _sum_up(self) -> dict[str, Any]:
+        from reslab.tables.collect import collect
+        from reslab.tables.columns import as_text, choose, choose_of_pairs
+        from reslab.tables.estimate import time_left
+        from reslab.tables.findings import sum_up
+
+        table, results = self.table, collect(self.table)
+        findings = sum_up(table, results)
+        chosen = choose(findings.lines, table.publication.columns)
+        _, texts = as_text(chosen)
+        rows = [
+            {"texts": said, "cells": [_cell(one) for one in results if one.cell.row == row]}
+            for row, said in zip(table.publication.rows, texts, strict=True)
+        ]
+        pairs = as_text(choose_of_pairs(findings.pairs)) if findings.pairs else None
+        to_start = {
+            one.cell.directory.name: [text for text in one.cell.overrides if text != self.place]
+            for one in results
+            if one.state in TO_START
+        }
+        states = [one.state for one in results]
+        return {
+            "heading": table.heading,
+            "columns": _headings([column for column, _ in chosen]),
+            "rows": rows,
+            "pairs": pairs,
+            "notes": findings.notes,
+            "counts": {state: states.count(state) for state in dict.fromkeys(sorted(states))},
+            "left": time_left(results) if {*states} > {"finished"} else "",
+            "start": [{"run": run, "overrides": texts} for run, texts in to_start.items()],
+            "command": self.command,
+        }
+
+
+def _headings(columns: list["Column"]) -> list[str]:
+    """A published figure's says of what, where ours is not there yet to stand before it."""
+    names = [column.name for column in columns]
+    return [
+        column.heading
+        if (own := column.name.removesuffix(" paper")) == column.name or own in names
+        else f"{own.capitalize()}, paper"
+        for column in columns
+    ]
+
+
+def _cell(result: "Result") -> dict[str, Any]:
+    run = result.cell.directory.name
+    return {"seed": result.cell.seed, "state": result.state, "run": run, "why": result.reason}
+
+
+def _seen(cell: "Cell") -> tuple[Any, ...]:
+    """What tells whether something about a cell has to be read anew."""
+    run = cell.directory
+    state = run.state() if run.path.is_dir() else "missing"
+    files = [run.request_file, run.config_file, run.failure_file]
+    if state == "finished":
+        files += [run.record_file, run.metrics_file, run.predictions_file]
+    return state, *map(_changed, files)
+
+
+def _changed(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _files_of_configuration() -> tuple[int, int]:
+    """How many there are, and when the latest was written: a table may be a user's own."""
+    roots = [CONF_DIR, *map(Path, own_folders())]
+    times = [_changed(file) for root in roots for file in root.rglob("*.yaml")]
+    return len(times), max(times)
+
+
+def _split(changes: str) -> list[str]:
+    try:
+        overrides = shlex.split(changes)
+    except ValueError as error:
+        raise UserError(f"{changes}: {error}") from error
+    for override in overrides:
+        key = override.lstrip("+~").partition("=")[0]
+        if key == "runs_dir" or key.startswith("hydra"):
+            raise UserError(f"{override}: {key} is the studio's own")
+    return overrides
