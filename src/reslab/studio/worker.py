@@ -135,7 +135,8 @@ def serve() -> None:
         except BaseException:
             say(number=number, fault=traceback.format_exc())
 
-    pool, work = ThreadPoolExecutor(TASKS_AT_ONCE), []
+    pool = ThreadPoolExecutor(TASKS_AT_ONCE)
+    work: list[Future[None]] = []
     with open(0, "rb", buffering=0) as lines:  # none of which waits where `select` does not see it
         while select.select([lines], [], [], SECONDS_IDLE)[0] or work:
             if select.select([lines], [], [], 0)[0]:
