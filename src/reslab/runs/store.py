@@ -4,10 +4,10 @@ import contextlib
 import io
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import yaml
@@ -22,7 +22,7 @@ from reslab.runs.checkpoint import LatestCheckpoint
 from reslab.runs.record import WAY_OUT, Record, read_record, write_record
 from reslab.runs.request import Request
 
-QUICK_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+Content = TypeVar("Content")
 
 
 class RunDirectory:
@@ -118,28 +118,23 @@ class RunDirectory:
         Raises:
             UserError: The file is missing, damaged or foreign.
         """
-        try:
-            cfg = OmegaConf.load(self.config_file)
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            line = str(error).partition("\n")[0]
-            raise UserError(f"{self.config_file} cannot be read ({line}); {WAY_OUT}") from error
-        if not isinstance(cfg, DictConfig):
-            raise UserError(f"{self.config_file} is no run's configuration; {WAY_OUT}")
-        return cfg
+        return self._read_config(OmegaConf.load, DictConfig)
 
     def kept_config(self) -> dict[str, Any]:
         """Its plain values, in a tenth of the time.
 
         Raises:
-            UserError: The file is missing, damaged or foreign.
+            UserError: As `config`.
         """
+        return self._read_config(_plain_values, dict)
+
+    def _read_config(self, read: Callable[[Path], object], kind: type[Content]) -> Content:
         try:
-            with self.config_file.open("rb") as file:
-                content = yaml.load(file, QUICK_LOADER)
+            content = read(self.config_file)
         except (OSError, ValueError, yaml.YAMLError) as error:
             line = str(error).partition("\n")[0]
             raise UserError(f"{self.config_file} cannot be read ({line}); {WAY_OUT}") from error
-        if not isinstance(content, dict):
+        if not isinstance(content, kind):
             raise UserError(f"{self.config_file} is no run's configuration; {WAY_OUT}")
         return content
 
@@ -193,6 +188,11 @@ class RunDirectory:
                 request = self.request()
                 return request is not None and request.is_alive
         return bool(held)
+
+
+def _plain_values(path: Path) -> object:
+    with path.open("rb") as file:
+        return yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def list_runs(folder: Path) -> list[RunDirectory]:
