@@ -135,6 +135,16 @@ def test_the_table_is_used_by_keyboard(page):
     assert selected.count() == 0
 
 
+def test_the_bar_is_skipped_by_keyboard_and_the_view_stays(page):
+    page.get_by_label("Search").fill("nan")
+    address = page.url
+    page.evaluate("() => document.activeElement.blur()")
+    page.get_by_role("link", name="Skip to the content").press("Enter")
+    assert page.evaluate("() => document.activeElement.id") == "main"
+    assert page.url == address
+    assert named(page) == ["broken"]
+
+
 def test_names_and_reasons_are_text_and_a_failure_says_why_in_its_place(page):
     row = page.locator("tbody tr", has_text="failed")
     assert row.get_by_text("the loss is nan in epoch 2: <b>lower</b> lr").is_visible()

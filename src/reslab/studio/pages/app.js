@@ -49,6 +49,10 @@ function switchTheme() {
 
 links.append(...Object.entries(VIEWS).map(([view, name]) => el("a", {href: link(view)}, name)))
 document.getElementById("theme").addEventListener("click", switchTheme)
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault() // the address is the view's
+  main.focus()
+})
 darkness.addEventListener("change", show)
 addEventListener("hashchange", show)
 show()
