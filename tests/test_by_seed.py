@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from processes import run
-from reslab.runs.store import list_runs
+from reslab.runs.seeds import Repeat, titles
+from reslab.runs.store import RunDirectory, list_runs
 from reslab.terminal.by_seed import print_runs_by_seed
 from training import only_run
 
@@ -116,3 +117,24 @@ def test_a_damaged_configuration_is_named_with_the_reason(content, reason, liste
     assert note.startswith(f"warning: {path / 'config.yaml'} {reason}")
     assert not note.endswith(": ")
     assert "Error" not in note
+
+
+def test_runs_of_one_name_are_told_apart_by_recipe_and_then_by_what_differs(tmp_path):
+    def repeat(recipe, **changes):
+        config = {"dataset": {"name": "digits"}, "optimizer": {"lr": 0.1}} | changes
+        run = RunDirectory(tmp_path / f"{recipe}{len(changes)}")
+        return Repeat(run, run.name, "digits-cnn", config, None, recipe)
+
+    runs = [
+        repeat("paper/cnn"),
+        repeat("paper/other", patience=3),
+        repeat("paper/other", optimizer={"lr": 0.5}),
+        repeat(None, patience=9),
+    ]
+    assert list(titles(runs).values()) == [
+        "digits-cnn recipe=paper/cnn",
+        "digits-cnn recipe=paper/other optimizer.lr=0.1 patience=3",
+        "digits-cnn recipe=paper/other optimizer.lr=0.5 patience=None",
+        "digits-cnn",
+    ]
+    assert list(titles(runs[1:3]).values())[0] == "digits-cnn optimizer.lr=0.1 patience=3"

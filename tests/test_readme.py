@@ -62,6 +62,8 @@ def test_the_commands_on_the_embedded_digits_run(tmp_path, monkeypatch, capsys):
             own.append(call(words, tmp_path, **exported).out)
         elif words[0] == "tensorboard":
             watch(words, tmp_path)
+        elif words[:2] == ["reslab", "studio"]:
+            visit(words, tmp_path)
         elif words[1:2] == ["bench"]:  # measured with a smaller network in test_bench
             parse_request(words[3:])
         elif (words[0] == "reslab" and words[1] in ON_DIGITS) or (
@@ -80,11 +82,15 @@ def test_the_commands_on_the_embedded_digits_run(tmp_path, monkeypatch, capsys):
     assert "('0', '1', '2'" in capsys.readouterr().out
 
 
-def watch(words: list[str], cwd: Path) -> None:
-    """TensorBoard lists the runs of the sweep by their directories' names."""
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return probe.getsockname()[1]
+
+
+def watch(words: list[str], cwd: Path) -> None:
+    """TensorBoard lists the runs of the sweep by their directories' names."""
+    port = free_port()
     server = subprocess.Popen(
         [*words, "--port", str(port), "--host", "127.0.0.1"],
         cwd=cwd,
@@ -108,6 +114,24 @@ def watch(words: list[str], cwd: Path) -> None:
     finally:
         server.terminate()
         server.wait()
+
+
+def visit(words: list[str], cwd: Path) -> None:
+    """The studio's address, as it is printed, shows the runs that are there."""
+    port = free_port()
+    command = [sys.executable, "-m", *words, "--no-browser", "--port", str(port)]
+    where = environment() | {"XDG_STATE_HOME": str(cwd)}
+    with subprocess.Popen(command, cwd=cwd, env=where, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stderr is not None
+            address = server.stderr.readline().split()[-1]
+            opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+            assert b"reslab" in opener.open(address, timeout=10).read()
+            told = json.load(opener.open(f"http://127.0.0.1:{port}/api/runs", timeout=10))
+            names = {one["name"] for one in told["lines"]}
+            assert {path.parent.name for path in cwd.glob("outputs/runs/*/config.yaml")} <= names
+        finally:
+            server.terminate()
 
 
 @pytest.mark.slow
@@ -150,6 +174,7 @@ def test_every_command_is_run_by_some_test():
         "reslab export",
         "reslab verify",
         "reslab diff",
+        "reslab studio",
         "tensorboard --logdir",
         "export PYTHONPATH=.",
     }

@@ -22,6 +22,7 @@ class Repeat:
     label: str
     config: dict[str, Any]
     record: Record | None
+    recipe: str | None
 
     @classmethod
     def read(cls, run: RunDirectory) -> "Repeat":
@@ -32,7 +33,9 @@ class Repeat:
         """
         try:
             kept = run.kept_config()
-            found = cls(run, run_name(kept), label(kept), hashed_config(kept), _record(run))
+            record = _record(run)
+            recipe = record.recipe if record else _recipe_asked(run)
+            found = cls(run, run_name(kept), label(kept), hashed_config(kept), record, recipe)
             _ = found.group
             return found
         except UserError:
@@ -71,31 +74,33 @@ def count_once(runs: Sequence[Repeat]) -> tuple[list[Repeat], list[tuple[Repeat,
 
 
 def titles(runs: Sequence[Repeat]) -> dict[str, str]:
-    """What each group of runs is called: its label, and the keys that tell it from its namesakes.
+    """What each group of runs is called: its label, and what tells it from its namesakes.
+
+    That is the recipe, and among those of one recipe the keys that differ.
 
     Returns:
         A group's text to what it is called, in the order of the runs.
     """
     groups = {run.group: run for run in runs}
-    namesakes: dict[str, list[dict[str, Any]]] = {}
+    recipes: dict[str, set[str | None]] = {}
+    namesakes: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
     for one in groups.values():
-        namesakes.setdefault(one.label, []).append(one.but_for_its_seed)
+        recipes.setdefault(one.label, set()).add(one.recipe)
+        namesakes.setdefault((one.label, one.recipe), []).append(one.but_for_its_seed)
     differing = {
         name: sorted({key for other in others for key in differing_keys(others[0], other)})
         for name, others in namesakes.items()
     }
-    return {
-        group: " ".join(
-            [
-                one.label,
-                *(
-                    f"{key}={_short(select(one.but_for_its_seed, key))}"
-                    for key in differing[one.label]
-                ),
-            ]
-        )
-        for group, one in groups.items()
-    }
+
+    def called(one: Repeat) -> str:
+        words = [one.label]
+        if one.recipe and len(recipes[one.label]) > 1:
+            words.append(f"recipe={one.recipe}")
+        for key in differing[one.label, one.recipe]:
+            words.append(f"{key}={_short(select(one.but_for_its_seed, key))}")
+        return " ".join(words)
+
+    return {group: called(one) for group, one in groups.items()}
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
@@ -110,6 +115,14 @@ def _short(value: Any) -> Any:
 
 def _has_its_name(run: Repeat) -> bool:
     return run.directory.name == run.name
+
+
+def _recipe_asked(run: RunDirectory) -> str | None:
+    try:
+        request = run.request()
+    except UserError:
+        return None
+    return request.recipe if request else None
 
 
 def _record(run: RunDirectory) -> Record | None:

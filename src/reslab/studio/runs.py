@@ -60,10 +60,9 @@ class Facts:
         # A request may be missing, of an older version, or spoilt.
         with contextlib.suppress(UserError, ValueError, TypeError):
             if request := run.request():
-                known["recipe"] = request.recipe
                 known["begun"] = datetime.fromisoformat(request.begun).timestamp()
         if repeat:
-            known["seed"] = repeat.config.get("seed")
+            known |= {"seed": repeat.config.get("seed"), "recipe": repeat.recipe}
         if repeat and (record := repeat.record):
             known |= {"epochs": record.epochs, "val": record.val_accuracy}
             known |= {"seconds": record.seconds, "record": record}
