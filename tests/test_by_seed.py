@@ -137,4 +137,4 @@ def test_runs_of_one_name_are_told_apart_by_recipe_and_then_by_what_differs(tmp_
         "digits-cnn recipe=paper/other optimizer.lr=0.5 patience=None",
         "digits-cnn",
     ]
-    assert list(titles(runs[1:3]).values())[0] == "digits-cnn optimizer.lr=0.1 patience=3"
+    assert next(iter(titles(runs[1:3]).values())) == "digits-cnn optimizer.lr=0.1 patience=3"
