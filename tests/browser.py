@@ -61,5 +61,7 @@ def _page(width: int, height: int, origin: str = "nowhere", **context) -> Iterat
                 and page.problems.append(request.url)
             ),
         )
-        yield page
-        browser.close()
+        try:
+            yield page
+        finally:
+            browser.close()

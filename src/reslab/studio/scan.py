@@ -79,6 +79,11 @@ class Scan:
                 raise UserError(f"no run is called {name} under {self.folder}")
             return self._seen[name].directory
 
+    def read_all(self) -> None:
+        """Looks until every run has been looked at."""
+        while self.changes()["more"]:
+            pass
+
     def changes(self, since: str = "") -> dict[str, Any]:
         """What is different since an answer before.
 

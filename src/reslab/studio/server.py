@@ -6,7 +6,9 @@ import os
 import signal
 import socket
 import sys
+import threading
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 
 from bokeh.util.paths import static_path
@@ -113,7 +115,9 @@ def serve(
 async def _serve(runs_dir: Path, host: str, port: int, browser: bool, reporter: Reporter) -> None:
     token = read_token()
     access = Access(token, host)
-    server = listen(application(runs_dir, access, reporter), host, port)
+    app = application(runs_dir, access, reporter)
+    server = listen(app, host, port)
+    _beside(app.settings["scan"].read_all)  # while the browser begins
     shown = f"[{host}]" if ":" in host else host
     if host not in LOOPBACK:
         reporter.warn(
@@ -125,12 +129,17 @@ async def _serve(runs_dir: Path, host: str, port: int, browser: bool, reporter: 
     address = f"http://{shown}:{port}/?token="
     reporter.say(f"runs of {runs_dir}: {address}{token}\nCtrl-C ends the studio, not its runs")
     if browser and _has_screen():
-        asyncio.get_running_loop().run_in_executor(None, webbrowser.open, address + access.once())
+        _beside(webbrowser.open, address + access.once())
     told = asyncio.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, told.set)
     await told.wait()
     server.stop()
+
+
+def _beside(work: Callable[..., object], *arguments: str) -> None:
+    """Begins work for whose end nobody waits, not even when the studio ends."""
+    threading.Thread(target=work, args=arguments, daemon=True).start()
 
 
 def _has_screen() -> bool:
