@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -171,7 +172,7 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, str):
-        return value[:12] if len(value) >= 40 and value.isalnum() else value  # a digest
+        return re.sub(r"(?<=^[0-9a-f]{12})[0-9a-f]{28,}", "", value)  # of a digest the beginning
     return "none" if value is None else json.dumps(value)
 
 

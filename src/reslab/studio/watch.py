@@ -17,7 +17,7 @@ from reslab.studio.series import BANDS, DOTS, LINES, Choice, series
 
 SIDES = {"epoch": "Epoch", "minutes": "Minutes of training"}
 # The page saves, with what the colors mean.
-SHAPE = {"height": 300, "tools": "box_zoom,pan,wheel_zoom,reset", "toolbar_inner": True}
+SHAPE = {"height": 300, "tools": "box_zoom,pan,wheel_zoom,reset"}
 LINE = {"xs": "xs", "ys": "ys", "line_cap": "round", "line_join": "round"}
 
 
@@ -166,7 +166,7 @@ class Figure(Handler):
         else:
             below = "epoch" if of == "batches" else below  # which are of one
             drawn = curves_figure(of, below, log=bool(self.get_query_argument("log", "")))
-        self.answer(as_item(drawn, theme))
+        self.answer(as_item(drawn))
 
 
 class Details(Handler):
