@@ -60,7 +60,7 @@ BELOW: dict[str, set[str]] = {
         "pictures",
     },
     "apps": {"runs", "tables", "config"},
-    "studio": {"evaluation", "progress", "runs"},
+    "studio": {"evaluation", "predicting", "progress", "reports", "runs", "tables"},
     "cli": {
         *("apps", "terminal", "tables", "bench", "use", "reports"),
         *("runs", "analysis", "config", "studio"),

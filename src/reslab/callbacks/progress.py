@@ -62,6 +62,7 @@ class ShowProgress(Callback):
         self._steps_per_second: float | None = None
         self._shown = {"loss": "", "val": ""}
         self._losses: list[tuple[int, float]] = []
+        self._readings, self._stride = 0, 1
         self._loss = _Reading()
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
@@ -87,6 +88,7 @@ class ShowProgress(Callback):
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         self._losses.clear()
+        self._readings, self._stride = 0, 1
         if self._line is not None:
             text = f"epoch {trainer.current_epoch + 1}/{self._epochs}"
             self._line.set_description_str(text, refresh=False)
@@ -131,10 +133,13 @@ class ShowProgress(Callback):
             self._line.set_postfix({k: v for k, v in text.items() if v}, refresh=False)
 
     def _keep(self, step: int, loss: float) -> None:
-        """Keeps a loss, and of too many every other, so that they go on to span the epoch."""
-        self._losses.append((step, loss))
-        if len(self._losses) > MOST_LOSSES:
-            del self._losses[1::2]
+        """Keeps a loss, of too many every other, so that they span the epoch evenly."""
+        if self._readings % self._stride == 0:
+            self._losses.append((step, loss))
+            if len(self._losses) > MOST_LOSSES:
+                del self._losses[1::2]
+                self._stride *= 2
+        self._readings += 1
 
     def _write(self, trainer: Any, step: int, now: float) -> None:
         done, rate = trainer.global_step, self._steps_per_second

@@ -56,8 +56,9 @@ def batches(run: RunDirectory) -> tuple[list[float], list[float]]:
     try:
         if at is not None:
             begun, steps = at.epoch - 1, at.steps_per_epoch
-            points = [(begun + step / steps, float(loss)) for step, loss in at.losses]
-            points = [(place, loss) for place, loss in points if math.isfinite(loss)]
+            now = [(at.step, at.loss)] if at.losses and at.step > at.losses[-1][0] else []
+            points = [(begun + step / steps, loss) for step, loss in (*at.losses, *now)]
+            points = [(place, loss) for place, loss in points if loss and math.isfinite(loss)]
             return [place for place, _ in points], [loss for _, loss in points]
     except (TypeError, ValueError, ZeroDivisionError):  # another program's
         pass

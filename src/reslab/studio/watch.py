@@ -17,7 +17,7 @@ from reslab.studio.series import BANDS, DOTS, LINES, Choice, series
 
 SIDES = {"epoch": "Epoch", "minutes": "Minutes of training"}
 # The page saves, with what the colors mean.
-SHAPE = {"height": 300, "tools": "box_zoom,pan,wheel_zoom,reset"}
+SHAPE = {"height": 300, "tools": "box_zoom,pan,wheel_zoom,reset", "active_drag": "box_zoom"}
 LINE = {"xs": "xs", "ys": "ys", "line_cap": "round", "line_join": "round"}
 
 
