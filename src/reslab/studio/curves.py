@@ -53,16 +53,20 @@ def columns(one: Known) -> Columns:
 def batches(run: RunDirectory) -> tuple[list[float], list[float]]:
     """Of the epoch that is under way: where within it, in epochs, and the loss of a batch there."""
     at = run.progress()
+    if at is None:
+        return [], []
+    xs: list[float] = []
+    ys: list[float] = []
     try:
-        if at is not None:
-            begun, steps = at.epoch - 1, at.steps_per_epoch
-            now = [(at.step, at.loss)] if at.losses and at.step > at.losses[-1][0] else []
-            points = [(begun + step / steps, loss) for step, loss in (*at.losses, *now)]
-            points = [(place, loss) for place, loss in points if loss and math.isfinite(loss)]
-            return [place for place, _ in points], [loss for _, loss in points]
+        now = [(at.step, at.loss)] if at.losses else []
+        for step, loss in (*at.losses, *now):
+            place = at.epoch - 1 + step / at.steps_per_epoch
+            if loss is not None and math.isfinite(loss) and place not in xs[-1:]:
+                xs.append(place)
+                ys.append(loss)
     except (TypeError, ValueError, ZeroDivisionError):  # another program's
-        pass
-    return [], []
+        return [], []
+    return xs, ys
 
 
 def gradients(run: RunDirectory) -> dict[str, list[Any]] | None:

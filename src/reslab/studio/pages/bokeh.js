@@ -27,6 +27,8 @@ export async function figure(place, path, params = {}) {
   shown.get(place)?.()
   const views = await Bokeh.embed.embed_item(item, place)
   const [root] = views.roots, plot = root.model, doc = plot.document
+  if (matchMedia("(pointer: coarse)").matches) // a finger that drags scrolls the page
+    for (const tool of plot.toolbar.tools) if (tool.event_types?.includes("pan")) tool.active = false
   const clear = () => {
     views.clear()
     Bokeh.documents.splice(Bokeh.documents.indexOf(doc), 1)
