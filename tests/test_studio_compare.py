@@ -30,6 +30,7 @@ DIGITS = {
     "size": 8,
     "batch_size": 64,
     "val_size": 180,
+    "split_seed": 0,
 }
 
 
@@ -46,9 +47,9 @@ def labels():
     return DigitsSource().load(None).test_labels.numpy()
 
 
-def finish(runs, name, labels, wrong, seed=0, lr=0.1, **dataset):
+def finish(runs, run, labels, wrong, seed=0, lr=0.1, **dataset):
     """A finished run that took some test images for the next class."""
-    folder = write_run(runs, name, seed=seed, lr=lr, test=1 - len(wrong) / len(labels))
+    folder = write_run(runs, run, seed=seed, lr=lr, test=1 - len(wrong) / len(labels))
     config = yaml.safe_load((folder / "config.yaml").read_text())
     config["dataset"] = DIGITS | {"seed": seed} | dataset
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
@@ -105,7 +106,8 @@ def test_only_what_differs_of_the_configurations_is_told_beside_all_results(stud
     assert [side["title"][-6:] for side in answer["sides"]] == ["seed 0", "seed 2"]
     assert {key for key, *_ in answer["config"]} == {"seed", "dataset.seed"}
     assert ask(studio, ["a0"])["pairs"] == []
-    assert ask(studio, ["gone"]) == {"sides": [], "missing": ["gone"]}
+    note = "gone is not among the runs, or has no configuration"
+    assert ask(studio, ["gone"]) == {"sides": [], "notes": [note]}
 
 
 def test_a_difference_is_paired_by_seed_and_image_with_interval_and_mcnemars_test(studio):
@@ -174,6 +176,15 @@ def test_runs_that_cannot_be_paired_say_why(studio, tmp_path, labels):
     assert pair["text"][0] == f"{100 * 27 / 360:+.2f}"
 
 
+def test_no_more_are_compared_than_can_be_seen(tmp_path):
+    for at in range(20):
+        write_run(tmp_path, f"run-{at}", lr=at + 1)
+    with served(tmp_path) as studio:
+        answer = ask(studio, [f"run-{at}" for at in range(20)])
+    assert [side["name"] for side in answer["sides"]] == [f"run-{at}" for at in range(12)]
+    assert answer["notes"] == ["these are the first 12 of 20: select fewer"]
+
+
 @pytest.mark.parametrize(
     ("dataset", "why"),
     [
@@ -200,7 +211,7 @@ def test_where_the_data_set_is_not_on_this_disk_the_flipped_are_named_without_pi
     finish(tmp_path, "two", labels, range(2, 9), lr=0.2, **dataset)
     with served(tmp_path) as studio:
         answer = ask(studio, ["one", "two"], "compare/flipped", **{"with": "two", "base": "one"})
-    assert "the test images of" in answer["why"]
+    assert answer["why"].startswith("no pictures: the test images of")
     assert why in answer["why"]
     assert [[image["at"] for image in part["images"]] for part in answer["parts"]] == [
         *([0, 1], [4, 5, 6, 7, 8])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # One at a time: what is read here takes memory, and Hydra is the process' own.
 _WORKER = ThreadPoolExecutor(1)
 MIB = 1 << 20
+MOST_SIDES = 12  # of more a person sees nothing, and each has its test set's logits to be read
 
 # A row of results: what it is called, its number, and how that is written.
 RESULTS: tuple[tuple[str, Callable[[Record], float], str], ...] = (
@@ -61,11 +62,16 @@ def compare(scan: Scan, names: Sequence[str], base: str) -> dict[str, Any]:
 
     Returns:
         The `sides`; rows of a name and a text for each of them: `config`, `environment` and
-        `results`; of each side but one its `pairs` with that `base`; and the `missing` names.
+        `results`; of each side but one its `pairs` with that `base`; and `notes` of what is not
+        compared.
     """
     found, missing = sides(scan, names)
+    notes = [f"{name} is not among the runs, or has no configuration" for name in missing]
+    if len(found) > MOST_SIDES:
+        notes.append(f"these are the first {MOST_SIDES} of {len(found)}: select fewer")
+        found = found[:MOST_SIDES]
     if not found:
-        return {"sides": [], "missing": missing}
+        return {"sides": [], "notes": notes}
     against = next((side for side in found if base in side.names), found[0])
     states = [["State", *(side.state for side in found)]]
     results = [
@@ -81,7 +87,7 @@ def compare(scan: Scan, names: Sequence[str], base: str) -> dict[str, Any]:
         "columns": PAIRS,
         "note": NOTE,
         "pairs": _pairs([side for side in found if side is not against], against),
-        "missing": missing,
+        "notes": notes,
     }
 
 

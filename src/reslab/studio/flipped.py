@@ -54,7 +54,7 @@ def flipped(scan: Scan, names: Sequence[str], name: str, base: str) -> dict[str,
         wanted = np.unique(np.concatenate(shown))
         pictures = _pictures(next(iter(first.runs.values())).directory, wanted, pairs[0][0].labels)
     except UserError as error:
-        why = str(error)
+        why = f"no pictures: {error}"
     parts = [
         {
             "title": f"Only {side.title} is right",
@@ -89,7 +89,7 @@ def _pictures(run: RunDirectory, wanted: np.ndarray, labels: np.ndarray) -> dict
     """
     images, found = _test_set(run, stamp(run.config_file))
     if not np.array_equal(found, labels):
-        raise UserError("the data set on this disk is not the one that was tested: no pictures")
+        raise UserError("the data set on this disk is not the one that was tested")
     return {at: _png(images[at]) for at in wanted.tolist()}
 
 

@@ -25,12 +25,12 @@ export function show(main, params) {
   }
 
   function draw(answer) {
-    const {sides, missing, config, environment, results, base, columns, pairs} = answer
+    const {sides, notes, config, environment, results, base, columns, pairs} = answer
     const live = sides.length && results[0].some((text) => text.includes("running"))
     const text = JSON.stringify([answer, params.get("with")])
     if (text == before) return live ? 5 : 30
     before = text
-    const gone = missing.map((name) => el("p", {class: "error"}, `${name} is not among the runs, or has no configuration.`))
+    const gone = notes.map((text) => el("p", {class: "error"}, text))
     if (sides.length < 2) {
       body.replaceChildren(...gone, ...empty(sides.length ? "One alone is not compared" : "Nothing is selected",
         "Select two runs or more. Those that differ in the seed alone count as one, unless there is nothing else."))
