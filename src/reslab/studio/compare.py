@@ -40,7 +40,7 @@ RESULTS: tuple[tuple[str, Callable[[Record], float], str], ...] = (
     ("Multiply-accumulates", lambda one: one.macs, ",.0f"),
 )
 PAIRS = (
-    *("", "Diff., pp", "95 %, images", "95 %, seeds", "Images", "Only 1st", "Only 2nd"),
+    *("1st", "Diff., pp", "95 %, images", "95 %, seeds", "Images", "Only 1st", "Only 2nd"),
     *("p (McNemar)", "p (Holm)"),
 )
 NOTE = (

@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
-from bokeh.models import ColumnDataSource, HoverTool, LinearColorMapper
+from bokeh.models import ColumnDataSource, HoverTool, LinearColorMapper, PrintfTickFormatter
 from bokeh.palettes import Viridis256
 
 from reslab.reports.cells import safe
@@ -49,8 +49,12 @@ def curves_figure(of: str, below: str, *, log: bool) -> Any:
     axis = AXES[of]
     scale = "log" if log and axis.may_be_log else "linear"
     drawn = plot(of, "", SIDES[below], axis.name, scale, **SHAPE)
+    if of != "batches" and below == "epoch":
+        drawn.xaxis.ticker.min_interval = 1
     if of == "lr":
         drawn.y_range.default_span = 0.001  # around one that stays as it is
+    if of == "lr" and scale == "linear":
+        drawn.yaxis.formatter = PrintfTickFormatter(format="%.3g")
     bands = ColumnDataSource({key: [] for key in BANDS}, name="bands")
     lines = ColumnDataSource({key: [] for key in LINES}, name="lines")
     dots = ColumnDataSource({key: [] for key in DOTS}, name="dots")
@@ -75,6 +79,7 @@ def gradients_figure(theme: str) -> Any:
     """A line a layer, from the first in violet to the last in yellow, those of a skip dashed."""
     below, beside = "Epoch (0: the first batch)", "L2 norm of the gradient"
     drawn = plot("gradients", "", below, beside, "log", **SHAPE)
+    drawn.xaxis.ticker.min_interval = 1
     lines = ColumnDataSource({key: [] for key in ("xs", "ys", "name", "depth", "dash")})
     lines.name = "lines"
     seen = Viridis256[70:] if theme == "dark" else Viridis256[:225]

@@ -12,7 +12,7 @@ export function show(main, params) {
   const empty = (title, text) => [el("div", {class: "panel empty"}, el("h2", {}, title), el("p", {}, text),
     el("p", {}, el("a", {class: "button primary", href: link("runs", {run: runs})}, "Select runs")))]
   // A table of several bodies, each below its own heading if it has one.
-  const table = (head, bodies) => el("div", {class: "scroll", tabIndex: 0, role: "region", "aria-label": "Table"}, el("table", {},
+  const table = (label, head, bodies) => el("div", {class: "scroll", tabIndex: 0, role: "region", "aria-label": label}, el("table", {},
     el("thead", {}, el("tr", {}, head.map((one) => el("th", {scope: "col"}, one)))),
     Object.entries(bodies).filter(([, rows]) => rows.length).map(([title, rows]) => el("tbody", {},
       title && el("tr", {class: "title"}, el("th", {scope: "rowgroup", colSpan: head.length}, title)),
@@ -36,16 +36,16 @@ export function show(main, params) {
         "Select two runs or more. Those that differ in the seed alone count as one, unless there is nothing else."))
       return 30
     }
-    const head = ["", ...sides.map((side) => "watch" in VIEWS ? el("a", {href: link("watch", {run: side.runs})}, side.title) : side.title)]
+    const head = ["Results", ...sides.map((side) => "watch" in VIEWS ? el("a", {href: link("watch", {run: side.runs})}, side.title) : side.title)]
     const against = el("select", {"aria-label": "Compared with", onchange: () => choose("base", against.value)},
       sides.map(({name, title}) => el("option", {value: name, selected: name == base}, title)))
     const able = pairs.filter(({why}) => !why), shown = able.find(({name}) => name == params.get("with")) ?? able[0]
     const named = ({name, title, why}) => why || able.length < 2 ? title :
       el("button", {type: "button", "aria-pressed": String(name == shown.name), onclick: () => choose("with", name)}, title)
     body.replaceChildren(...gone,
-      table(head, {"": results, "Configuration that differs": config, "Machine and code that differ": environment}),
+      table("What differs", head, {"": results, "Configuration that differs": config, "Machine and code that differ": environment}),
       section("Image by image", el("p", {class: "row"}, el("label", {class: "check"}, "Compared with", against)),
-        ...able.length ? [table(columns, {"": able.map((one) => [named(one), ...one.text])})] : [],
+        ...able.length ? [table("Image by image", columns, {"": able.map((one) => [named(one), ...one.text])})] : [],
         ...pairs.filter(({why}) => why).map(({title, why}) => el("p", {class: "soft"}, `${title}: ${why}.`)),
         ...able.length ? [el("p", {class: "hint"}, answer.note)] : []))
     if (shown && pair != shown.name + base) look(pair = shown.name + base, shown.name, base)

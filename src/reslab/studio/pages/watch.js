@@ -30,7 +30,7 @@ export function show(main, params) {
   const fold = el("input", {type: "checkbox", checked: !get("each"),
     onchange: () => { put("each", fold.checked ? "" : "1"); look() }})
   const legend = el("div", {class: "row legend", role: "group", "aria-label": "Lines"})
-  const notes = el("div"), log = el("pre", {class: "log", tabIndex: 0, "aria-label": "End of the log"})
+  const notes = el("div"), log = el("pre", {class: "log", tabIndex: 0, role: "region", "aria-label": "End of the log"})
 
   for (const [name, title] of Object.entries(FIGURES)) {
     const of = panels[name] = {place: el("div")}
