@@ -97,6 +97,7 @@ def test_progress_and_time_left_of_a_running_one_are_listed(stopped):
     steps = (progress.epoch - 1) * progress.steps_per_epoch + progress.step
     assert progress.done == pytest.approx(steps / (120 * progress.steps_per_epoch))
     assert progress.lr == 0.01
+    assert all(0 < step <= progress.step and loss > 0 for step, loss in progress.losses)
 
 
 def test_a_stopped_run_has_saved_and_is_interrupted(stopped):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Self
@@ -23,6 +24,7 @@ class Progress:
         lr: The learning rate.
         images_per_second: Lately, None before it is known.
         seconds_left: To the end of training, None before it is known.
+        losses: Of this epoch: steps, and their batches' losses, a few hundred at the most.
     """
 
     epoch: int
@@ -34,6 +36,7 @@ class Progress:
     lr: float
     images_per_second: float | None
     seconds_left: float | None
+    losses: Sequence[tuple[int, float]] = ()
 
     def write(self, path: Path) -> None:
         """Replaces the file; where that fails, as on a full disk, training is to go on."""
@@ -45,7 +48,8 @@ class Progress:
         """What the file says, None where there is none or it is another program's."""
         try:
             content = json.loads(path.read_text())
-            return cls(**{one.name: content[one.name] for one in fields(cls)})
+            known = {one.name: content[one.name] for one in fields(cls) if one.name in content}
+            return cls(**known)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

@@ -13,6 +13,7 @@ from reslab.progress import Progress
 
 SECONDS_BETWEEN_READS = 0.5
 SECONDS_BETWEEN_WRITES = 1.0
+MOST_LOSSES = 200  # of an epoch that are kept for whoever asks
 BAR_FORMAT = "{desc} |{bar:20}| {percentage:3.0f}% [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 
 
@@ -60,6 +61,8 @@ class ShowProgress(Callback):
         self._step_then: int | None = None
         self._steps_per_second: float | None = None
         self._shown = {"loss": "", "val": ""}
+        self._losses: list[tuple[int, float]] = []
+        self._readings, self._stride = 0, 1
         self._loss = _Reading()
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
@@ -84,6 +87,8 @@ class ShowProgress(Callback):
             )
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        self._losses.clear()
+        self._readings, self._stride = 0, 1
         if self._line is not None:
             text = f"epoch {trainer.current_epoch + 1}/{self._epochs}"
             self._line.set_description_str(text, refresh=False)
@@ -97,6 +102,7 @@ class ShowProgress(Callback):
             self._loss.update(pl_module.last_loss)
             if self._loss.value is not None:
                 self._show(loss=f"{self._loss.value:.3f}")
+                self._keep(batch_idx + 1, self._loss.value)
             if now - self._written_at > SECONDS_BETWEEN_WRITES:
                 self._write(trainer, batch_idx + 1, now)
         if self._line is not None:
@@ -126,6 +132,15 @@ class ShowProgress(Callback):
             text = {"loss": self._shown["loss"], "val acc": self._shown["val"]}
             self._line.set_postfix({k: v for k, v in text.items() if v}, refresh=False)
 
+    def _keep(self, step: int, loss: float) -> None:
+        """Keeps a loss, of too many every other, so that they span the epoch evenly."""
+        if self._readings % self._stride == 0:
+            self._losses.append((step, loss))
+            if len(self._losses) > MOST_LOSSES:
+                del self._losses[1::2]
+                self._stride *= 2
+        self._readings += 1
+
     def _write(self, trainer: Any, step: int, now: float) -> None:
         done, rate = trainer.global_step, self._steps_per_second
         if self._step_then is not None:
@@ -143,4 +158,5 @@ class ShowProgress(Callback):
             lr=float(trainer.optimizers[0].param_groups[0]["lr"]),
             images_per_second=rate and rate * trainer.datamodule.batch_size,
             seconds_left=max(0, self._steps - done) / rate if rate else None,
+            losses=tuple(self._losses),
         ).write(self.path)

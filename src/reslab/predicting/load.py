@@ -1,6 +1,8 @@
 """One way to open a trained network: a run, a checkpoint or an export."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import OmegaConf
@@ -15,7 +17,7 @@ from reslab.predicting.engine import BATCH_SIZE, Engine
 from reslab.reporter import SILENT, Reporter
 from reslab.runs.build import prepare_data
 from reslab.runs.load import load_best, load_checkpoint, load_latest
-from reslab.runs.store import find_run
+from reslab.runs.store import RunDirectory, find_run
 
 CHECKPOINT = ".ckpt"
 
@@ -94,9 +96,29 @@ def data_of(
             f"{description.name} is an export of an older version, which did not say how its data "
             f"set is made: give its run"
         )
-    cfg = OmegaConf.create({"dataset": description.data})
-    data = instantiate(cfg, "dataset")
-    places = [Path(data_dir)] if data_dir is not None else _places(classifier, data.data_dir)
+    return data_set(description.data, classifier.directory, data_dir, reporter)
+
+
+def data_set(
+    dataset: Mapping[str, Any],
+    run: RunDirectory | None,
+    data_dir: str | None = None,
+    reporter: Reporter = SILENT,
+) -> ImageData:
+    """The data set that a run's configuration describes, as `data_of` gives it.
+
+    Args:
+        dataset: That part of the configuration.
+        run: The run, None where it is not at hand.
+        data_dir: Where the data sets lie; by default where the run found them, or likewise from
+            here.
+        reporter: Told how far decoding is.
+
+    Raises:
+        UserError: The files are missing, or not the official ones.
+    """
+    data = instantiate(OmegaConf.create({"dataset": dict(dataset)}), "dataset")
+    places = [Path(data_dir)] if data_dir is not None else _places(run, data.data_dir)
     data.data_dir = next((place for place in places if place.exists()), places[0])
     if isinstance(data.source, FetchingSource):
         holding = [place for place in places if not data.source.missing(place)]
@@ -104,7 +126,7 @@ def data_of(
             where = " or ".join(str(place.absolute()) for place in places)
             lacking = ", ".join(data.source.missing(places[0]))
             raise UserError(
-                f"the test images of {description.dataset} are needed, and {lacking} not in {where}"
+                f"the test images of {data.name} are needed, and {lacking} not in {where}"
                 f": name the folder that holds them with --data-dir, or have `reslab data` fetch "
                 f"them"
             )
@@ -113,15 +135,14 @@ def data_of(
         prepare_data(data, reporter)
     except UserError as error:
         raise UserError(
-            f"the test images of {description.dataset} are needed: {error} (--data-dir names "
-            f"another folder)"
+            f"the test images of {data.name} are needed: {error} (--data-dir names another folder)"
         ) from error
     return data
 
 
-def _places(classifier: Classifier, data_dir: Path) -> list[Path]:
+def _places(run: RunDirectory | None, data_dir: Path) -> list[Path]:
     """Where data may lie: a relative folder is meant from where the run was begun, or from here."""
-    request = classifier.directory and classifier.directory.request()
+    request = run and run.request()
     places = [Path(request.folder) / data_dir] if request else []
     return list(dict.fromkeys([*places, data_dir.absolute()]))
 

@@ -12,7 +12,7 @@ import pandas as pd
 from reslab.evaluation.metrics import DIGITS, Predictions
 from reslab.files import write_atomically
 from reslab.predicting.predict import Predicted
-from reslab.reports.results import safe
+from reslab.reports.cells import safe
 
 MOST_MISTAKES = 50
 

@@ -13,10 +13,10 @@ import numpy as np
 from reslab.evaluation.metrics import DIGITS, is_sure
 from reslab.files import text_written_atomically
 from reslab.predicting.predict import Predicted
+from reslab.reports.cells import safe
 from reslab.runs.description import Description
 
 UNCERTAIN = "uncertain"
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,6 @@ def results_files(
         if kaggle:
             kaggle_file = stack.enter_context(text_written_atomically(folder / "submission.csv"))
         yield ResultsWriter(json_file, csv_file, kaggle_file, description, options)
-
-
-def safe(text: str) -> str:
-    """A cell that no spreadsheet runs; without its first apostrophe it is the text again."""
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _about(description: Description) -> dict[str, Any]:

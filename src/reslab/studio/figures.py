@@ -9,6 +9,8 @@ from bokeh.themes import Theme
 
 from reslab.evaluation.palette import BOKEH_THEME, COLORS
 
+TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
+
 
 def palette(theme: str) -> tuple[str, ...]:
     """Colors to tell runs apart: black shows on a light ground alone, so `dark` has white."""
@@ -40,8 +42,7 @@ def plot(name: str, title: str, below: str, beside: str, scale: str = "linear", 
         x_axis_label=below,
         y_axis_label=beside,
         y_axis_type=scale,
-        tools="pan,wheel_zoom,box_zoom,reset,save",
-        **({"height": 320, "sizing_mode": "stretch_width"} | more),
+        **({"tools": TOOLS, "height": 320, "sizing_mode": "stretch_width"} | more),
     )
     drawn.toolbar.logo = None
     return drawn

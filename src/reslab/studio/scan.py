@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from reslab.errors import UserError
 from reslab.runs.seeds import Repeat, count_once, titles
@@ -17,6 +17,14 @@ from reslab.studio.runs import Facts, line, line_of_seeds
 SECONDS_BETWEEN_LOOKS = 0.4
 SECONDS_A_LOOK = 0.3  # at the most: what is left is for the next, so that a table shows at once
 SETTLED_NS = 1_000_000_000  # no file system tells times apart less well
+
+
+class Known(NamedTuple):
+    """A run, what it is a repeat of where its configuration is whole, and its line."""
+
+    directory: RunDirectory
+    repeat: Repeat | None
+    line: dict[str, Any]
 
 
 @dataclass
@@ -75,6 +83,8 @@ class Scan:
         with self._lock:
             if name not in self._seen:
                 self._look()
+                while not self._whole and name not in self._seen:
+                    self._look()
             if name not in self._seen:
                 raise UserError(f"no run is called {name} under {self.folder}")
             return self._seen[name].directory
@@ -83,6 +93,14 @@ class Scan:
         """Looks until every run has been looked at."""
         while self.changes()["more"]:
             pass
+
+    def known(self, name: str) -> Known | None:
+        """What the last look saw of a run, None if it saw none of that name."""
+        with self._lock:
+            one = self._seen.get(name)
+            if one is None:
+                return None
+            return Known(one.directory, one.repeat, self._lines.now[name][0])
 
     def changes(self, since: str = "") -> dict[str, Any]:
         """What is different since an answer before.

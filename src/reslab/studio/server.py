@@ -19,17 +19,18 @@ from tornado.web import Application, StaticFileHandler
 from reslab.errors import UserError
 from reslab.evaluation.palette import STYLE_SHEET
 from reslab.reporter import SILENT, Reporter
-from reslab.studio import downloads, runs, tables, use
+from reslab.studio import compare, downloads, runs, tables, use, watch
 from reslab.studio.scan import Scan
 from reslab.studio.security import LOOPBACK, Access, Handler, RequestError, read_token
 from reslab.studio.worker import Worker
 
 # A module a view: each has `HANDLERS`, addresses below `/api/` with what answers them.
-VIEWS = (runs, tables, use, downloads)
+VIEWS = (runs, watch, compare, tables, use, downloads)
 
 DATA_DIR = Path("data")
 PAGES = Path(__file__).with_name("pages")
 PORTS_TRIED = 100
+MOST_BYTES_OF_ADDRESS = 1 << 18  # which names all selected runs
 
 
 class Files(Handler, StaticFileHandler):
@@ -88,7 +89,7 @@ def listen(app: Application, host: str, port: int) -> HTTPServer:
     Raises:
         UserError: The port is taken, and which is free; or there is no such address.
     """
-    server = HTTPServer(app)
+    server = HTTPServer(app, max_header_size=MOST_BYTES_OF_ADDRESS)
     try:
         server.add_sockets(bind_sockets(port, host, reuse_port=False))
     except OSError as error:

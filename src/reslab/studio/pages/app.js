@@ -2,7 +2,7 @@
 
 import {el, ending, leave, say, withParams} from "./api.js"
 
-export const VIEWS = {runs: "Runs", tables: "Tables", use: "Use"}
+export const VIEWS = {runs: "Runs", watch: "Watch", compare: "Compare", tables: "Tables", use: "Use"}
 
 const links = document.getElementById("views")
 const main = document.getElementById("main")

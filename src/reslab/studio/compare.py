@@ -1,0 +1,207 @@
+"""Comparing runs: what differs in their configurations, what they came to, and how surely."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from reslab.errors import UserError
+from reslab.runs.identity import differing_keys, select
+from reslab.runs.record import Record
+from reslab.runs.seeds import mean_and_deviation
+from reslab.studio.flipped import flipped
+from reslab.studio.scan import Scan
+from reslab.studio.security import Handler
+from reslab.studio.sides import Side, answers, sides
+
+if TYPE_CHECKING:
+    from reslab.tables.stats import Comparison
+
+# One at a time: what is read here takes memory, and Hydra is the process' own.
+_WORKER = ThreadPoolExecutor(1)
+MIB = 1 << 20
+MOST_SIDES = 12  # of more a person sees nothing, and each has its test set's logits to be read
+
+# A row of results: what it is called, its number, and how that is written.
+RESULTS: tuple[tuple[str, Callable[[Record], float], str], ...] = (
+    ("Test accuracy, %", lambda one: 100 * one.test_accuracy, ".2f"),
+    ("Test loss", lambda one: one.test_loss, ".4f"),
+    ("Validation accuracy, %", lambda one: 100 * one.val_accuracy, ".2f"),
+    ("Training accuracy, %", lambda one: 100 * one.train_accuracy, ".2f"),
+    ("Training loss", lambda one: one.train_loss, ".4f"),
+    ("Epochs", lambda one: one.epochs, ".4g"),
+    ("Best epoch", lambda one: one.best_epoch, ".3g"),
+    ("Minutes", lambda one: one.seconds / 60, ".1f"),
+    ("Training images per second", lambda one: one.images_per_second, ",.0f"),
+    ("Peak memory, MiB", lambda one: one.peak_memory_bytes / MIB, ",.0f"),
+    ("Parameters", lambda one: one.parameters, ",.0f"),
+    ("Multiply-accumulates", lambda one: one.macs, ",.0f"),
+)
+PAIRS = (
+    *("1st", "Diff., pp", "95 %, images", "95 %, seeds", "Images", "Only 1st", "Only 2nd"),
+    *("p (McNemar)", "p (Holm)"),
+)
+NOTE = (
+    "Each row (1st) less what it is compared with (2nd), in percentage points; ± and the interval "
+    "over seeds are of networks of other seeds, that over images of these very networks on other "
+    "test images. Only 1st, only 2nd: test images that it alone has right, seed by seed. "
+    "McNemar's exact test, one p a seed; Holm's correction is over all rows, of the largest p or "
+    "of 1 where seeds disagree on which is better."
+)
+
+
+def compare(scan: Scan, names: Sequence[str], base: str) -> dict[str, Any]:
+    """What the page shows of some runs.
+
+    Args:
+        scan: All runs.
+        names: Theirs.
+        base: One of them, with whose side the others are compared; the first if it is none.
+
+    Returns:
+        The `sides`; rows of a name and a text for each of them: `config`, `environment` and
+        `results`; of each side but one its `pairs` with that `base`; and `notes` of what is not
+        compared.
+    """
+    found, missing = sides(scan, names)
+    notes = [f"{name} is not among the runs, or has no configuration" for name in missing]
+    if len(found) > MOST_SIDES:
+        notes.append(f"these are the first {MOST_SIDES} of {len(found)}: select fewer")
+        found = found[:MOST_SIDES]
+    if not found:
+        return {"sides": [], "notes": notes}
+    against = next((side for side in found if base in side.names), found[0])
+    states = [["State", *(side.state for side in found)]]
+    results = [
+        [name, *(_mean([number(one) for one in side.records], form) for side in found)]
+        for name, number, form in RESULTS
+    ]
+    return {
+        "sides": [{"name": side.name, "title": side.title, "runs": side.names} for side in found],
+        "config": _differing([[side.config] for side in found]),
+        "environment": _environment(found),
+        "results": states + results,
+        "base": against.name,
+        "columns": PAIRS,
+        "note": NOTE,
+        "pairs": _pairs([side for side in found if side is not against], against),
+        "notes": notes,
+    }
+
+
+def _differing(configs: Sequence[Sequence[dict[str, Any]]]) -> list[list[str]]:
+    """Rows of a key and a text for each side, whose several values are told one after the other."""
+    first, *others = [config for side in configs for config in side] or [{}]
+    keys = {key for other in others for key in differing_keys(first, other)}
+    return [
+        [
+            key,
+            *(
+                " / ".join(dict.fromkeys(_text(select(one, key)) for one in side))
+                for side in configs
+            ),
+        ]
+        for key in sorted(keys)
+    ]
+
+
+def _environment(found: Sequence[Side]) -> list[list[str]]:
+    from reslab.runs.diff import ENVIRONMENT
+
+    def kept(record: Record) -> dict[str, Any]:
+        content = record.as_json()
+        return {key: content.get(key) for key in ENVIRONMENT}
+
+    return _differing([[kept(record) for record in side.records] for side in found])
+
+
+def _pairs(found: Sequence[Side], base: Side) -> list[dict[str, Any]]:
+    """Each with the base where both have kept what they answered to the same images, or why not."""
+    from reslab.tables.stats import compare, correct
+
+    comparisons, why = {}, {}
+    for side in found:
+        try:
+            pairs = answers(side, base)
+            right = {seed: (one.right, other.right) for seed, (one, other) in pairs.items()}
+            comparisons[side.name] = compare(side.title, base.title, right)
+        except UserError as error:
+            why[side.name] = str(error)
+    corrected = dict(zip(comparisons, correct(list(comparisons.values()), len(found)), strict=True))
+    return [
+        {
+            "name": side.name,
+            "title": side.title,
+            "why": why.get(side.name, ""),
+            "text": _pair(comparisons[side.name], corrected[side.name].adjusted_p)
+            if side.name in comparisons
+            else [],
+        }
+        for side in found
+    ]
+
+
+def _pair(one: "Comparison", adjusted: float) -> list[str]:
+    def between(interval: tuple[float, float] | None) -> str:
+        return "" if interval is None else "{:+.2f} to {:+.2f}".format(*interval)
+
+    def each(values: Sequence[float], write: Callable[[Any], str]) -> str:
+        return " / ".join(write(value) for value in values)
+
+    return [
+        f"{one.difference:+.2f}" + ("" if one.std is None else f" ± {one.std:.2f}"),
+        between(one.image_interval),
+        between(one.seed_interval),
+        f"{one.images:,}",
+        each(one.only_first, "{:,}".format),
+        each(one.only_second, "{:,}".format),
+        each(one.p, _p),
+        _p(adjusted),
+    ]
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
+
+
+def _mean(values: Sequence[float], form: str) -> str:
+    if not values:
+        return ""
+    mean, deviation = mean_and_deviation(values)
+    return f"{mean:{form}}" + (f" ± {deviation:{form}}" if deviation else "")
+
+
+def _text(value: Any) -> str:
+    """Numbers are hashed as floats, and read as what they were."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, str):
+        return re.sub(r"(?<=^[0-9a-f]{12})[0-9a-f]{28,}", "", value)  # of a digest the beginning
+    return "none" if value is None else json.dumps(value)
+
+
+class Compare(Handler):
+    """What differs, and what came of it."""
+
+    async def get(self) -> None:
+        names = self.get_query_arguments("run", strip=False)
+        base = self.get_query_argument("base", "", strip=False)
+        self.answer(await _later(compare, self.scan, names, base))
+
+
+class Flipped(Handler):
+    """The test images that one side has right and another wrong, as pictures."""
+
+    async def get(self) -> None:
+        names = self.get_query_arguments("run", strip=False)
+        pair = [self.get_query_argument(key, strip=False) for key in ("with", "base")]
+        self.answer(await _later(flipped, self.scan, names, *pair))
+
+
+async def _later(function: Callable[..., Any], *arguments: Any) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(_WORKER, function, *arguments)
+
+
+HANDLERS = [("compare", Compare), ("compare/flipped", Flipped)]

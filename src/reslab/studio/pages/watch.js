@@ -1,0 +1,145 @@
+// The selected runs' curves over one another, gradients layer by layer, the end of a log.
+
+import {ask, el, poll, say, withParams} from "./api.js"
+import {VIEWS, isDark, link, remember} from "./app.js"
+import {figure, savePicture} from "./bokeh.js"
+
+const FIGURES = {batches: "Loss within the epoch", loss: "Loss", accuracy: "Accuracy", lr: "Learning rate",
+  throughput: "Throughput", gradients: "Gradients"}
+
+export function show(main, params) {
+  const runs = [...new Set(params.getAll("run"))], series = new Map(), panels = {}
+  let order = [], cursor = "", seen = "", lit = "", building = Promise.resolve(), asked = 0
+  if (!runs.length) return offer(main)
+
+  const get = (name) => params.get(name) ?? ""
+  const put = (name, value) => {
+    value ? params.set(name, value) : params.delete(name)
+    remember(params)
+  }
+  const select = (label, name, options, then) => el("select", {"aria-label": label,
+    onchange: (event) => { put(name, event.target.value); then() }},
+  options.map(([value, text]) => el("option", {value, selected: value == get(name)}, text)))
+  const otherAxes = () => {
+    for (const name in FIGURES) put(`zoom-${name}`)
+    build()
+    look()
+  }
+  const smoothing = el("input", {type: "range", min: 0, max: 0.98, step: 0.02, value: String(+get("smooth")),
+    oninput: () => { put("smooth", +smoothing.value && smoothing.value); look() }})
+  const fold = el("input", {type: "checkbox", checked: !get("each"),
+    onchange: () => { put("each", fold.checked ? "" : "1"); look() }})
+  const legend = el("div", {class: "row legend", role: "group", "aria-label": "Lines"})
+  const notes = el("div"), log = el("pre", {class: "log", tabIndex: 0, role: "region", "aria-label": "End of the log"})
+
+  for (const [name, title] of Object.entries(FIGURES)) {
+    const of = panels[name] = {place: el("div")}
+    const save = (kind, onclick) =>
+      el("button", {type: "button", class: "quiet", "aria-label": `Save ${title} as ${kind}`, onclick}, kind)
+    of.panel = el("section", {class: "panel", hidden: true}, el("div", {class: "row"}, el("h2", {}, title),
+      el("div", {class: "row push"},
+        save("PNG", () => savePicture(name, of.picture(), name == "gradients" ? [] : visible().slice(0, 40))),
+        save("CSV", () => { location = `/api/${wanted("watch/numbers", {of: name, hide: params.getAll("hide"), of_run: one()})}` }))),
+    of.place)
+  }
+  const {gradients, ...curves} = panels, tiles = el("div", {class: "tiles"}, Object.values(curves).map(({panel}) => panel))
+  main.append(el("div", {class: "row"}, el("h1", {}, "Watch"), el("div", {class: "row push controls"},
+    select("Parts", "part", [["", "Training and validation"], ["train", "Training"], ["val", "Validation"]], look),
+    select("Horizontal axis", "x", [["", "Over epochs"], ["minutes", "Over time"]], otherAxes),
+    select("Vertical axis", "log", [["", "Linear scale"], ["1", "Logarithmic scale"]], otherAxes),
+    el("label", {class: "check"}, fold, "Fold seeds"), el("label", {class: "check"}, "Smoothing", smoothing))),
+  legend, notes, tiles, el("div", {class: "row details"}, el("label", {class: "check"}, "Gradients and log of",
+    select("Run of gradients and log", "of", runs.map((name) => [name, name]), lookAtOne))),
+  el("div", {class: "tiles"}, gradients.panel, el("section", {class: "panel"}, el("div", {class: "row"}, el("h2", {}, "Log")), log)))
+
+  // Declares the figures anew, each with the zoom that the address has.
+  function build() {
+    building = building.then(() => Promise.all(Object.entries(panels).map(async ([name, of]) => {
+      Object.assign(of, await figure(of.place, "watch/figure", {of: name, x: get("x"), log: get("log")}))
+      const ranges = [of.plot.x_range, of.plot.y_range], edges = get(`zoom-${name}`).split(" ").map(Number)
+      if (edges.length == 4) ranges.forEach((range, at) => {
+        range.have_updated_interactively = true
+        range.setv({start: edges[2 * at], end: edges[2 * at + 1]})
+      })
+      of.plot.on_event("rangesupdate", () => put(`zoom-${name}`, ranges[0].have_updated_interactively &&
+        ranges.flatMap(({start, end}) => [start, end]).map((edge) => edge.toPrecision(6)).join(" ")))
+    }))).then(draw).then(lookAtOne).catch((error) => say(error.message))
+  }
+
+  const visible = () => order.map((key) => series.get(key)).filter((one) => !params.getAll("hide").includes(one.key))
+
+  function draw() {
+    for (const [name, of] of Object.entries(curves)) {
+      const data = {}
+      for (const one of visible()) for (const [source, columns] of Object.entries(one.figures[name]))
+        for (const [column, values] of Object.entries(columns))
+          ((data[source] ??= {})[column] ??= []).push(...column == "alpha" && lit && lit != one.key ? values.map((alpha) => alpha / 8) : values)
+      of.panel.hidden = !data.lines?.xs.length
+      if (!of.panel.hidden) for (const source in data) of.feed?.(source, data[source])
+    }
+  }
+
+  // Which line is whose: what is pressed is shown, what is pointed at stands out.
+  function tell() {
+    const hidden = params.getAll("hide"), light = (key) => () => { lit = key; draw() }
+    legend.replaceChildren(...order.map((key) => series.get(key)).map(({key, name, color}) => {
+      const swatch = el("span", {class: "swatch"})
+      swatch.style.background = color
+      return el("button", {type: "button", class: "chip", title: name, "aria-pressed": String(!hidden.includes(key)),
+        onpointerenter: light(key), onpointerleave: light(""), onfocus: light(key), onblur: light(""),
+        onclick: (event) => {
+          params.delete("hide", key)
+          if (event.currentTarget.ariaPressed == "true") params.append("hide", key)
+          event.currentTarget.ariaPressed = String(!params.has("hide", key))
+          remember(params)
+          draw()
+        }}, swatch, name)
+    }))
+  }
+
+  const one = () => get("of") || runs[0]
+  const wanted = (path, more) => withParams(path, {run: runs, theme: isDark() ? "dark" : "light",
+    ...Object.fromEntries(["x", "part", "smooth", "each"].map((name) => [name, get(name)])), ...more})
+
+  function take(answer) {
+    for (const one of answer.series) series.set(one.key, one)
+    const named = JSON.stringify(answer.order.map((key) => [key, series.get(key).name]))
+    ;({order, cursor} = answer)
+    if (named != legend.content) tell(legend.content = named)
+    notes.replaceChildren(...answer.notes.map(([kind, text]) => el("p", {class: kind}, text)))
+    if (answer.series.length) draw()
+    return answer.live ? 1 : 2
+  }
+  function look() {
+    const mine = ++asked
+    ask(wanted("watch/curves", {since: cursor})).then((answer) => mine == asked && take(answer), (error) => say(error.message))
+  }
+  function takeOne(answer) {
+    if (answer.run != one()) return
+    seen = answer.cursor
+    if (answer.log != null) log.textContent = answer.log || "Nothing yet."
+    if (answer.log != null) log.scrollTop = log.scrollHeight
+    if (!("gradients" in answer)) return
+    gradients.panel.hidden = !answer.gradients
+    if (answer.gradients) gradients.feed?.("lines", answer.gradients)
+  }
+  const details = () => withParams("watch/details", {run: one(), since: seen})
+  function lookAtOne() {
+    seen = ""
+    ask(details()).then(takeOne, (error) => say(error.message))
+  }
+
+  build()
+  poll(() => wanted("watch/curves", {since: cursor}), take)
+  poll(details, takeOne, 2)
+}
+
+// Nothing is selected: what to do.
+async function offer(main) {
+  const {lines} = await ask("runs"), running = lines.filter((line) => line.state == "running" && !line.runs)
+  main.append(el("h1", {}, "Watch"), el("div", {class: "panel empty"}, el("h2", {}, "No run is selected"),
+    el("p", {}, lines.length ? "Select runs to see their curves over one another." : "There are none yet."),
+    el("p", {}, running.length ? el("a", {class: "button primary", href: link("watch", {run: running.map((line) => line.name)})},
+      `Watch the ${running.length} that train now`) : el("a", {class: "button primary",
+      href: link(lines.length || !("train" in VIEWS) ? "runs" : "train")}, lines.length ? "Select runs" : "Train"))))
+}
