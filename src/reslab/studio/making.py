@@ -80,5 +80,5 @@ def make(
         said = ", ".join(f"{count:,} {name}" for name, count in outcome.counts.items())
         if outcome.metrics:
             said = f"{outcome.metrics['accuracy']:.2%} are right; {said}"
-        written = outcome.written
+        written = sorted(outcome.written, key=lambda path: path.suffix != ".html")  # first to see
     return {"files": [str(path.relative_to(place)) for path in written], "said": said}

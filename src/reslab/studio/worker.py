@@ -14,12 +14,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from reslab.config import add_folder, own_folders
 from reslab.errors import UserError
 
 TASKS_AT_ONCE = 4
+ENDED = "what computes beside the studio has ended: try again"
 SECONDS_IDLE = 900  # until it ends by itself; the next task begins another
 
 Tell = Callable[[Any], None]
@@ -69,8 +70,8 @@ class Worker:
                 self._process.stdin.write(json.dumps(line) + "\n")
                 self._process.stdin.flush()
             except OSError:  # it has just ended
-                self._waiting.pop(number)
-                asked.set_exception(UserError("what computes beside the studio ended: try again"))
+                if self._waiting.pop(number, None):
+                    asked.set_exception(UserError(ENDED))
         return asked
 
     def _begin(self) -> None:
@@ -85,11 +86,17 @@ class Worker:
         self._process, self._waiting = process, {}
         assert process.stdin is not None
         weakref.finalize(self, process.stdin.close)
-        threading.Thread(target=_hear, args=[process.stdout, self._waiting], daemon=True).start()
+        hear = threading.Thread(
+            target=_hear, args=[process, self._waiting, self._lock], daemon=True
+        )
+        hear.start()
 
 
-def _hear(answers: IO[str], waiting: dict[int, _Asked]) -> None:
-    for line in answers:
+def _hear(
+    process: "subprocess.Popen[str]", waiting: dict[int, _Asked], lock: threading.Lock
+) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
         answer = json.loads(line)
         if "told" in answer:
             if tell := waiting[answer["number"]].tell:
@@ -104,15 +111,19 @@ def _hear(answers: IO[str], waiting: dict[int, _Asked]) -> None:
             asked.set_exception(RuntimeError(answer["fault"]))
         else:
             asked.set_result(answer["result"])
-    for asked in waiting.values():
-        asked.set_exception(UserError("what computes beside the studio ended: try again"))
+    process.wait()
+    with lock:  # whoever asks from now on finds that it has ended
+        while waiting:
+            waiting.popitem()[1].set_exception(UserError(ENDED))
 
 
 def serve() -> None:
     """Does what the lines of the standard input ask, until that ends or nobody asks for long."""
     for folder in sys.argv[1:]:
         add_folder(Path(folder))
+    lines = os.fdopen(os.dup(0), "rb", buffering=0)  # so that none waits where `select` is blind
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # what libraries print is no answer
     lock = threading.Lock()
 
@@ -137,13 +148,12 @@ def serve() -> None:
 
     pool = ThreadPoolExecutor(TASKS_AT_ONCE)
     work: list[Future[None]] = []
-    with open(0, "rb", buffering=0) as lines:  # none of which waits where `select` does not see it
-        while select.select([lines], [], [], SECONDS_IDLE)[0] or work:
-            if select.select([lines], [], [], 0)[0]:
-                if not (line := lines.readline()):
-                    break
-                work.append(pool.submit(do, **json.loads(line)))
-            work = [one for one in work if not one.done()]
+    while select.select([lines], [], [], SECONDS_IDLE)[0] or work:
+        if select.select([lines], [], [], 0)[0]:
+            if not (line := lines.readline()):
+                break
+            work.append(pool.submit(do, **json.loads(line)))
+        work = [one for one in work if not one.done()]
     os._exit(0)  # whatever is still computed, nobody waits for it
 
 

@@ -40,19 +40,19 @@ function draw({heading, columns, rows, pairs, notes, counts, left, start, comman
     }
   }}, `Start ${start.length} ${start.length == 1 ? "run" : "runs"}`)
   return [el("h2", {}, heading), el("div", {class: "row"}, ...states, left && el("span", {class: "soft"}, left), button),
-    grid([...columns, "Runs"], rows.map(({texts, cells}) => {
+    grid([columns[0], "Seeds", ...columns.slice(1)], rows.map(({texts: [name, ...texts], cells}) => {
       const finished = cells.filter((cell) => cell.state == "finished").map((cell) => cell.run)
-      return [...texts.map((text, at) => at && finished.length && text ? el("a", {class: "name", href: opens(finished)}, text) : text), el("div", {},
+      return [[name, ...cells.filter((cell) => cell.why).map((cell) => el("div", {class: "keys error"}, `seed ${cell.seed}: ${cell.why}`))],
         el("span", {class: "seeds"}, cells.map((cell) => el(cell.state == "missing" ? "span" : "a", {class: `state ${cell.state}`,
-          title: `seed ${cell.seed}: ${cell.state}`, href: cell.state != "missing" && opens([cell.run])},
-        `${cell.seed}`, el("span", {class: "unseen"}, ` ${cell.state}`), cell.done != null && ` ${Math.floor(100 * cell.done)} %`))),
-        cells.filter((cell) => cell.why).map((cell) => el("div", {class: "keys error"}, `seed ${cell.seed}: ${cell.why}`)))]
+          title: cell.state, href: cell.state != "missing" && opens([cell.run])}, `${cell.seed}`, el("span", {class: "unseen"}, ` ${cell.state}`),
+        cell.done != null && ` ${Math.floor(100 * cell.done)} %`))),
+        ...texts.map((text) => finished.length && text ? el("a", {class: "opens", href: opens(finished)}, text) : text)]
     })),
     ...(pairs ? [el("h2", {}, "Differences on the same test images"), grid(...pairs)] : []),
-    el("ul", {class: "hint"}, notes.map((note) => el("li", {}, note))),
+    el("ul", {class: "hint notes"}, notes.map((note) => el("li", {}, note))),
     el("p", {class: "hint"}, "The same in a terminal: ", el("code", {}, command))]
 }
 
 const grid = (columns, rows) => el("div", {class: "scroll", tabindex: "0", role: "group", "aria-label": "A table"}, el("table", {},
   el("thead", {}, el("tr", {}, columns.map((name) => el("th", {scope: "col"}, name)))),
-  el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell) => el("td", {}, cell)))))))
+  el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell) => el("td", {}, ...[cell].flat())))))))
