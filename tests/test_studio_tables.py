@@ -111,8 +111,8 @@ def test_what_is_missing_failed_and_running_is_told_and_what_to_start(studio, ru
         **{"damaged": 1, "failed": 1, "finished": 2, "missing": 1, "running": 1}
     }
     assert content["start"] == [
-        {"run": cells["Skip", 1], "overrides": ["recipe=skip", "seed=1"]},
-        {"run": cells["No skip", 0], "overrides": ["recipe=plain", "seed=0"]},
+        {"name": cells["Skip", 1], "overrides": ["recipe=skip", "seed=1"]},
+        {"name": cells["No skip", 0], "overrides": ["recipe=plain", "seed=0"]},
     ], "neither what runs nor what its owner may want to look at"
     (why,) = [cell["why"] for cell in content["rows"][1]["cells"] if cell["state"] == "failed"]
     assert why == "the loss is nan"
@@ -140,9 +140,9 @@ def test_changes_are_those_of_reproduce_and_the_command_says_so(studio):
     assert content["counts"] == {"missing": 3}
     content = found(studio, **{"with": "seed=5 optimizer.lr=0.5"})
     assert content["command"] == "reslab reproduce narrow seed=5 optimizer.lr=0.5"
-    starts = [one["overrides"] for one in content["start"]]
-    assert starts[0] == ["recipe=skip", "seed=5", "optimizer.lr=0.5"]
-    assert len(starts) == 3
+    overrides = [one["overrides"] for one in content["start"]]
+    assert overrides[0] == ["recipe=skip", "seed=5", "optimizer.lr=0.5"]
+    assert len(overrides) == 3
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,8 @@ def test_a_number_opens_its_runs_in_a_browser(studio, runs, cells):
         shutil.rmtree(runs / cells["Skip", 1])
         page.get_by_text("1 missing", exact=True).first.wait_for()
         assert page.get_by_text("5 finished").is_visible()
-        row.get_by_role("link").first.click()
+        row.get_by_role("link", name="0 finished").wait_for()  # a seed's own
+        row.locator("td").nth(2).get_by_role("link").click()
         page.wait_for_function("() => location.hash.includes('run=')")
         view, _, parameters = page.url.rpartition("#")[2].partition("?")
         assert view in ("watch", "runs")

@@ -131,7 +131,7 @@ class _Known:
             "notes": findings.notes,
             "counts": {state: states.count(state) for state in dict.fromkeys(sorted(states))},
             "left": time_left(results) if {*states} > {"finished"} else "",
-            "start": [{"run": run, "overrides": texts} for run, texts in to_start.items()],
+            "start": [{"name": run, "overrides": texts} for run, texts in to_start.items()],
             "command": self.command,
         }
 

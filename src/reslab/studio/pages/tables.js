@@ -29,11 +29,11 @@ export async function show(main, params) {
 
 function draw({heading, columns, rows, pairs, notes, counts, left, start, command}) {
   const states = Object.entries(counts).map(([state, count]) => el("span", {class: `state ${state}`}, `${count} ${state}`))
-  const button = start.length > 0 && el("button", {type: "button", class: "primary push", onclick: async () => {
+  const button = start.length > 0 && "train" in VIEWS && el("button", {type: "button", class: "primary push", onclick: async () => {
     button.disabled = true
     try {
       await ask("queue/add", {cells: start})
-      button.textContent = "Queued"
+      location.hash = link("train")
     } catch (error) {
       say(error.message)
       button.disabled = false
