@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+import processes
 import reslab
 from browser import visited
 from predicted import predict, results
@@ -111,6 +112,11 @@ def test_two_runs_answer_side_by_side_best_or_latest(trained, run, tmp_path):
         assert studio.ask(f"/api/use/predict?{asked}", picture).status == 400
     exchanged = {"0": "3", "3": "0"}
     assert shares(two) == {exchanged.get(name, name): p for name, p in shares(one).items()}
+    (tmp_path / "a.png").write_bytes(picture)
+    command = ("predict", "runs/other", "a.png", "--latest", "--top-k", "10", "--output", "out")
+    assert processes.run(tmp_path, *command).code == 0
+    (row,) = results(tmp_path / "out")["images"]
+    assert row["top"] == two["top"]
     pixels = torch.from_numpy(np.array(Image.open(io.BytesIO(picture))))[None, None]
     expected = reslab.load(only_run(trained)).probabilities(pixels)[0]
     ours = [shares(best)[str(digit)] for digit in range(10)]
@@ -254,9 +260,9 @@ def test_a_digit_is_predicted_by_upload_and_by_drawing_in_a_browser(trained, run
     predict(trained, str(picture), "--output", str(tmp_path / "results"))
     (row,) = results(tmp_path / "results")["images"]
     with served(trained / "outputs/runs") as studio, visited(f"{studio.address}#use") as page:
-        page.get_by_text("Ready").wait_for(timeout=60_000)
+        page.get_by_text("Loading torch").wait_for()  # and meanwhile a picture comes
         page.locator("input[type=file]").set_input_files([tmp_path / "<b>.png"])
-        page.locator("figure .answer").wait_for()
+        page.locator("figure .answer").wait_for(timeout=60_000)
         assert page.locator("figure .answer").inner_text() == row["answer"]
         bars = page.locator("figure progress").evaluate_all("(all) => all.map((one) => one.value)")
         assert bars[:5] == [one["probability"] for one in row["top"]]

@@ -28,7 +28,7 @@ def test_it_answers_from_a_process_of_its_own_that_goes_with_whoever_asks():
         pid: int = await worker.run(os.getpid)
         return pid
 
-    worker = Worker()
+    worker = Worker(ahead=())
     pid = asyncio.run(ask(worker))
     assert pid in [child.pid for child in psutil.Process().children()]
     del worker
@@ -37,7 +37,7 @@ def test_it_answers_from_a_process_of_its_own_that_goes_with_whoever_asks():
 
 
 def test_if_it_is_killed_who_waits_is_told_and_the_next_has_another():
-    worker = Worker()
+    worker = Worker(ahead=())
 
     async def ask() -> None:
         pid = await worker.run(os.getpid)

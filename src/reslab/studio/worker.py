@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -20,6 +20,8 @@ from reslab.config import add_folder, own_folders
 from reslab.errors import UserError
 
 TASKS_AT_ONCE = 4
+# What tasks import, before there are any: libraries that two threads import at once fail.
+AHEAD = ("reslab.use", "reslab.tables.findings")
 ENDED = "what computes beside the studio has ended: try again"
 SECONDS_IDLE = 900  # until it ends by itself; the next task begins another
 
@@ -35,9 +37,14 @@ class _Asked(Future[Any]):
 
 
 class Worker:
-    """Begins when it is first asked; ends with the server, whatever ends that."""
+    """Begins when it is first asked; ends with the server, whatever ends that.
 
-    def __init__(self) -> None:
+    Args:
+        ahead: Modules that it imports first.
+    """
+
+    def __init__(self, ahead: Sequence[str] = AHEAD) -> None:
+        self._ahead = ahead
         self._lock, self._numbers = threading.Lock(), count()
         self._process: subprocess.Popen[str] | None = None
         self._waiting: dict[int, _Asked] = {}
@@ -76,7 +83,7 @@ class Worker:
 
     def _begin(self) -> None:
         process = subprocess.Popen(
-            [sys.executable, "-m", __name__, *own_folders()],
+            [sys.executable, "-m", __name__, ",".join(self._ahead), *own_folders()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -119,12 +126,15 @@ def _hear(
 
 def serve() -> None:
     """Does what the lines of the standard input ask, until that ends or nobody asks for long."""
-    for folder in sys.argv[1:]:
+    ahead, *folders = sys.argv[1:]
+    for folder in folders:
         add_folder(Path(folder))
     lines = os.fdopen(os.dup(0), "rb", buffering=0)  # so that none waits where `select` is blind
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # what libraries print is no answer
+    for module in filter(None, ahead.split(",")):
+        importlib.import_module(module)
     lock = threading.Lock()
 
     def say(**answer: Any) -> None:
