@@ -12,6 +12,8 @@ from reslab.config import places
 from reslab.runs.store import RunDirectory
 from studio import AtHand, served
 
+pytestmark = pytest.mark.slow  # for the table's runs are trained first
+
 ROWS = ("Skip", "No skip", "Skip again")
 
 
@@ -172,7 +174,6 @@ def test_every_table_is_listed_reslab_s_and_a_user_s(studio):
     assert listed["narrow"]["quick"] == ["seed=0", "trainer.max_epochs=1"]
 
 
-@pytest.mark.slow
 def test_a_number_opens_its_runs_in_a_browser(studio, runs, cells):
     """Also what is missing shows by itself."""
     with visited(f"{studio.address}#tables?table=narrow") as page:
