@@ -137,6 +137,7 @@ def test_the_table_is_used_by_keyboard(page):
 
 def test_the_bar_is_skipped_by_keyboard_and_the_view_stays(page):
     page.get_by_label("Search").fill("nan")
+    page.wait_for_function("() => location.hash.includes('q=nan')")
     address = page.url
     page.evaluate("() => document.activeElement.blur()")
     page.get_by_role("link", name="Skip to the content").press("Enter")
