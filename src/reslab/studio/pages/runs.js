@@ -2,6 +2,7 @@
 
 import {el, ending, poll, withParams} from "./api.js"
 import {VIEWS, link, remember} from "./app.js"
+import {controls} from "./controls.js"
 
 const ROWS = 150 // that are drawn at first, and again and again whenever one comes near their end
 
@@ -151,6 +152,7 @@ export function show(main, params) {
     actions.replaceChildren(el("span", {}, `${chosen.length} selected`),
       ...["watch", "compare", "use"].filter((view) => view in VIEWS).map((view) =>
         el("a", {class: "button", href: link(view, {run: chosen})}, VIEWS[view])),
+      ...controls(chosen.map((run) => lines.get(run))),
       el("button", {type: "button", class: "quiet", onclick: () => change("run", [])}, "Clear"))
     table.hidden = !found
     nothing.hidden = Boolean(found)

@@ -1,0 +1,252 @@
+"""The queue: runs that are begun one after the other, on disk, so that a server may come and go."""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from reslab import locks
+from reslab.errors import UserError
+from reslab.files import write_atomically
+from reslab.jobs.cell import Cell
+from reslab.jobs.pool import Job
+from reslab.jobs.slots import Slot, find_gpus, find_slots
+from reslab.runs.store import RunDirectory
+
+MOST_AT_ONCE = 64
+SECONDS_FOR_THE_LOCK = 20.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run that waits, goes on, or was refused.
+
+    Attributes:
+        name: The run directory's.
+        overrides: What to ask of Hydra.
+        folder: Where the command is given.
+        config_dirs: The user's own folders with configurations.
+        variables: Of the environment, which a run that goes on had.
+        id: Its own, whatever the run is called.
+        state: Where it stands; one that has ended is gone, unless it has failed.
+        reason: Why it has failed, one line.
+        stopping: Whether it was told to stop.
+        slot: Which of the slots it has.
+        pid: Its process.
+        process_started: When that began, seconds since 1970: a pid is used again.
+    """
+
+    name: str
+    overrides: tuple[str, ...]
+    folder: str
+    config_dirs: tuple[str, ...] = ()
+    variables: dict[str, str] = field(default_factory=dict)
+    id: str = field(default_factory=lambda: secrets.token_hex(4))
+    state: Literal["waiting", "running", "failed"] = "waiting"
+    reason: str = ""
+    stopping: bool = False
+    slot: int = 0
+    pid: int = 0
+    process_started: float = 0.0
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Entry":
+        """What was written."""
+        lists = {key: tuple(content[key]) for key in ("overrides", "config_dirs")}
+        return cls(**(content | lists))
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was begun, and nobody has seen its end."""
+        return self.state == "running"
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process lives."""
+        return locks.is_alive(self.pid, self.process_started, socket.gethostname())
+
+    def cell(self, runs_dir: Path) -> Cell:
+        """What is run."""
+        return Cell(
+            overrides=self.overrides,
+            directory=RunDirectory(runs_dir / self.name),
+            title=self.name,
+            config_dirs=self.config_dirs,
+            folder=Path(self.folder),
+            variables=self.variables,
+        )
+
+
+@dataclass
+class Queue:
+    """All entries in their order, and how many go on at once."""
+
+    at_once: int = 1
+    entries: list[Entry] = field(default_factory=list)
+
+    def running(self) -> list[Entry]:
+        """Those that were begun."""
+        return [entry for entry in self.entries if entry.is_running]
+
+    def put(self, changed: Entry) -> None:
+        """Replaces an entry."""
+        self.entries = [changed if one.id == changed.id else one for one in self.entries]
+
+    def remove(self, gone: Entry) -> None:
+        """Takes an entry out."""
+        self.entries = [one for one in self.entries if one.id != gone.id]
+
+
+class Queues:
+    """The queue of this machine for a folder of runs, whoever drives it.
+
+    All of it is in a file, which is changed under a lock: several servers may look after it.
+
+    Args:
+        runs_dir: Where runs lie.
+        running: Gives the names of all runs that go on, those begun elsewhere too.
+    """
+
+    def __init__(self, runs_dir: Path, running: Callable[[], set[str]]) -> None:
+        self.runs_dir, self._running = runs_dir, running
+        self.file = runs_dir / f".queue-{socket.gethostname()}.json"
+        self._jobs: dict[str, Job] = {}  # begun by this server, by entry
+
+    def read(self) -> Queue:
+        """The queue as it is.
+
+        Raises:
+            UserError: The file is damaged.
+        """
+        try:
+            content = json.loads(self.file.read_text())
+            entries = [Entry.from_json(one) for one in content["entries"]]
+            return Queue(int(content["at_once"]), entries)
+        except FileNotFoundError:
+            return Queue()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{self.file} is damaged ({error}): delete it") from error
+
+    @contextlib.contextmanager
+    def changed(self) -> Iterator[Queue]:
+        """The queue to be changed; it is written when this is left."""
+        self.runs_dir.mkdir(parents=True, exist_ok=True)
+        with locks.held(self.file.with_suffix(".lock"), timeout=SECONDS_FOR_THE_LOCK):
+            queue = self.read()
+            before = asdict(queue)
+            yield queue
+            if (after := asdict(queue)) != before:
+                write_atomically(self.file, json.dumps(after, indent=1).encode())
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Puts entries behind the others.
+
+        Raises:
+            UserError: One is there already.
+        """
+        with self.changed() as queue:
+            there = {entry.name for entry in queue.entries if entry.state != "failed"}
+            if twice := next((entry for entry in entries if entry.name in there), None):
+                raise UserError(f"{twice.name} is in the queue already")
+            names = {entry.name for entry in entries}
+            queue.entries = [one for one in queue.entries if one.name not in names]  # had failed
+            queue.entries += entries
+
+    def set_order(self, ids: Sequence[str]) -> None:
+        """Orders what waits; what is not named comes last."""
+        with self.changed() as queue:
+            place = {one: at for at, one in enumerate(ids)}
+            queue.entries.sort(key=lambda entry: place.get(entry.id, len(place)))
+
+    def set_at_once(self, number: int) -> None:
+        """Says how many may go on at once.
+
+        Raises:
+            UserError: That is no such number.
+        """
+        if not 1 <= number <= MOST_AT_ONCE:
+            raise UserError(f"at once: give a number from 1 to {MOST_AT_ONCE}, got {number}")
+        with self.changed() as queue:
+            queue.at_once = number
+
+    def take_out(self, ids: Sequence[str]) -> None:
+        """Takes entries out: what goes on is told to save and end, and is gone when it has."""
+        with self.changed() as queue:
+            for entry in [one for one in queue.entries if one.id in ids]:
+                if not entry.is_running:
+                    queue.remove(entry)
+                elif entry.is_alive:
+                    os.kill(entry.pid, signal.SIGTERM)
+                    queue.put(replace(entry, stopping=True))
+
+    def work(self) -> None:
+        """Sees what has ended, and begins what there is room for."""
+        if not self.read().entries:
+            return
+        with self.changed() as queue:
+            for entry in queue.running():
+                self._see(entry, queue)
+            waiting = [entry for entry in queue.entries if entry.state == "waiting"]
+            if not waiting:
+                return
+            busy = {entry.name for entry in queue.running()} | self._running()
+            for entry in waiting[: max(0, queue.at_once - len(busy))]:
+                queue.put(self._begun(entry, queue))
+
+    def _begun(self, entry: Entry, queue: Queue) -> Entry:
+        slots = slots_for(queue.at_once)
+        taken = {one.slot for one in queue.running()}
+        at = next((at for at in range(len(slots)) if at not in taken), 0)
+        try:
+            job = Job(entry.cell(self.runs_dir.resolve()), slots[at], outlives=True)
+        except UserError as error:
+            return replace(entry, state="failed", reason=str(error))
+        self._jobs[entry.id] = job
+        started = 0.0
+        with contextlib.suppress(psutil.Error):  # it has ended already
+            started = psutil.Process(job.pid).create_time()
+        return replace(entry, state="running", slot=at, pid=job.pid, process_started=started)
+
+    def _see(self, entry: Entry, queue: Queue) -> None:
+        job = self._jobs.get(entry.id)
+        if job is None:
+            if not entry.is_alive:
+                self._see_what_is_left(entry, queue)
+        elif end := job.look():
+            del self._jobs[entry.id]
+            self._end(entry, queue, end.reason if end.state == "failed" else "")
+
+    def _see_what_is_left(self, entry: Entry, queue: Queue) -> None:
+        """Of what another server began, the directory alone says what became of it."""
+        cell = entry.cell(self.runs_dir)
+        reason = ""
+        if not (cell.directory.config_file.exists() or cell.directory.failure_file.exists()):
+            reason = cell.last_line() or "it ended before its run began, and said nothing"
+            cell.record_failure(reason)
+        elif cell.directory.state() == "failed":
+            reason = cell.directory.failure_file.read_text().partition("\n")[0]
+        self._end(entry, queue, reason)
+
+    @staticmethod
+    def _end(entry: Entry, queue: Queue, reason: str) -> None:
+        if reason:
+            queue.put(replace(entry, state="failed", reason=reason))
+        else:
+            queue.remove(entry)
+
+
+@cache
+def slots_for(at_once: int) -> list[Slot]:
+    """Slots for as many runs at once: more than there are GPUs share them, for it was asked."""
+    gpus = find_gpus()
+    per_gpu = -(-at_once // len(gpus)) if gpus else 1
+    return find_slots(at_once, per_gpu)
