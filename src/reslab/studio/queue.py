@@ -23,7 +23,6 @@ from reslab.jobs.slots import Slot, find_gpus, find_slots
 from reslab.runs.store import RunDirectory
 
 MOST_AT_ONCE = 64
-SECONDS_FOR_THE_LOCK = 20.0
 
 
 @dataclass(frozen=True)
@@ -99,11 +98,14 @@ class Queue:
 
     def put(self, changed: Entry) -> None:
         """Replaces an entry."""
-        self.entries = [changed if one.id == changed.id else one for one in self.entries]
+        self.entries[self._place(changed)] = changed
 
     def remove(self, gone: Entry) -> None:
         """Takes an entry out."""
-        self.entries = [one for one in self.entries if one.id != gone.id]
+        del self.entries[self._place(gone)]
+
+    def _place(self, entry: Entry) -> int:
+        return [one.id for one in self.entries].index(entry.id)
 
 
 class Queues:
@@ -140,7 +142,7 @@ class Queues:
     def changed(self) -> Iterator[Queue]:
         """The queue to be changed; it is written when this is left."""
         self.runs_dir.mkdir(parents=True, exist_ok=True)
-        with locks.held(self.file.with_suffix(".lock"), timeout=SECONDS_FOR_THE_LOCK):
+        with locks.held(self.file.with_suffix(".lock"), timeout=20):
             queue = self.read()
             before = asdict(queue)
             yield queue
@@ -157,9 +159,8 @@ class Queues:
             there = {entry.name for entry in queue.entries if entry.state != "failed"}
             if twice := next((entry for entry in entries if entry.name in there), None):
                 raise UserError(f"{twice.name} is in the queue already")
-            names = {entry.name for entry in entries}
-            queue.entries = [one for one in queue.entries if one.name not in names]  # had failed
-            queue.entries += entries
+            anew = {entry.name for entry in entries}  # which had failed
+            queue.entries = [one for one in queue.entries if one.name not in anew] + [*entries]
 
     def set_order(self, ids: Sequence[str]) -> None:
         """Orders what waits; what is not named comes last."""
@@ -211,9 +212,7 @@ class Queues:
         except UserError as error:
             return replace(entry, state="failed", reason=str(error))
         self._jobs[entry.id] = job
-        started = 0.0
-        with contextlib.suppress(psutil.Error):  # it has ended already
-            started = psutil.Process(job.pid).create_time()
+        started = psutil.Process(job.pid).create_time()  # it is there until one looks at its end
         return replace(entry, state="running", slot=at, pid=job.pid, process_started=started)
 
     def _see(self, entry: Entry, queue: Queue) -> None:
@@ -223,7 +222,7 @@ class Queues:
                 self._see_what_is_left(entry, queue)
         elif end := job.look():
             del self._jobs[entry.id]
-            self._end(entry, queue, end.reason if end.state == "failed" else "")
+            _end(entry, queue, end.reason if end.state == "failed" else "")
 
     def _see_what_is_left(self, entry: Entry, queue: Queue) -> None:
         """Of what another server began, the directory alone says what became of it."""
@@ -234,14 +233,14 @@ class Queues:
             cell.record_failure(reason)
         elif cell.directory.state() == "failed":
             reason = cell.directory.failure_file.read_text().partition("\n")[0]
-        self._end(entry, queue, reason)
+        _end(entry, queue, reason)
 
-    @staticmethod
-    def _end(entry: Entry, queue: Queue, reason: str) -> None:
-        if reason:
-            queue.put(replace(entry, state="failed", reason=reason))
-        else:
-            queue.remove(entry)
+
+def _end(entry: Entry, queue: Queue, reason: str) -> None:
+    if reason:
+        queue.put(replace(entry, state="failed", reason=reason))
+    else:
+        queue.remove(entry)
 
 
 @cache

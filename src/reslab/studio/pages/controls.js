@@ -1,4 +1,4 @@
-// What starts, stops and orders runs.
+// What starts, stops and orders runs: buttons for those that are selected, and the queue.
 
 import {ask, el, say} from "./api.js"
 
@@ -10,19 +10,48 @@ const ACTIONS = {
 
 // A button that asks the server to do something; what it refuses stands in the status line.
 export function action(text, path, body, attributes = {}) {
-  const act = async ({target}) => {
+  return el("button", {type: "button", ...attributes, onclick: async ({target}) => {
     target.disabled = true
     say(await ask(path, body()).then(() => "", (error) => error.message))
     target.disabled = false
-  }
-  return el("button", {type: "button", onclick: act, ...attributes}, text)
+  }}, text)
 }
 
 // Buttons for what can be done with some of the runs, each of which has `name` and `state`.
 export function controls(runs) {
   return Object.entries(ACTIONS).flatMap(([name, {text, of}]) => {
     const fit = runs.filter((run) => of.includes(run.state)).map((run) => run.name)
-    const some = fit.length < runs.length ? ` ${fit.length}` : ""
-    return fit.length ? [action(text + some, `runs/${name}`, () => ({runs: fit}))] : []
+    return fit.length ? [action(fit.length < runs.length ? `${text} ${fit.length}` : text, `runs/${name}`, () => ({runs: fit}))] : []
   })
+}
+
+// Draws the queue in an element, and leaves the focus where it is.
+export function drawQueue(place, {entries, others, at_once}) {
+  const number = el("input", {type: "number", min: 1, max: 64, value: `${at_once}`, "aria-label": "Runs at once",
+    onchange: () => ask("queue/at-once", {number: Number(number.value)}).catch((error) => say(error.message))})
+  const waits = (entry) => entry?.state == "waiting"
+  const moved = (at, by) => {
+    const ids = entries.map((one) => one.id)
+    ids.splice(at + by, 0, ...ids.splice(at, 1))
+    return {ids}
+  }
+  const line = (one, at) => {
+    const small = (text, label, path, body, disabled) =>
+      action(text, path, body, {class: "quiet", "aria-label": `${label} ${one.name}`, disabled})
+    const end = one.state == "running" ? "Stop" : "Remove", done = one.done != null && `${Math.round(100 * one.done)} %`
+    return el("li", {class: "row"},
+      el("span", {class: `state ${waits(one) ? "interrupted" : one.state}`}, one.stopping ? "stopping" : one.state),
+      el("span", {class: "soft"}, [done, one.left && `${one.left} left`].filter(Boolean).join(", ")),
+      el("span", {class: "push"},
+        waits(one) && small("↑", "Earlier:", "queue/order", () => moved(at, -1), !waits(entries[at - 1])),
+        waits(one) && small("↓", "Later:", "queue/order", () => moved(at, 1), !waits(entries[at + 1])),
+        small(end, end, "queue/remove", () => ({ids: [one.id]}), one.stopping)),
+      el("div", {class: "what"}, one.name, el("div", {class: "keys"}, one.overrides), el("div", {class: "keys error"}, one.reason)))
+  }
+  const focused = place.contains(document.activeElement) && document.activeElement.ariaLabel
+  place.replaceChildren(
+    el("div", {class: "row"}, el("h2", {}, "Queue"), el("label", {class: "check push"}, number, "at once")),
+    entries.length ? el("ol", {}, entries.map(line)) : el("p", {class: "hint"}, "Nothing waits."),
+    el("p", {class: "hint"}, others.length ? `Begun elsewhere, and counted: ${others.join(", ")}` : ""))
+  if (focused) place.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus()
 }

@@ -2,8 +2,7 @@
 
 import {ask, el, ending, poll, say} from "./api.js"
 import {link, remember} from "./app.js"
-import {action} from "./controls.js"
-import {drawQueue} from "./queue.js"
+import {action, drawQueue} from "./controls.js"
 
 const LATER = ["trainer", "logger", "ablation"] // groups that are seldom chosen
 
@@ -14,14 +13,14 @@ export function show(main, params) {
   const values = () => Object.fromEntries(params)
   const form = el("form", {class: "form", onsubmit: (event) => event.preventDefault()})
   const facts = el("dl", {}, el("dt", {}, "PyTorch is being loaded, which takes some seconds …"))
-  const trouble = el("p", {class: "error", role: "alert", hidden: true})
+  const trouble = el("p", {class: "error", role: "alert"})
   const start = action("Start", "train/start", () => ({values: values()}), {class: "primary", disabled: true})
   const drawing = el("details", {ontoggle: draw}, el("summary", {}, "Drawing of the network"))
   const command = el("pre", {tabIndex: 0})
   const queue = el("section", {class: "panel", "aria-label": "Queue"})
   const will = el("section", {class: "panel will", "aria-label": "What it will be"},
     el("h2", {}, "What it will be"), facts, trouble,
-    el("div", {class: "row"}, start, el("button", {type: "button", class: "quiet", onclick: clear}, "Clear the form")),
+    el("div", {class: "row"}, start, el("a", {class: "button quiet", href: link("train")}, "Clear the form")),
     drawing, el("div", {class: "row"}, el("h2", {}, "The same in a terminal"),
       el("button", {type: "button", class: "quiet push", onclick: copy}, "Copy")), command)
   main.append(el("h1", {}, "Train"), el("div", {class: "train"}, form, el("div", {class: "aside"}, will, queue)))
@@ -32,15 +31,12 @@ export function show(main, params) {
     remember(params)
     inputs.get(name).label.classList.toggle("set", Boolean(value))
     start.disabled = true // until it is known what that will be
-  }
-
-  function clear() {
-    for (const name of [...params.keys()]) params.delete(name)
-    fill()
+    clearTimeout(timer)
+    timer = setTimeout(look, 250)
   }
 
   function labelled(name, input, about, ...beside) {
-    const error = el("small", {class: "error", id: `error-${name}`, hidden: true})
+    const error = el("small", {class: "error", id: `error-${name}`})
     const hint = el("small", {class: "soft", id: `about-${name}`, title: about}, about)
     const [, prefix, last] = name.match(/^(.*\.)?(.*)$/), range = el("small")
     input.setAttribute("aria-label", name)
@@ -61,11 +57,7 @@ export function show(main, params) {
 
   function text({key, otherwise, about}) {
     const input = el("input", {name: key, placeholder: otherwise, value: params.get(key) ?? "", autocomplete: "off",
-      spellcheck: false, list: `of-${key}`, oninput: () => {
-        put(key, input.value.trim())
-        clearTimeout(timer)
-        timer = setTimeout(look, 250)
-      }})
+      spellcheck: false, list: `of-${key}`, oninput: () => put(key, input.value.trim())})
     return labelled(key, input, about, el("datalist", {id: `of-${key}`}))
   }
 
@@ -75,11 +67,10 @@ export function show(main, params) {
     if (signal.aborted || !answer) return
     const {groups: [recipe, ...groups], fields} = answer
     const focused = document.activeElement?.name
-    const opened = [...form.querySelectorAll("details[open]")].map((one) => one.dataset.name)
     inputs.clear()
     const open = (test) => fields.filter((one) => !one.by_recipe && test(one)).map(text)
-    const more = (name, title, ...children) => children.flat().length ? [el("details",
-      {class: "panel", open: opened.includes(name), "data-name": name}, el("summary", {}, title), el("div", {class: "fields"}, children))] : []
+    const more = (name, title, children) => children.length ? [el("details",
+      {class: "panel", open: form.querySelector(`[data-name=${name}]`)?.open, "data-name": name}, el("summary", {}, title), el("div", {class: "fields"}, children))] : []
     const of = (one) => one.key.includes(".") ? one.key.split(".")[0] : "run"
     const left = groups.filter((one) => !one.by_recipe), later = (one) => LATER.includes(one.name)
     const set = [...groups.filter((one) => one.by_recipe).map(choice), ...fields.filter((one) => one.by_recipe).map(text)]
@@ -88,7 +79,7 @@ export function show(main, params) {
       el("div", {class: "panel fields"}, left.filter((one) => !later(one)).map(choice), open((one) => one.first)),
       ...more("recipe", `Set by the recipe (${set.length})`, set),
       ...[...new Set(fields.map(of))].sort((a, b) => (b == "run") - (a == "run")).flatMap((name) => more(name,
-        `More about the ${name}`, name == "run" ? left.filter(later).map(choice) : [], open((one) => !one.first && of(one) == name))))
+        `More about the ${name}`, [...name == "run" ? left.filter(later).map(choice) : [], ...open((one) => !one.first && of(one) == name)])))
     for (const name of [...params.keys()]) if (!inputs.has(name)) params.delete(name)
     remember(params)
     for (const one of form.querySelectorAll("details:has(.set)")) one.open = true
@@ -113,7 +104,6 @@ export function show(main, params) {
     for (const [name, one] of inputs) {
       const fault = errors[name] ?? "", known = about[name]
       one.error.textContent = fault.replace(/^\S+?=.*?: |^[\w.]+:? /, "")
-      one.error.hidden = !fault
       one.input.setAttribute("aria-invalid", Boolean(fault))
       if (fault) one.label.closest("details")?.setAttribute("open", "")
       if (!known) continue
@@ -123,7 +113,6 @@ export function show(main, params) {
     }
     const many = names.length > 1, left = names.length - finished
     trouble.textContent = wrong
-    trouble.hidden = !wrong
     command.textContent = line
     start.disabled = Boolean(wrong) || !left
     start.textContent = many ? `Start ${left} runs` : "Start"
@@ -151,10 +140,9 @@ export function show(main, params) {
       el("img", {src, alt: "The network's layers, and what skips them", onload: () => URL.revokeObjectURL(src)})))
   }
 
-  async function copy({target}) {
+  function copy({target}) {
     getSelection().selectAllChildren(command) // for where the clipboard is closed
-    await navigator.clipboard?.writeText(command.textContent).catch(() => {})
-    target.textContent = "Copied"
+    navigator.clipboard?.writeText(command.textContent).then(() => { target.textContent = "Copied" }, () => {})
   }
 
   poll("queue", (state) => {
