@@ -1,6 +1,6 @@
 // What starts, stops and orders runs: buttons for those that are selected, and the queue.
 
-import {ask, el, say} from "./api.js"
+import {ask, el, redraw, say} from "./api.js"
 
 const ACTIONS = {
   stop: {text: "Stop", of: ["running"]},
@@ -25,7 +25,7 @@ export function controls(runs) {
   })
 }
 
-// Draws the queue in an element, and leaves the focus where it is.
+// Draws the queue in an element.
 export function drawQueue(place, {entries, others, at_once}) {
   const number = el("input", {type: "number", min: 1, max: 64, value: `${at_once}`, "aria-label": "Runs at once",
     onchange: () => ask("queue/at-once", {number: Number(number.value)}).catch((error) => say(error.message))})
@@ -38,20 +38,21 @@ export function drawQueue(place, {entries, others, at_once}) {
   const line = (one, at) => {
     const small = (text, label, path, body, disabled) =>
       action(text, path, body, {class: "quiet", "aria-label": `${label} ${one.name}`, disabled})
-    const end = one.state == "running" ? "Stop" : "Remove", done = one.done != null && `${Math.round(100 * one.done)} %`
+    const end = one.state == "running" ? "Stop" : "Remove"
     return el("li", {class: "row"},
       el("span", {class: `state ${waits(one) ? "interrupted" : one.state}`}, one.stopping ? "stopping" : one.state),
-      el("span", {class: "soft"}, [done, one.left && `${one.left} left`].filter(Boolean).join(", ")),
-      el("span", {class: "push"},
+      el("span", {class: "soft done"}), el("span", {class: "push"},
         waits(one) && small("↑", "Earlier:", "queue/order", () => moved(at, -1), !waits(entries[at - 1])),
         waits(one) && small("↓", "Later:", "queue/order", () => moved(at, 1), !waits(entries[at + 1])),
         small(end, end, "queue/remove", () => ({ids: [one.id]}), one.stopping)),
       el("div", {class: "what"}, one.name, el("div", {class: "keys"}, one.overrides), el("div", {class: "keys error"}, one.reason)))
   }
-  const focused = place.contains(document.activeElement) && document.activeElement.ariaLabel
-  place.replaceChildren(
+  redraw(place, [at_once, others, entries.map((one) => [one.id, one.state, one.stopping])], () => [
     el("div", {class: "row"}, el("h2", {}, "Queue"), el("label", {class: "check push"}, number, "at once")),
     entries.length ? el("ol", {}, entries.map(line)) : el("p", {class: "hint"}, "Nothing waits."),
-    el("p", {class: "hint"}, others.length ? `Begun elsewhere, and counted: ${others.join(", ")}` : ""))
-  if (focused) place.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus()
+    others.length > 0 && el("p", {class: "hint"}, `Begun elsewhere, and counted: ${others.join(", ")}`)])
+  for (const [at, span] of [...place.querySelectorAll(".done")].entries()) {
+    const {done, left} = entries[at]
+    span.textContent = [done != null && `${Math.round(100 * done)} %`, left && `${left} left`].filter(Boolean).join(", ")
+  }
 }

@@ -8,7 +8,7 @@ const LATER = ["trainer", "logger", "ablation"] // groups that are seldom chosen
 
 export function show(main, params) {
   const signal = ending(), inputs = new Map() // of each group and field, with what stands around it
-  let offered, listed, drawn, timer, asking = false, again = false
+  let offered, drawn, timer, asking = false, again = false
 
   const values = () => Object.fromEntries(params)
   const form = el("form", {class: "form", onsubmit: (event) => event.preventDefault()})
@@ -147,6 +147,6 @@ export function show(main, params) {
 
   poll("queue", (state) => {
     if (offered != (offered = state.options)) fill() // at first, and when a file came
-    if (listed != (listed = JSON.stringify([state.entries, state.others, state.at_once]))) drawQueue(queue, state)
+    drawQueue(queue, state)
   }, 1)
 }
