@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,17 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from browser import visited
-from reslab.config import add_folder, compose, places
+from reslab.config import add_folder, compose, places, single_runs
 from reslab.errors import UserError
 from reslab.jobs.cell import Cell
+from reslab.runs.identity import run_name
 from reslab.runs.store import RunDirectory
 from reslab.studio import preview as previews
-from reslab.studio import queue as queue_module
+from reslab.studio.entries import Entry
 from reslab.studio.form import ABSENT, Wish, options, read_form
 from reslab.studio.pace import Work, estimate_seconds
-from reslab.studio.queue import Entry, Queues
+from reslab.studio.queue import Queues
 from studio import record, served, until, write_run
 
 TINY = {"dataset": "digits", "model": "baseline_cnn", "model.widths": "[8,8,8]"}
@@ -51,9 +54,10 @@ def test_each_field_is_one_that_a_run_takes_as_it_stands_in_the_form():
     form = read_form({"recipe": "bhise_karale"})
     typed = [f"++{key}={one['otherwise']}" for key, one in fields(form).items()]
     asked = compose(["recipe=bhise_karale", *typed])
+    OmegaConf.set_struct(asked, False)
     before = compose(["recipe=bhise_karale"])
     for key in ABSENT:
-        del asked.trainer[key.partition(".")[2]]
+        assert asked.trainer.pop(key.partition(".")[2]) is None
     assert asked.trainer == before.trainer
     assert asked.model == before.model
     assert asked.optimizer == before.optimizer
@@ -206,7 +210,7 @@ def sleeping(monkeypatch):
         directory = RunDirectory(runs_dir / entry.name)
         return Sleeper(entry.overrides, directory, entry.name)
 
-    monkeypatch.setattr(queue_module.Entry, "cell", cell)
+    monkeypatch.setattr(Entry, "cell", cell)
 
 
 @pytest.fixture
@@ -304,6 +308,18 @@ def test_a_run_is_not_put_into_the_queue_twice(queues):
         one.add(entries("a"))
 
 
+def test_a_run_that_was_stopped_goes_on_at_once_whoever_looks_after_it(queues, tmp_path):
+    one = queues()
+    one.add(entries("a"))
+    one.work()
+    (entry,) = one.read().entries
+    os.kill(entry.pid, signal.SIGKILL)
+    two = queues()
+    until(lambda: not entry.is_alive)
+    two.add(entries("a"))
+    assert [entry.state for entry in two.read().entries] == ["waiting"]
+
+
 def test_a_damaged_queue_is_named(queues):
     one = queues()
     one.add(entries("a"))
@@ -344,6 +360,72 @@ def test_only_a_run_of_the_folder_is_stopped_or_gone_on_with(tmp_path, sleeping)
         assert second["overrides"].endswith("rerun=true")
         assert asked(studio, "queue/remove", ids=[first["id"], second["id"]]).status == 200
         until(lambda: not studio.ask("/api/queue").json["entries"])
+
+
+class InProcess:
+    """What computes beside a server, within it: torch is here already."""
+
+    async def run(self, task, tell=None, **what):
+        return task(**what)
+
+
+@pytest.fixture
+def answering(tmp_path, sleeping):
+    with served(tmp_path / "runs", worker=InProcess()) as studio:
+        yield studio
+        ids = [one["id"] for one in studio.ask("/api/queue").json["entries"]]
+        asked(studio, "queue/remove", ids=ids)
+        until(lambda: not studio.ask("/api/queue").json["entries"])
+
+
+def test_the_command_that_is_shown_asks_for_the_same_runs(answering):
+    values = TINY | {"seed": "0,1", "optimizer.lr": "0.1", "trainer.limit_train_batches": "2"}
+    found = asked(answering, "train/preview", values=values).json
+    reslab, train, sweep, *overrides = shlex.split(found["command"])
+    assert (reslab, train, sweep) == ("reslab", "train", "-m")
+    assert [run_name(compose(one)) for one in single_runs(overrides, 9)] == found["names"]
+    assert compose(single_runs(overrides, 9)[0]).runs_dir == str(answering.runs.resolve())
+    assert found["time"] == "", "nothing is known yet"
+    assert found["parameters"] == 1386
+
+
+def test_what_the_form_describes_is_queued_once(answering):
+    values = TINY | {"seed": "0,1"}
+    added = asked(answering, "train/start", values=values).json["added"]
+    assert [one["name"] for one in answering.ask("/api/queue").json["entries"]] == added
+    assert len(added) == 2
+    answer = asked(answering, "train/start", values=values)
+    assert answer.status == 422
+    assert "is in the queue already" in answer.json["error"]
+    (third,) = asked(answering, "train/start", values=TINY | {"seed": "1,2"}).json["added"]
+    assert "-s2-" in third
+
+
+def test_a_finished_run_is_not_started_again_by_the_form(answering):
+    (name,) = asked(answering, "train/preview", values=TINY).json["names"]
+    write_run(answering.runs, name, test=0.9)
+    until(lambda: asked(answering, "train/preview", values=TINY).json["finished"] == 1)
+    answer = asked(answering, "train/start", values=TINY)
+    assert f"{name} is finished already" in answer.json["error"]
+
+
+def test_cells_of_a_table_are_what_a_form_could_say_and_nothing_else(answering):
+    quick = ["recipe=resnet3", "seed=0", "trainer.max_epochs=3", "+trainer.limit_train_batches=100"]
+    expected = run_name(compose(quick))
+    for hostile in ("hydra.run.dir=/tmp/x", "++runs_dir=/tmp/x", "model._target_=os.system", "x"):
+        answer = asked(answering, "queue/add", cells=[{"run": "x", "overrides": [*quick, hostile]}])
+        assert answer.status == 422
+        assert "no such field" in answer.json["error"]
+    assert asked(answering, "queue/add", cells=3).status == 400
+    cells = [{"run": "../elsewhere", "overrides": quick}]
+    assert asked(answering, "queue/add", cells=cells).json["added"] == [expected]
+
+
+def test_values_that_are_refused_start_nothing(answering):
+    answer = asked(answering, "train/start", values=TINY | {"optimizer.lr": "-1"})
+    assert answer.status == 422
+    assert answer.json["error"].startswith("optimizer.lr must be")
+    assert answering.ask("/api/queue").json["entries"] == []
 
 
 def test_foreign_pages_start_nothing(tmp_path):

@@ -20,8 +20,9 @@ from reslab.runs.control import stop
 from reslab.runs.pins import as_typed
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
+from reslab.studio.entries import Entry
 from reslab.studio.form import options
-from reslab.studio.queue import Entry, Queues
+from reslab.studio.queue import Queues
 from reslab.studio.scan import Scan
 from reslab.studio.security import Handler, RequestError
 

@@ -1,111 +1,25 @@
-"""The queue: runs that are begun one after the other, on disk, so that a server may come and go."""
+"""The queue: runs that are begun in turn, on disk, so that a server may come and go."""
 
 import contextlib
 import json
 import os
-import secrets
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
 
 import psutil
 
 from reslab import locks
 from reslab.errors import UserError
 from reslab.files import write_atomically
-from reslab.jobs.cell import Cell
 from reslab.jobs.pool import Job
 from reslab.jobs.slots import Slot, find_gpus, find_slots
-from reslab.runs.store import RunDirectory
+from reslab.studio.entries import Entry, Queue
 
 MOST_AT_ONCE = 64
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A run that waits, goes on, or was refused.
-
-    Attributes:
-        name: The run directory's.
-        overrides: What to ask of Hydra.
-        folder: Where the command is given.
-        config_dirs: The user's own folders with configurations.
-        variables: Of the environment, which a run that goes on had.
-        id: Its own, whatever the run is called.
-        state: Where it stands; one that has ended is gone, unless it has failed.
-        reason: Why it has failed, one line.
-        stopping: Whether it was told to stop.
-        slot: Which of the slots it has.
-        pid: Its process.
-        process_started: When that began, seconds since 1970: a pid is used again.
-    """
-
-    name: str
-    overrides: tuple[str, ...]
-    folder: str
-    config_dirs: tuple[str, ...] = ()
-    variables: dict[str, str] = field(default_factory=dict)
-    id: str = field(default_factory=lambda: secrets.token_hex(4))
-    state: Literal["waiting", "running", "failed"] = "waiting"
-    reason: str = ""
-    stopping: bool = False
-    slot: int = 0
-    pid: int = 0
-    process_started: float = 0.0
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "Entry":
-        """What was written."""
-        lists = {key: tuple(content[key]) for key in ("overrides", "config_dirs")}
-        return cls(**(content | lists))
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it was begun, and nobody has seen its end."""
-        return self.state == "running"
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether its process lives."""
-        return locks.is_alive(self.pid, self.process_started, socket.gethostname())
-
-    def cell(self, runs_dir: Path) -> Cell:
-        """What is run."""
-        return Cell(
-            overrides=self.overrides,
-            directory=RunDirectory(runs_dir / self.name),
-            title=self.name,
-            config_dirs=self.config_dirs,
-            folder=Path(self.folder),
-            variables=self.variables,
-        )
-
-
-@dataclass
-class Queue:
-    """All entries in their order, and how many go on at once."""
-
-    at_once: int = 1
-    entries: list[Entry] = field(default_factory=list)
-
-    def running(self) -> list[Entry]:
-        """Those that were begun."""
-        return [entry for entry in self.entries if entry.is_running]
-
-    def put(self, changed: Entry) -> None:
-        """Replaces an entry."""
-        self.entries[self._place(changed)] = changed
-
-    def remove(self, gone: Entry) -> None:
-        """Takes an entry out."""
-        del self.entries[self._place(gone)]
-
-    def _place(self, entry: Entry) -> int:
-        return [one.id for one in self.entries].index(entry.id)
 
 
 class Queues:
@@ -156,6 +70,11 @@ class Queues:
             UserError: One is there already.
         """
         with self.changed() as queue:
+            self._see_what_has_ended(queue)
+            for entry in queue.running():
+                if entry.has_let_go(entry.cell(self.runs_dir).directory):
+                    queue.remove(entry)
+                    self._jobs.pop(entry.id, None)
             there = {entry.name for entry in queue.entries if entry.state != "failed"}
             if twice := next((entry for entry in entries if entry.name in there), None):
                 raise UserError(f"{twice.name} is in the queue already")
@@ -194,14 +113,11 @@ class Queues:
         if not self.read().entries:
             return
         with self.changed() as queue:
-            for entry in queue.running():
-                self._see(entry, queue)
-            waiting = [entry for entry in queue.entries if entry.state == "waiting"]
-            if not waiting:
-                return
-            busy = {entry.name for entry in queue.running()} | self._running()
-            for entry in waiting[: max(0, queue.at_once - len(busy))]:
-                queue.put(self._begun(entry, queue))
+            self._see_what_has_ended(queue)
+            if waiting := [entry for entry in queue.entries if entry.state == "waiting"]:
+                busy = {entry.name for entry in queue.running()} | self._running()
+                for entry in waiting[: max(0, queue.at_once - len(busy))]:
+                    queue.put(self._begun(entry, queue))
 
     def _begun(self, entry: Entry, queue: Queue) -> Entry:
         slots = slots_for(queue.at_once)
@@ -215,14 +131,15 @@ class Queues:
         started = psutil.Process(job.pid).create_time()  # it is there until one looks at its end
         return replace(entry, state="running", slot=at, pid=job.pid, process_started=started)
 
-    def _see(self, entry: Entry, queue: Queue) -> None:
-        job = self._jobs.get(entry.id)
-        if job is None:
-            if not entry.is_alive:
-                self._see_what_is_left(entry, queue)
-        elif end := job.look():
-            del self._jobs[entry.id]
-            _end(entry, queue, end.reason if end.state == "failed" else "")
+    def _see_what_has_ended(self, queue: Queue) -> None:
+        for entry in queue.running():
+            job = self._jobs.get(entry.id)
+            if job is None:
+                if not entry.is_alive:
+                    self._see_what_is_left(entry, queue)
+            elif end := job.look():
+                del self._jobs[entry.id]
+                _end(entry, queue, end.reason if end.state == "failed" else "")
 
     def _see_what_is_left(self, entry: Entry, queue: Queue) -> None:
         """Of what another server began, the directory alone says what became of it."""
