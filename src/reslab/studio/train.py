@@ -84,7 +84,7 @@ class Add(TrainHandler):
         except (TypeError, KeyError) as error:
             raise RequestError(400, "cells must be a list of what has overrides") from error
         pairs = [[text.lstrip("+").partition("=") for text in one] for one in texts]
-        wishes = [{key: value for key, _, value in one} for one in pairs]
+        wishes = [{key: value if sign else "?" for key, sign, value in one} for one in pairs]
         self.answer({"added": await self.begin(await self.worker.run(list_runs, wishes=wishes))})
 
 
