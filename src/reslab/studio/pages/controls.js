@@ -2,11 +2,8 @@
 
 import {ask, el, redraw, say} from "./api.js"
 
-const ACTIONS = {
-  stop: {text: "Stop", of: ["running"]},
-  resume: {text: "Resume", of: ["interrupted", "failed"]},
-  rerun: {text: "Rerun", of: ["finished", "interrupted", "failed"]},
-}
+// What can be done with runs of which states.
+const ACTIONS = {Stop: ["running"], Resume: ["interrupted", "failed"], Rerun: ["finished", "interrupted", "failed"]}
 
 // A button that asks the server to do something; what it refuses stands in the status line.
 export function action(text, path, body, attributes = {}) {
@@ -19,9 +16,10 @@ export function action(text, path, body, attributes = {}) {
 
 // Buttons for what can be done with some of the runs, each of which has `name` and `state`.
 export function controls(runs) {
-  return Object.entries(ACTIONS).flatMap(([name, {text, of}]) => {
-    const fit = runs.filter((run) => of.includes(run.state)).map((run) => run.name)
-    return fit.length ? [action(fit.length < runs.length ? `${text} ${fit.length}` : text, `runs/${name}`, () => ({runs: fit}))] : []
+  return Object.entries(ACTIONS).flatMap(([name, states]) => {
+    const fit = runs.filter((run) => states.includes(run.state)).map((run) => run.name)
+    const text = fit.length < runs.length ? `${name} ${fit.length}` : name
+    return fit.length ? [action(text, `runs/${name.toLowerCase()}`, () => ({runs: fit}))] : []
   })
 }
 
@@ -30,11 +28,8 @@ export function drawQueue(place, {entries, others, at_once}) {
   const number = el("input", {type: "number", min: 1, max: 64, value: `${at_once}`, "aria-label": "Runs at once",
     onchange: () => ask("queue/at-once", {number: Number(number.value)}).catch((error) => say(error.message))})
   const waits = (entry) => entry?.state == "waiting"
-  const moved = (at, by) => {
-    const ids = entries.map((one) => one.id)
-    ids.splice(at + by, 0, ...ids.splice(at, 1))
-    return {ids}
-  }
+  const ids = entries.map((one) => one.id)
+  const moved = (at, by) => ({ids: ids.toSpliced(at, 1).toSpliced(at + by, 0, ids[at])})
   const line = (one, at) => {
     const small = (text, label, path, body, disabled) =>
       action(text, path, body, {class: "quiet", "aria-label": `${label} ${one.name}`, disabled})
