@@ -33,17 +33,14 @@ class Work:
 def estimate_seconds(work: Work, records: Iterable[Record]) -> float | None:
     """How long that will take, None where nothing that is finished tells.
 
-    Runs of the same network on the same hardware tell how many images a second there are; without
-    one, those of others do, by their multiply-accumulates. How many images an epoch has, runs on
-    the same data tell; validation is in it, as the time that it takes.
+    Runs of a network with as many multiply-accumulates on the same hardware tell how many images a
+    second there are: other networks are too far from it to be scaled. How many images an epoch
+    has, runs on the same data tell; validation is in it, as the time that it takes.
     """
-    here = [
-        one
-        for one in records
-        if one.provenance.hardware == work.hardware and one.images_per_second > 0 and one.macs
+    here = [one for one in records if one.provenance.hardware == work.hardware]
+    paces = [
+        one.images_per_second for one in here if one.macs == work.macs and one.images_per_second > 0
     ]
-    same = [one for one in here if one.macs == work.macs]
-    paces = [one.images_per_second * one.macs / work.macs for one in same or here]
     epochs = [
         one.epoch_seconds * one.images_per_second for one in here if one.dataset == work.dataset
     ]
