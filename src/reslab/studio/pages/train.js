@@ -12,7 +12,7 @@ export function show(main, params) {
 
   const values = () => Object.fromEntries(params)
   const form = el("form", {class: "form", onsubmit: (event) => event.preventDefault()})
-  const facts = el("dl", {}, el("dt", {}, "PyTorch is being loaded, which takes some seconds …"))
+  const facts = el("dl", {}, el("dt", {}, "Network"), el("dd", {}, "PyTorch is being loaded, which takes some seconds …"))
   const trouble = el("p", {class: "error", role: "alert"})
   const start = action("Start", "train/start", () => ({values: values()}), {class: "primary", disabled: true})
   const drawing = el("details", {ontoggle: draw}, el("summary", {}, "Drawing of the network"))
