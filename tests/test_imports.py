@@ -64,7 +64,7 @@ BELOW: dict[str, set[str]] = {
     "apps": {"runs", "tables", "config", "jobs"},
     "studio": {
         *("config", "evaluation", "pictures", "predicting", "progress", "reports", "runs"),
-        *("classifier", "tables", "use"),
+        *("classifier", "tables", "use", "analysis", "jobs", "locks", "loss", "machine"),
     },
     "cli": {
         *("apps", "terminal", "tables", "bench", "use", "reports", "jobs"),

@@ -1,6 +1,14 @@
 """Configurations: where they lie, how they are composed, what they may build."""
 
-from reslab.config.compose import check_choices, compose, groups_chosen_by, parse_overrides
+from reslab.config.compose import (
+    check_choices,
+    choices_of,
+    compose,
+    groups_chosen_by,
+    keys_set_by,
+    parse_overrides,
+    single_runs,
+)
 from reslab.config.messages import explain, known_keys, suggest
 from reslab.config.places import (
     CONF_DIR,
@@ -22,6 +30,7 @@ __all__ = [
     "VERSION_BASE",
     "add_folder",
     "check_choices",
+    "choices_of",
     "compose",
     "explain",
     "find_option",
@@ -29,6 +38,7 @@ __all__ = [
     "groups_chosen_by",
     "instantiate",
     "is_own_target",
+    "keys_set_by",
     "known_keys",
     "list_groups",
     "list_options",
@@ -37,6 +47,7 @@ __all__ = [
     "parse_overrides",
     "refusal",
     "search_path",
+    "single_runs",
     "suggest",
     "top_level_keys",
     "trusted_modules",

@@ -1,6 +1,8 @@
 """From Hydra overrides to a run's configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice, product
+from math import prod
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -8,7 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from reslab.config.messages import explain
+from reslab.config.messages import dotted_keys, explain
 from reslab.config.places import composed, find_option
 from reslab.errors import UserError
 
@@ -82,12 +84,51 @@ def check_choices(overrides: Sequence[str]) -> None:
 
 def groups_chosen_by(group: str, name: str) -> list[str]:
     """The groups of which a recipe or an ablation chooses an option, or the one that it goes by."""
+    return list(choices_of(group, name))
+
+
+def choices_of(group: str, name: str) -> dict[str, str | None]:
+    """What a recipe or an ablation chooses of each group, or the one that it goes by."""
+    found: dict[str, str | None] = {}
+    for content in _contents(group, name):
+        for entry in content.get("defaults", []):
+            if isinstance(entry, dict):
+                found |= {str(key).removeprefix("override /"): one for key, one in entry.items()}
+    return found
+
+
+def keys_set_by(group: str, name: str) -> set[str]:
+    """Dotted keys to which a recipe gives a value, or the one that it goes by."""
+    contents = _contents(group, name)
+    return {key for one in contents for key in dotted_keys({**one, "defaults": None})}
+
+
+def _contents(group: str, name: str) -> Iterator[dict[str, Any]]:
+    """The file of an option, after those of the same group that it goes by."""
     path = find_option(group, name)
     content: Any = OmegaConf.to_container(OmegaConf.load(path)) if path else {}
-    found: dict[str, None] = {}
     for entry in content.get("defaults", []):
-        if isinstance(entry, dict):
-            found |= dict.fromkeys(str(key).removeprefix("override /") for key in entry)
-        elif entry.startswith(f"/{group}/"):
-            found |= dict.fromkeys(groups_chosen_by(group, entry.removeprefix(f"/{group}/")))
-    return list(found)
+        if isinstance(entry, str) and entry.startswith(f"/{group}/"):
+            yield from _contents(group, entry.removeprefix(f"/{group}/"))
+    yield content
+
+
+def single_runs(overrides: Sequence[str], most: int) -> list[list[str]]:
+    """The overrides of each run of a sweep; of one run those that it has.
+
+    Raises:
+        UserError: An override is not one, or there are more runs than `most`.
+    """
+    try:
+        choices = []
+        for one in OverridesParser.create().parse_overrides(list(overrides)):
+            texts = [str(one.input_line)]
+            if one.is_sweep_override():  # a range may have no end to speak of
+                values = islice(one.sweep_string_iterator(), most + 1)
+                texts = [f"{one.get_key_element()}={value}" for value in values]
+            choices.append(texts)
+    except HydraException as error:
+        raise UserError(explain(error, overrides)) from error
+    if prod(map(len, choices)) > most:
+        raise UserError(f"that is a sweep of more than {most} runs: give fewer values")
+    return [list(one) for one in product(*choices)]

@@ -72,11 +72,12 @@ def known_keys(overrides: Sequence[str] = ()) -> list[str]:
         plain: Any = OmegaConf.to_container(composed(chosen))
     except (HydraException, OmegaConfBaseException):
         return groups
-    return sorted({*groups, *_dotted_keys(plain)})
+    return sorted({*groups, *dotted_keys(plain)})
 
 
-def _dotted_keys(node: dict[str, Any], prefix: str = "") -> Iterator[str]:
+def dotted_keys(node: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Those of all that a configuration has, mappings included."""
     for key, value in node.items():
         yield f"{prefix}{key}"
         if isinstance(value, dict):
-            yield from _dotted_keys(value, f"{prefix}{key}.")
+            yield from dotted_keys(value, f"{prefix}{key}.")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import hydra
@@ -18,6 +19,8 @@ VERSION_BASE = "1.3"
 
 # Folders of a user's own configurations, looked through after reslab's.
 _own_folders: list[Path] = []
+
+_composing = RLock()
 
 
 def add_folder(folder: Path) -> None:
@@ -47,7 +50,11 @@ def search_path() -> list[str]:
 
 def composed(overrides: Sequence[str]) -> DictConfig:
     """What Hydra makes of the files and a list of overrides, its errors as they are."""
-    with hydra.initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE):
+    # Hydra has one state for all of a process: a thread waits for the one before.
+    with (
+        _composing,
+        hydra.initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE),
+    ):
         return hydra.compose("train", [*search_path(), *overrides])
 
 

@@ -68,6 +68,11 @@ class Job:
             raise UserError(f"cannot start: {error.filename}: {error.strerror}") from error
 
     @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
     def seconds(self) -> float:
         """How long it has lived."""
         return time.monotonic() - self.begun

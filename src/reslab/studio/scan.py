@@ -102,6 +102,13 @@ class Scan:
                 return None
             return Known(one.directory, one.repeat, self._lines.now[name][0])
 
+    def facts(self) -> list[Facts]:
+        """What is known of all runs."""
+        with self._lock:
+            if not self._whole or time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
+                self._look()
+            return [one.facts for one in self._seen.values() if one.facts]
+
     def changes(self, since: str = "") -> dict[str, Any]:
         """What is different since an answer before.
 

@@ -19,13 +19,14 @@ from tornado.web import Application, StaticFileHandler
 from reslab.errors import UserError
 from reslab.evaluation.palette import STYLE_SHEET
 from reslab.reporter import SILENT, Reporter
-from reslab.studio import compare, downloads, runs, tables, use, watch
+from reslab.studio import compare, control, downloads, runs, tables, train, use, watch
+from reslab.studio.queue import Queues
 from reslab.studio.scan import Scan
 from reslab.studio.security import LOOPBACK, Access, Handler, RequestError, read_token
 from reslab.studio.worker import Worker
 
 # A module a view: each has `HANDLERS`, addresses below `/api/` with what answers them.
-VIEWS = (runs, watch, compare, tables, use, downloads)
+VIEWS = (runs, watch, train, control, compare, tables, use, downloads)
 
 DATA_DIR = Path("data")
 PAGES = Path(__file__).with_name("pages")
@@ -65,6 +66,7 @@ def application(
         reporter: Told of faults of the studio's own.
         data_dir: Where data sets lie, and folders of pictures.
     """
+    scan = Scan(runs_dir)
     return Application(
         [
             *((f"/api/{path}", handler) for view in VIEWS for path, handler in view.HANDLERS),
@@ -75,7 +77,8 @@ def application(
             (r".*", Unknown),
         ],
         access=access,
-        scan=Scan(runs_dir),
+        scan=scan,
+        queues=Queues(runs_dir, lambda: control.running_here(scan)),
         worker=Worker(),
         data_dir=data_dir,
         reporter=reporter,
@@ -99,6 +102,7 @@ def listen(app: Application, host: str, port: int) -> HTTPServer:
         free = next((one for one in others if _is_free(host, one)), None)
         hint = f"; {free} is free: --port {free}" if free else ""
         raise UserError(f"port {port} of {host} is taken{hint}") from error
+    control.look_after(app)
     return server
 
 

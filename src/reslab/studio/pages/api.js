@@ -7,6 +7,7 @@ const status = document.getElementById("status")
 export function leave() {
   view.abort()
   view = new AbortController()
+  say("")
 }
 
 // The signal of when the view that is shown is left.
@@ -27,6 +28,17 @@ export function el(tag, attributes = {}, ...children) {
   }
   one.append(...children.flat().filter((child) => child != null && child !== false))
   return one
+}
+
+// Draws an element's children anew if what they show is another: a button that is being pressed
+// stays, and so does the focus.
+export function redraw(place, shown, draw) {
+  const text = JSON.stringify(shown)
+  if (place.dataset.shown == text) return
+  const focused = place.contains(document.activeElement) && document.activeElement.ariaLabel
+  place.dataset.shown = text
+  place.replaceChildren(...draw().filter(Boolean))
+  if (focused) place.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus()
 }
 
 // The path with parameters, whatever their values are; a list gives its name several times.
@@ -58,15 +70,18 @@ export async function ask(path, body) {
 // how many seconds to wait, if it is not the usual.
 export function poll(path, handle, seconds = 1) {
   const {signal} = view
+  let silent = false
   const look = async () => {
     let wait = seconds
     try {
       const content = await ask(typeof path == "function" ? path() : path)
       if (signal.aborted) return
-      say("")
+      if (silent) say("") // what others have said stays
+      silent = false
       wait = handle(content) ?? seconds
     } catch (error) {
       if (signal.aborted) return
+      silent = true
       say(error.message)
     }
     await pause(wait)

@@ -2,7 +2,9 @@
 
 import {el, ending, leave, say, withParams} from "./api.js"
 
-export const VIEWS = {runs: "Runs", watch: "Watch", compare: "Compare", tables: "Tables", use: "Use"}
+export const VIEWS = {
+  runs: "Runs", watch: "Watch", train: "Train", compare: "Compare", tables: "Tables", use: "Use",
+}
 
 const links = document.getElementById("views")
 const main = document.getElementById("main")

@@ -1,7 +1,8 @@
 // The table of runs: filtered, sorted and folded here, kept true by what has changed.
 
-import {el, ending, poll, withParams} from "./api.js"
+import {el, ending, poll, redraw, withParams} from "./api.js"
 import {VIEWS, link, remember} from "./app.js"
+import {controls} from "./controls.js"
 
 const ROWS = 150 // that are drawn at first, and again and again whenever one comes near their end
 
@@ -148,10 +149,11 @@ export function show(main, params) {
         onclick: () => toggle("is", [state], !is.includes(state))},
       el("span", {class: `state ${state}`}, `${count(state).toLocaleString("en")} ${state}`))))
     actions.hidden = !chosen.length
-    actions.replaceChildren(el("span", {}, `${chosen.length} selected`),
+    redraw(actions, chosen.map((run) => [run, lines.get(run).state]), () => [el("span", {}, `${chosen.length} selected`),
       ...["watch", "compare", "use"].filter((view) => view in VIEWS).map((view) =>
         el("a", {class: "button", href: link(view, {run: chosen})}, VIEWS[view])),
-      el("button", {type: "button", class: "quiet", onclick: () => change("run", [])}, "Clear"))
+      ...controls(chosen.map((run) => lines.get(run))),
+      el("button", {type: "button", class: "quiet", onclick: () => change("run", [])}, "Clear")])
     table.hidden = !found
     nothing.hidden = Boolean(found)
     nothing.replaceChildren(...all.length ? [el("h2", {}, "No run fits"),

@@ -1,0 +1,152 @@
+// The form of a run, and what it will be. What is filled in is in the address.
+
+import {ask, el, ending, poll, say} from "./api.js"
+import {link, remember} from "./app.js"
+import {action, drawQueue} from "./controls.js"
+
+const LATER = ["trainer", "logger", "ablation"] // groups that are seldom chosen
+
+export function show(main, params) {
+  const signal = ending(), inputs = new Map() // of each group and field, with what stands around it
+  let offered, drawn, timer, asking = false, again = false
+
+  const values = () => Object.fromEntries(params)
+  const form = el("form", {class: "form", onsubmit: (event) => event.preventDefault()})
+  const facts = el("dl", {}, el("dt", {}, "Network"), el("dd", {}, "PyTorch is being loaded, which takes some seconds …"))
+  const trouble = el("p", {class: "error", role: "alert"})
+  const start = action("Start", "train/start", () => ({values: values()}), {class: "primary", disabled: true})
+  const drawing = el("details", {ontoggle: draw}, el("summary", {}, "Drawing of the network"))
+  const command = el("pre", {tabIndex: 0})
+  const queue = el("section", {class: "panel", "aria-label": "Queue"})
+  const will = el("section", {class: "panel will", "aria-label": "What it will be"},
+    el("h2", {}, "What it will be"), facts, trouble,
+    el("div", {class: "row"}, start, el("a", {class: "button quiet", href: link("train")}, "Clear the form")),
+    drawing, el("div", {class: "row"}, el("h2", {}, "The same in a terminal"),
+      el("button", {type: "button", class: "quiet push", onclick: copy}, "Copy")), command)
+  main.append(el("h1", {}, "Train"), el("div", {class: "train"}, form, el("div", {class: "aside"}, will, queue)))
+
+  function put(name, value) {
+    if (value) params.set(name, value)
+    else params.delete(name)
+    remember(params)
+    inputs.get(name).label.classList.toggle("set", Boolean(value))
+    start.disabled = true // until it is known what that will be
+    clearTimeout(timer)
+    timer = setTimeout(look, 250)
+  }
+
+  function labelled(name, input, about, ...beside) {
+    const error = el("small", {class: "error", id: `error-${name}`})
+    const hint = el("small", {class: "soft", id: `about-${name}`, title: about}, about)
+    const [, prefix, last] = name.match(/^(.*\.)?(.*)$/), range = el("small")
+    input.setAttribute("aria-label", name)
+    input.setAttribute("aria-describedby", `${error.id} ${hint.id}`)
+    const label = el("label", {class: `field ${params.has(name) ? "set" : ""}`},
+      el("span", {}, prefix && el("span", {class: "prefix"}, prefix), last, range), input, error, hint, ...beside)
+    inputs.set(name, {label, input, error, range, hint})
+    return label
+  }
+
+  function choice({name, options, otherwise, by_recipe, about}) {
+    const chosen = params.get(name) ?? "", others = options.filter((one) => one != otherwise || one == chosen)
+    const select = el("select", {name, onchange: () => { put(name, select.value); fill() }},
+      el("option", {value: ""}, !otherwise ? "none" : by_recipe ? otherwise : `${otherwise} (default)`),
+      [...new Set([chosen, ...others])].filter(Boolean).map((one) => el("option", {value: one, selected: one == chosen}, one)))
+    return labelled(name, select, about)
+  }
+
+  function text({key, otherwise, about}) {
+    const input = el("input", {name: key, placeholder: otherwise, value: params.get(key) ?? "", autocomplete: "off",
+      spellcheck: false, list: `of-${key}`, oninput: () => put(key, input.value.trim())})
+    return labelled(key, input, about, el("datalist", {id: `of-${key}`}))
+  }
+
+  // Draws the form anew, since what there is to fill in depends on what is chosen.
+  async function fill() {
+    const answer = await ask("train/form", {values: values()}).catch((error) => say(error.message))
+    if (signal.aborted || !answer) return
+    const {groups: [recipe, ...groups], fields} = answer
+    const focused = document.activeElement?.name
+    inputs.clear()
+    const open = (test) => fields.filter((one) => !one.by_recipe && test(one)).map(text)
+    const more = (name, title, children) => children.length ? [el("details",
+      {class: "panel", open: form.querySelector(`[data-name=${name}]`)?.open, "data-name": name}, el("summary", {}, title), el("div", {class: "fields"}, children))] : []
+    const of = (one) => one.key.includes(".") ? one.key.split(".")[0] : "run"
+    const left = groups.filter((one) => !one.by_recipe), later = (one) => LATER.includes(one.name)
+    const set = [...groups.filter((one) => one.by_recipe).map(choice), ...fields.filter((one) => one.by_recipe).map(text)]
+    form.replaceChildren(
+      el("div", {class: "panel"}, choice(recipe)),
+      el("div", {class: "panel fields"}, left.filter((one) => !later(one)).map(choice), open((one) => one.first)),
+      ...more("recipe", `Set by the recipe (${set.length})`, set),
+      ...[...new Set(fields.map(of))].sort((a, b) => (b == "run") - (a == "run")).flatMap((name) => more(name,
+        `More about the ${name}`, [...name == "run" ? left.filter(later).map(choice) : [], ...open((one) => !one.first && of(one) == name)])))
+    for (const name of [...params.keys()]) if (!inputs.has(name)) params.delete(name)
+    remember(params)
+    for (const one of form.querySelectorAll("details:has(.set)")) one.open = true
+    inputs.get(focused)?.input.focus({preventScroll: true})
+    look()
+  }
+
+  // Asks what it will be, one question at a time and at last the latest, so that no answer is older.
+  async function look() {
+    again = asking
+    if (asking) return
+    asking = true
+    const answer = await ask("train/preview", {values: values()}).catch((error) => ({error: error.message}))
+    asking = false
+    if (signal.aborted) return
+    if (again) look()
+    else tell(answer)
+  }
+
+  function tell({errors = {}, error, about = {}, command: line = "", names = [], finished, time, ...counts}) {
+    const wrong = error || (Object.keys(errors).length ? "What is marked is to be put right." : "")
+    for (const [name, one] of inputs) {
+      const fault = errors[name] ?? "", known = about[name]
+      one.error.textContent = fault.replace(/^\S+?=.*?: |^[\w.]+:? /, "")
+      one.input.setAttribute("aria-invalid", Boolean(fault))
+      if (fault) one.label.closest("details")?.setAttribute("open", "")
+      if (!known) continue
+      one.range.textContent = known.range
+      one.hint.title = one.hint.textContent ||= known.text
+      one.label.querySelector("datalist")?.replaceChildren(...known.choices.map((value) => el("option", {value})))
+    }
+    const many = names.length > 1, left = names.length - finished
+    trouble.textContent = wrong
+    command.textContent = line
+    start.disabled = Boolean(wrong) || !left
+    start.textContent = many ? `Start ${left} runs` : "Start"
+    drawing.hidden = facts.hidden = Boolean(wrong)
+    if (wrong) return
+    const rows = {
+      [many ? "Sweep" : "Run"]: many ? `${names.length} runs` : names[0],
+      Finished: finished > 0 && el("a", {href: link("runs", {q: many ? "" : names[0]})}, many ? `${finished} of them` : "already"),
+      Parameters: counts.parameters.toLocaleString("en"),
+      MACs: `${counts.macs.toLocaleString("en")} an image`,
+      Time: left > 0 && (time ? `about ${time}${many ? " in all" : ""}` : "not known: no run here tells yet"),
+    }
+    facts.replaceChildren(...Object.entries(rows).flatMap(([name, value]) => value ? [el("dt", {}, name), el("dd", {}, value)] : []))
+    draw()
+  }
+
+  async function draw() {
+    const wanted = JSON.stringify(values())
+    if (!drawing.open || drawn == wanted) return
+    drawn = wanted
+    const {svg, error} = await ask("train/drawing", {values: values()}).catch((one) => ({error: one.message}))
+    if (signal.aborted || drawn != wanted) return
+    const src = URL.createObjectURL(new Blob([svg ?? ""], {type: "image/svg+xml"}))
+    drawing.replaceChildren(drawing.firstChild, error ? el("p", {class: "soft"}, error) : el("div", {class: "paper", tabIndex: 0},
+      el("img", {src, alt: "The network's layers, and what skips them", onload: () => URL.revokeObjectURL(src)})))
+  }
+
+  function copy({target}) {
+    getSelection().selectAllChildren(command) // for where the clipboard is closed
+    navigator.clipboard?.writeText(command.textContent).then(() => { target.textContent = "Copied" }, () => {})
+  }
+
+  poll("queue", (state) => {
+    if (offered != (offered = state.options)) fill() // at first, and when a file came
+    drawQueue(queue, state)
+  }, 1)
+}

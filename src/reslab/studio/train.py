@@ -1,0 +1,134 @@
+"""The view Train: a form, what it will be, and its start."""
+
+import asyncio
+import shlex
+from pathlib import Path
+from typing import Any
+
+from reslab.config import own_folders
+from reslab.errors import UserError
+from reslab.progress import in_words
+from reslab.studio.control import QueueHandler, where_runs_lie
+from reslab.studio.form import read_form
+from reslab.studio.pace import Work, estimate_seconds
+from reslab.studio.security import RequestError
+
+
+class TrainHandler(QueueHandler):
+    """What handlers share that are sent a form."""
+
+    def values(self) -> dict[str, str]:
+        """What the form has, as texts.
+
+        Raises:
+            RequestError: It is something else.
+        """
+        values = self.asked().get("values")
+        if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
+            raise RequestError(400, "values must be texts by their keys")
+        return values
+
+
+class Form(TrainHandler):
+    """The form."""
+
+    async def post(self) -> None:
+        self.answer(await asyncio.to_thread(read_form, self.values()))
+
+
+class Preview(TrainHandler):
+    """What will be trained."""
+
+    async def post(self) -> None:
+        found = await self.worker.run(preview, values=self.values())
+        runs = found.pop("runs", [])
+        found["command"] = _command(
+            found.pop("overrides"), self.scan.folder, found.get("number", 1)
+        )
+        facts = await asyncio.to_thread(self.scan.facts)
+        states = {one.name: one.state for one in facts}
+        records = [one.record for one in facts if one.record]
+        left = [one for one in runs if states.get(one["name"]) != "finished"]
+        seconds = [estimate_seconds(Work(**one["work"]), records) for one in left]
+        known = [one for one in seconds if one is not None]
+        found |= {
+            "names": [one["name"] for one in runs],
+            "finished": len(runs) - len(left),
+            "time": in_words(sum(known)) if len(known) == len(left) else "",
+        }
+        self.answer(found)
+
+
+class Drawing(TrainHandler):
+    """A drawing of the network."""
+
+    async def post(self) -> None:
+        self.answer({"svg": await self.worker.run(draw, values=self.values())})
+
+
+class Start(TrainHandler):
+    """Puts what the form describes into the queue."""
+
+    async def post(self) -> None:
+        runs = await self.worker.run(list_runs, wishes=[self.values()])
+        self.answer({"added": await self.begin(runs)})
+
+
+class Add(TrainHandler):
+    """Puts cells of a table into the queue: what a form could say, and nothing else."""
+
+    async def post(self) -> None:
+        cells: Any = self.asked().get("cells")
+        try:
+            texts = [[str(text) for text in cell["overrides"]] for cell in cells]
+        except (TypeError, KeyError) as error:
+            raise RequestError(400, "cells must be a list of what has overrides") from error
+        pairs = [[text.lstrip("+").partition("=") for text in one] for one in texts]
+        wishes = [{key: value if sign else "?" for key, sign, value in one} for one in pairs]
+        self.answer({"added": await self.begin(await self.worker.run(list_runs, wishes=wishes))})
+
+
+def preview(values: dict[str, str]) -> dict[str, Any]:
+    """What a form comes to; called beside the server."""
+    from reslab.studio import preview
+
+    return preview.preview(values)
+
+
+def draw(values: dict[str, str]) -> str:
+    """A drawing of the network; called beside the server."""
+    from reslab.studio import preview
+
+    return preview.draw(values)
+
+
+def list_runs(wishes: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """The runs that forms come to; called beside the server.
+
+    Raises:
+        UserError: One is wrong.
+    """
+    from reslab.studio import preview
+
+    found = [preview.preview(values) for values in wishes]
+    for one in found:
+        for error in (*one["errors"].values(), one["error"]):
+            if error:
+                raise UserError(error)
+    return [run for one in found for run in one["runs"]]
+
+
+def _command(overrides: list[str], folder: Path, number: int) -> str:
+    """What does the same in a terminal."""
+    folders = [f"--config-dir={one}" for one in own_folders()]
+    sweep = ["-m"] if number > 1 else []
+    return shlex.join(["reslab", "train", *sweep, *folders, *overrides, *where_runs_lie(folder)])
+
+
+HANDLERS: list[tuple[str, Any]] = [
+    ("train/form", Form),
+    ("train/preview", Preview),
+    ("train/drawing", Drawing),
+    ("train/start", Start),
+    ("queue/add", Add),
+]
