@@ -342,7 +342,7 @@ def test_new_points_come_by_themselves_and_leave_the_zoom(studio, runs):
         # The legend hides a line; a hover names the run and the value.
         page.get_by_role("button", name="digits-baseline_cnn lr=0.1, 3 seeds").click()
         page.wait_for_function(
-            f"() => ({SOURCE})('lr').document.get_model_by_name('lines').data.ys.length == 1"
+            f"() => ({SOURCE})('lr')?.document.get_model_by_name('lines').data.ys.length == 1"
         )
         place = page.locator(".panel:has(h2:text-is('Learning rate')) .bk-Canvas").bounding_box()
         tip = page.locator(".bk-Tooltip:visible")
