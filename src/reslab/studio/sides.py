@@ -84,7 +84,9 @@ def titles_among(runs: Sequence[Repeat]) -> dict[str, str]:
 
 def title(members: Sequence[Repeat], called: Mapping[str, str]) -> str:
     """What a run is called, or several that differ in the seed alone."""
-    seeds = f"{len(members)} seeds" if len(members) > 1 else f"seed {members[0].config['seed']:g}"
+    seed = members[0].config.get("seed")
+    number = f"{seed:g}" if isinstance(seed, float) else seed  # whatever stands in a foreign file
+    seeds = f"{len(members)} seeds" if len(members) > 1 else f"seed {number}"
     return f"{called[members[0].directory.name]}, {seeds}"
 
 
