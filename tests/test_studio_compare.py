@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from browser import visited
 from reslab.runs.store import RunDirectory
 from reslab.studio import scan as scanning
-from studio import served, write_run
+from studio import AtHand, served, write_run
 
 NAMES = [str(digit) for digit in range(10)]
 # As the recipes of digits have it: its images come with scikit-learn.
@@ -72,7 +72,7 @@ def studio(tmp_path, labels):
     for model, lr in (("a", 0.1), ("b", 0.2)):
         for seed, wrong in enumerate(WRONG[model]):
             finish(tmp_path, f"{model}{seed}", labels, wrong, seed, lr)
-    with served(tmp_path) as studio:
+    with served(tmp_path, worker=AtHand()) as studio:
         yield studio
 
 
@@ -106,7 +106,7 @@ def test_only_what_differs_of_the_configurations_is_told_beside_all_results(stud
     assert [side["title"][-6:] for side in answer["sides"]] == ["seed 0", "seed 2"]
     assert {key for key, *_ in answer["config"]} == {"seed", "dataset.seed"}
     assert ask(studio, ["a0"])["pairs"] == []
-    note = "gone is not among the runs, or has no configuration"
+    note = "gone is not among the runs, or not whole"
     assert ask(studio, ["gone"]) == {"sides": [], "notes": [note]}
 
 
@@ -179,7 +179,7 @@ def test_runs_that_cannot_be_paired_say_why(studio, tmp_path, labels):
 def test_no_more_are_compared_than_can_be_seen(tmp_path):
     for at in range(20):
         write_run(tmp_path, f"run-{at}", lr=at + 1)
-    with served(tmp_path) as studio:
+    with served(tmp_path, worker=AtHand()) as studio:
         answer = ask(studio, [f"run-{at}" for at in range(20)])
     assert [side["name"] for side in answer["sides"]] == [f"run-{at}" for at in range(12)]
     assert answer["notes"] == ["these are the first 12 of 20: select fewer"]
@@ -209,7 +209,7 @@ def test_where_the_data_set_is_not_on_this_disk_the_flipped_are_named_without_pi
 ):
     finish(tmp_path, "one", labels, range(4), **dataset)
     finish(tmp_path, "two", labels, range(2, 9), lr=0.2, **dataset)
-    with served(tmp_path) as studio:
+    with served(tmp_path, worker=AtHand()) as studio:
         answer = ask(studio, ["one", "two"], "compare/flipped", **{"with": "two", "base": "one"})
     assert answer["why"].startswith("no pictures: the test images of")
     assert why in answer["why"]

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from browser import visited
 from reslab import locks
@@ -163,6 +164,17 @@ def test_a_single_epoch_is_a_dot_and_what_is_no_number_is_left_out(studio, runs)
         replace(runs.folder / "other/metrics.csv", spoilt)
         (one,) = series(studio, ["other"])["series"]
         assert lines(one, "loss") == {}
+
+
+@pytest.mark.parametrize("foreign", ["many", None, [1]])
+def test_a_foreign_configuration_has_its_curves_all_the_same(studio, runs, foreign):
+    path = runs.folder / "other/config.yaml"
+    config = yaml.safe_load(path.read_text())
+    config["seed"] = config["dataset"]["batch_size"] = foreign
+    replace(path, yaml.safe_dump(config))
+    (one,) = series(studio, ["other"])["series"]
+    assert len(lines(one, "loss")) == 2
+    assert lines(one, "throughput") == {}
 
 
 def test_while_an_epoch_is_under_way_its_batches_are_drawn(studio, runs):
@@ -342,7 +354,7 @@ def test_new_points_come_by_themselves_and_leave_the_zoom(studio, runs):
         # The legend hides a line; a hover names the run and the value.
         page.get_by_role("button", name="digits-baseline_cnn lr=0.1, 3 seeds").click()
         page.wait_for_function(
-            f"() => ({SOURCE})('lr').document.get_model_by_name('lines').data.ys.length == 1"
+            f"() => ({SOURCE})('lr')?.document.get_model_by_name('lines').data.ys.length == 1"
         )
         place = page.locator(".panel:has(h2:text-is('Learning rate')) .bk-Canvas").bounding_box()
         tip = page.locator(".bk-Tooltip:visible")

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from reslab.errors import UserError
@@ -12,15 +11,12 @@ from reslab.runs.identity import differing_keys, select
 from reslab.runs.record import Record
 from reslab.runs.seeds import mean_and_deviation
 from reslab.studio.flipped import flipped
-from reslab.studio.scan import Scan
 from reslab.studio.security import Handler
 from reslab.studio.sides import Side, answers, sides
 
 if TYPE_CHECKING:
     from reslab.tables.stats import Comparison
 
-# One at a time: what is read here takes memory, and Hydra is the process' own.
-_WORKER = ThreadPoolExecutor(1)
 MIB = 1 << 20
 MOST_SIDES = 12  # of more a person sees nothing, and each has its test set's logits to be read
 
@@ -52,21 +48,18 @@ NOTE = (
 )
 
 
-def compare(scan: Scan, names: Sequence[str], base: str) -> dict[str, Any]:
+def compare(runs: Sequence[str], base: str) -> dict[str, Any]:
     """What the page shows of some runs.
 
     Args:
-        scan: All runs.
-        names: Theirs.
-        base: One of them, with whose side the others are compared; the first if it is none.
+        runs: Their folders.
+        base: One's name, with whose side the others are compared; the first if it is none.
 
     Returns:
         The `sides`; rows of a name and a text for each of them: `config`, `environment` and
-        `results`; of each side but one its `pairs` with that `base`; and `notes` of what is not
-        compared.
+        `results`; of each side but one its `pairs` with that `base`; and `notes`.
     """
-    found, missing = sides(scan, names)
-    notes = [f"{name} is not among the runs, or has no configuration" for name in missing]
+    found, notes = sides(runs), []
     if len(found) > MOST_SIDES:
         notes.append(f"these are the first {MOST_SIDES} of {len(found)}: select fewer")
         found = found[:MOST_SIDES]
@@ -186,22 +179,28 @@ class Compare(Handler):
     """What differs, and what came of it."""
 
     async def get(self) -> None:
-        names = self.get_query_arguments("run", strip=False)
+        runs, missing = await asyncio.to_thread(self._runs)
         base = self.get_query_argument("base", "", strip=False)
-        self.answer(await _later(compare, self.scan, names, base))
+        answer = await self.worker.run(compare, runs=runs, base=base)
+        answer["notes"] += [f"{name} is not among the runs, or not whole" for name in missing]
+        self.answer(answer)
+
+    def _runs(self) -> tuple[list[str], list[str]]:
+        """Folders of the runs that are asked for, and the names of those that are none."""
+        self.scan.read_all()
+        names = dict.fromkeys(self.get_query_arguments("run", strip=False))
+        known = {name: self.scan.known(name) for name in names}
+        whole = [str(one.directory.path) for one in known.values() if one and one.repeat]
+        return whole, [name for name, one in known.items() if not (one and one.repeat)]
 
 
-class Flipped(Handler):
+class Flipped(Compare):
     """The test images that one side has right and another wrong, as pictures."""
 
     async def get(self) -> None:
-        names = self.get_query_arguments("run", strip=False)
-        pair = [self.get_query_argument(key, strip=False) for key in ("with", "base")]
-        self.answer(await _later(flipped, self.scan, names, *pair))
-
-
-async def _later(function: Callable[..., Any], *arguments: Any) -> Any:
-    return await asyncio.get_running_loop().run_in_executor(_WORKER, function, *arguments)
+        runs, _ = await asyncio.to_thread(self._runs)
+        name, base = (self.get_query_argument(key, strip=False) for key in ("with", "base"))
+        self.answer(await self.worker.run(flipped, runs=runs, name=name, base=base))
 
 
 HANDLERS = [("compare", Compare), ("compare/flipped", Flipped)]

@@ -34,6 +34,7 @@ def columns(one: Known) -> Columns:
         return [number if number is None else scale * number for number in numbers]
 
     size = one.repeat.config["dataset"].get("batch_size") if one.repeat else None
+    size = size if isinstance(size, float) else None  # whatever stands in a foreign file
     steps = [0.0, *(step or 0.0 for step in column("step"))]
     return {
         "epoch": column("epoch"),

@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,16 @@ from PIL import Image
 from reslab.errors import UserError
 from reslab.runs.store import RunDirectory
 from reslab.studio.curves import stamp
-from reslab.studio.scan import Scan
 from reslab.studio.sides import Answers, answers, sides
 
 MOST_PICTURES = 40  # of each kind
 
 
-def flipped(scan: Scan, names: Sequence[str], name: str, base: str) -> dict[str, Any]:
+def flipped(runs: Sequence[str], name: str, base: str) -> dict[str, Any]:
     """Which images are right on one side alone, those first that are so for most seeds.
 
     Args:
-        scan: All runs.
-        names: Those that are compared.
+        runs: Folders of those that are compared.
         name: One of a side.
         base: One of the side that it is compared with.
 
@@ -35,8 +34,7 @@ def flipped(scan: Scan, names: Sequence[str], name: str, base: str) -> dict[str,
     Raises:
         UserError: The two cannot be compared.
     """
-    found, _ = sides(scan, names)
-    by_name = {run: side for side in found for run in side.names}
+    by_name = {run: side for side in sides(runs) for run in side.names}
     if name not in by_name or base not in by_name:
         raise UserError("the runs to compare are not among those selected")
     first, second = by_name[name], by_name[base]
@@ -87,17 +85,18 @@ def _pictures(run: RunDirectory, wanted: np.ndarray, labels: np.ndarray) -> dict
     Raises:
         UserError: The data set is not on this disk, or is another one.
     """
-    images, found = _test_set(run, stamp(run.config_file))
+    images, found = _test_set(run.path, stamp(run.config_file))
     if not np.array_equal(found, labels):
         raise UserError("the data set on this disk is not the one that was tested")
     return {at: _png(images[at]) for at in wanted.tolist()}
 
 
 @lru_cache(maxsize=1)
-def _test_set(run: RunDirectory, config: str) -> tuple[np.ndarray, np.ndarray]:
+def _test_set(path: Path, config: str) -> tuple[np.ndarray, np.ndarray]:
     """A run's test images uint8 `[N, C, H, W]` and labels `[N]`; `config` tells that it changed."""
     from reslab.predicting.load import data_set  # which imports torch
 
+    run = RunDirectory(path)
     data = data_set(run.config().dataset, run)
     return data.test_images.numpy(), data.test_labels.numpy()
 

@@ -62,7 +62,8 @@ class Facts:
             if request := run.request():
                 known["begun"] = datetime.fromisoformat(request.begun).timestamp()
         if repeat:
-            known |= {"seed": repeat.config.get("seed"), "recipe": repeat.recipe}
+            seed = repeat.config.get("seed")  # a foreign file's may be anything
+            known |= {"seed": seed if isinstance(seed, float) else None, "recipe": repeat.recipe}
         if repeat and (record := repeat.record):
             known |= {"epochs": record.epochs, "val": record.val_accuracy}
             known |= {"seconds": record.seconds, "record": record}

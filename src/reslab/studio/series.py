@@ -93,11 +93,13 @@ def series(scan: Scan, names: Sequence[str], choice: Choice, cursor: str = "") -
         else:
             missing.append(name)
     everyone = [one for members in groups.values() for one in members]
-    called = titles_among(everyone)
+    called = titles_among([one.repeat for one in everyone if one.repeat])
     found, marks, known = [], [], set(cursor.split(","))
     for at, (key, members) in enumerate(groups.items()):
         color = choice.colors[at % len(choice.colors)]
-        look = Look(title(members, called), color, thin=len(groups) > CROWD)
+        repeats = [one.repeat for one in members if one.repeat]
+        name = title(repeats, called) if repeats else members[0].directory.name
+        look = Look(name, color, thin=len(groups) > CROWD)
         marks.append(_mark(key, members, look, choice))
         if marks[-1] not in known:
             found.append(_one(key, members, look, choice))

@@ -1,17 +1,19 @@
 """What is compared: groups of runs that differ in the seed alone, and what they answered."""
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reslab.errors import UserError
 from reslab.runs.record import Record
-from reslab.runs.seeds import titles
-from reslab.studio.scan import Known, Scan
+from reslab.runs.seeds import Repeat, titles
+from reslab.runs.store import RunDirectory
 
 
 @dataclass
@@ -26,7 +28,7 @@ class Side:
 
     title: str
     config: dict[str, Any]
-    runs: dict[float, Known] = field(default_factory=dict)
+    runs: dict[float, Repeat] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -41,13 +43,12 @@ class Side:
     @property
     def records(self) -> list[Record]:
         """Those of the finished runs."""
-        repeats = [one.repeat for one in self.runs.values()]
-        return [one.record for one in repeats if one and one.record]
+        return [one.record for one in self.runs.values() if one.record]
 
     @property
     def state(self) -> str:
         """How many of its runs are in which state; that of a single one."""
-        counts = Counter(one.line["state"] for one in self.runs.values())
+        counts = Counter(one.directory.state() for one in self.runs.values())
         if len(self.runs) == 1:
             return next(iter(counts))
         return ", ".join(f"{count} {state}" for state, count in counts.items())
@@ -74,46 +75,41 @@ class Answers:
         return right
 
 
-def titles_among(runs: Sequence[Known]) -> dict[str, str]:
+def titles_among(runs: Sequence[Repeat]) -> dict[str, str]:
     """A run's name to what it is called: its keys are those alone in which these runs differ."""
-    called = titles([one.repeat for one in runs if one.repeat])
-    return {
-        one.directory.name: re.sub(r"\S+\.(?=\w+=)", "", called[one.repeat.group])  # no groups
-        if one.repeat
-        else one.directory.name
-        for one in runs
-    }
+    called = titles(runs)
+    short = {group: re.sub(r"\S+\.(?=\w+=)", "", title) for group, title in called.items()}
+    return {one.directory.name: short[one.group] for one in runs}
 
 
-def title(members: Sequence[Known], called: Mapping[str, str]) -> str:
+def title(members: Sequence[Repeat], called: Mapping[str, str]) -> str:
     """What a run is called, or several that differ in the seed alone."""
-    name, repeat = members[0].directory.name, members[0].repeat
-    if len(members) > 1:
-        return f"{called[name]}, {len(members)} seeds"
-    return f"{called[name]}, seed {repeat.config['seed']:g}" if repeat else name
+    seed = members[0].config.get("seed")
+    number = f"{seed:g}" if isinstance(seed, float) else seed  # whatever stands in a foreign file
+    seeds = f"{len(members)} seeds" if len(members) > 1 else f"seed {number}"
+    return f"{called[members[0].directory.name]}, {seeds}"
 
 
-def sides(scan: Scan, names: Sequence[str]) -> tuple[list[Side], list[str]]:
-    """Groups of seeds, or if there is but one group its runs, in the order of the names.
+def sides(runs: Sequence[str]) -> list[Side]:
+    """Groups of seeds, or if there is but one group its runs, in the order in which they come.
 
-    Returns:
-        The sides, and the names of which there is no run with a configuration.
+    Args:
+        runs: Folders of runs; those without a configuration are passed over.
     """
-    scan.read_all()
-    known = {name: scan.known(name) for name in names}
-    whole = [(one, one.repeat) for one in known.values() if one and one.repeat]
-    missing = [name for name, one in known.items() if not (one and one.repeat)]
-    fold = len({repeat.group for _, repeat in whole}) > 1
+    whole = []
+    for run in runs:
+        with contextlib.suppress(UserError):
+            whole.append(Repeat.read(RunDirectory(Path(run))))
+    fold = len({one.group for one in whole}) > 1
     found: dict[str, Side] = {}
-    for one, repeat in whole:
-        config = repeat.but_for_its_seed if fold else repeat.config
-        key = repeat.group if fold else one.directory.name
-        side = found.setdefault(key, Side("", config))
-        side.runs.setdefault(repeat.config.get("seed", 0.0), one)
-    called = titles_among([one for one, _ in whole])
+    for one in whole:
+        config = one.but_for_its_seed if fold else one.config
+        side = found.setdefault(one.group if fold else one.directory.name, Side("", config))
+        side.runs.setdefault(one.config.get("seed", 0.0), one)
+    called = titles_among(whole)
     for side in found.values():
         side.title = title(list(side.runs.values()), called)
-    return list(found.values()), missing
+    return list(found.values())
 
 
 def answers(first: Side, second: Side) -> dict[int, tuple[Answers, Answers]]:
@@ -134,7 +130,7 @@ def answers(first: Side, second: Side) -> dict[int, tuple[Answers, Answers]]:
     found = {
         seed: (_answers(one), _answers(other))
         for seed, (one, other) in pairs.items()
-        if one.line["state"] == other.line["state"] == "finished"
+        if one.record and other.record
     }
     if not found:
         raise UserError("not finished: there is nothing to compare yet")
@@ -150,6 +146,6 @@ def _data(side: Side) -> tuple[Any, Any]:
     return dataset.get("name"), dataset.get("content")  # that of a folder of pictures
 
 
-def _answers(one: Known) -> Answers:
+def _answers(one: Repeat) -> Answers:
     logits, labels, names = one.directory.predictions()
     return Answers(logits.argmax(1), labels, names)

@@ -92,7 +92,7 @@ def gradients_figure(theme: str) -> Any:
 
 def _hover(drawn: Any, lines: ColumnDataSource, what: list[tuple[str, str]]) -> HoverTool:
     """Says what the lines near the pointer are, for which nobody has to hit a line exactly."""
-    near = drawn.multi_line(**LINE, source=lines, line_alpha=0, line_width=14)
+    near = drawn.multi_line("xs", "ys", source=lines, line_color=None, line_width=12)
     return HoverTool(
         renderers=[near],
         tooltips=what,

@@ -58,3 +58,5 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 darkness.addEventListener("change", show)
 addEventListener("hashchange", show)
 show()
+// What draws figures takes a while to load: ahead of them, once the first view is there.
+setTimeout(() => import("./bokeh.js").then(({load}) => load()).catch(() => {}), 3000)

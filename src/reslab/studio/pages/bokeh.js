@@ -6,12 +6,12 @@ import {ask, el, ending, withParams} from "./api.js"
 const shown = new WeakMap() // an element with a figure: what takes that away
 let library
 
-function load() {
+export function load() {
   library ??= new Promise((done, failed) => {
-    const script = document.createElement("script")
-    script.src = "bokeh.min.js"
-    script.onload = done
-    script.onerror = () => failed(new Error("Bokeh, which draws the figures, does not load."))
+    const script = el("script", {src: "bokeh.min.js", onload: done, onerror: () => {
+      library = null // to be tried again
+      failed(new Error("Bokeh, which draws the figures, does not load."))
+    }})
     document.head.append(script)
   })
   return library
