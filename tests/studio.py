@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -182,3 +185,33 @@ def until(condition, seconds: float = 10) -> Any:
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.05)
     return value
+
+
+class Studio:
+    """`reslab studio` as a process of its own, which may be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, 0
+        self.start()
+
+    def start(self) -> None:
+        options = ["--no-browser", "--runs-dir", "runs", "--config-dir", "conf"]
+        for port in [self.port] if self.port else range(18642, 18742):
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "reslab", "studio", *options, "--port", str(port)],
+                cwd=self.folder,
+                env=os.environ
+                | {"XDG_STATE_HOME": str(self.folder / "state"), "PYTHONUNBUFFERED": "1"},
+                stderr=subprocess.STDOUT,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            line = self.process.stdout.readline()
+            if "token=" in line:
+                self.port, self.address = port, line.split()[-1]
+                return
+        raise AssertionError("no port is free")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()

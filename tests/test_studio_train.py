@@ -4,11 +4,9 @@ import json
 import os
 import shlex
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -24,7 +22,7 @@ from reslab.studio.entries import Entry
 from reslab.studio.form import ABSENT, Wish, options, read_form
 from reslab.studio.pace import Work, estimate_seconds
 from reslab.studio.queue import Queues
-from studio import record, served, until, write_run
+from studio import Studio, record, served, until, write_run
 
 TINY = {"dataset": "digits", "model": "baseline_cnn", "model.widths": "[8,8,8]"}
 
@@ -439,36 +437,6 @@ def test_foreign_pages_start_nothing(tmp_path):
 
 
 # The page, with real trainings
-
-
-class Studio:
-    """`reslab studio` as a process of its own, which may be killed and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, 0
-        self.start()
-
-    def start(self) -> None:
-        options = ["--no-browser", "--runs-dir", "runs", "--config-dir", "conf"]
-        for port in [self.port] if self.port else range(18642, 18742):
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "reslab", "studio", *options, "--port", str(port)],
-                cwd=self.folder,
-                env=os.environ
-                | {"XDG_STATE_HOME": str(self.folder / "state"), "PYTHONUNBUFFERED": "1"},
-                stderr=subprocess.STDOUT,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            line = self.process.stdout.readline()
-            if "token=" in line:
-                self.port, self.address = port, line.split()[-1]
-                return
-        raise AssertionError("no port is free")
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.communicate()
 
 
 @pytest.fixture
