@@ -92,7 +92,8 @@ def classify(onnx: bytes, picture) -> str:
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(onnx)
     about = json.loads(session.get_modelmeta().custom_metadata_map["reslab"])
-    pixels = np.array(Image.open(picture), dtype=np.float32)[None, None] / 255
+    resized = Image.open(picture).resize(session.get_inputs()[0].shape[:1:-1], Image.BILINEAR)
+    pixels = np.array(resized, dtype=np.float32)[None, None] / 255
     images = (pixels - np.float32(about["mean"])) / np.float32(about["std"])
     (logits,) = session.run(None, {"images": images.astype(np.float32)})
     return about["class_names"][int(logits[0].argmax())]
