@@ -5,7 +5,7 @@ INSTALLED := $(VENV)/.installed
 
 DEMO := liu_goh dataset=digits seed=0,1 trainer.max_epochs=3
 
-.PHONY: demo install test test-all lint readme reference bench-gpu
+.PHONY: demo install test test-all lint readme reference bench-gpu screenshots measure-studio
 
 # Liu & Goh's ablation on 1,797 real digits: under two minutes on 2 cores.
 demo: install
@@ -55,6 +55,14 @@ bench-gpu:
 		"$$(cat $(GPU_VENV)/torch.txt), $$(date +%F)." > outputs/reference/bench/liu_goh.md
 	$(GPU_VENV)/bin/reslab bench predict $(GPU) bench.batch_size=64,512,2048 $(BENCH)
 	$(GPU_VENV)/bin/reslab bench predict $(GPU) trainer.compile=true bench.batch_size=64,512,2048 $(BENCH)
+
+# The studio's pictures in docs/pictures, with a real browser (chromium), in about three minutes.
+screenshots: install
+	$(BIN)/python tests/screenshots.py
+
+# How fast the studio's page is, with 300 and 1,000 runs.
+measure-studio: install
+	$(BIN)/python tests/measure_studio.py 300 1000
 
 install: $(INSTALLED)
 

@@ -1,4 +1,4 @@
-"""Draws the studio's pictures in docs/pictures: `python tests/screenshots.py [FOLDER]`.
+"""Draws the studio in outputs/screenshots, and of that what docs/pictures shows.
 
 Of the runs whose records the repository keeps, of a network that is trained for it on the digits,
 and of one that trains meanwhile; with a real server and Debian's chromium.
@@ -23,6 +23,8 @@ RESLAB = (sys.executable, "-m", "reslab")
 DIGITS = ("dataset=digits", "model=mini_resnet", "trainer.enable_progress_bar=false")
 SIZES = {"": (1280, 800), "-phone": (390, 844)}
 SCHEMES = {"": "light", "-dark": "dark"}
+SHOWN = ("watch", "runs", "tables-dark", "train", "use")
+STILL = """() => !/being loaded|Composing|Reading|takes some/.test(document.body.innerText)"""
 DIGIT = [(60, 60), (140, 40), (210, 80), (200, 130), (130, 145), (210, 165), (205, 225), (70, 235)]
 
 
@@ -75,7 +77,9 @@ def draw(pictures: Path, runs: Path, rows: dict[str, list[str]], network: str) -
                 for theme, scheme in SCHEMES.items():
                     shown = {"width": width, "height": height, "color_scheme": scheme}
                     with visited(f"{address}#{view}", **shown) as page:
-                        page.wait_for_timeout(6000)
+                        page.wait_for_timeout(3000)
+                        page.wait_for_function(STILL, timeout=60_000)
+                        page.wait_for_timeout(1000)
                         if name == "use":
                             draw_a_digit(page)
                         page.screenshot(path=pictures / f"{name}{size}{theme}.png")
@@ -93,4 +97,8 @@ def draw_a_digit(page) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(*sys.argv[1:] or [REPOSITORY / "docs/pictures"]))
+    main(REPOSITORY / "outputs/screenshots")
+    (REPOSITORY / "docs/pictures").mkdir(exist_ok=True)
+    for name in SHOWN:
+        picture = REPOSITORY / "outputs/screenshots" / f"{name}.png"
+        shutil.copy(picture, REPOSITORY / "docs/pictures" / picture.name)

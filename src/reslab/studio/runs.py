@@ -19,7 +19,7 @@ from reslab.studio.security import Handler
 STATES = ("running", "finished", "interrupted", "failed")
 COLUMNS = (
     *("Run", "State", "Left", "Seed", "Epochs", "Val, %", "Test, %", "Min", "Parameters"),
-    *("Recipe", "Begun"),
+    *("Begun", "Recipe"),
 )
 
 
@@ -109,8 +109,8 @@ def line(facts: Facts, title: str, group: str, copy_of: str | None) -> dict[str,
         _percent([record.test_accuracy] if record else []),
         _minutes([facts.seconds] if facts.seconds is not None else []),
         _same([record.parameters] if record else []),
-        (facts.recipe or "", None),
         _begun([facts]),
+        (facts.recipe or "", None),
     ]
     return _line(facts.name, group, facts.state, facts.why, cells) | {
         "done": at.done if at else None,
@@ -137,8 +137,8 @@ def line_of_seeds(members: Sequence[Facts], title: str, group: str) -> dict[str,
         _percent([record.test_accuracy for record in records]),
         _minutes([record.seconds for record in records]),
         _same([record.parameters for record in records]),
-        (members[0].recipe or "", None),
         _begun(members),
+        (members[0].recipe or "", None),
     ]
     why = next((one.why for one in members if one.why), "")
     runs = {"runs": [one.name for one in members]}
