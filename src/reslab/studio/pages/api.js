@@ -18,14 +18,18 @@ export function say(text) {
   status.hidden = !text
 }
 
-// An element; whatever it shows is text, never HTML. `onclick: f` listens, `false` leaves out.
-export function el(tag, attributes = {}, ...children) {
+// An element: `el("p.hint.row", "text")`, with attributes if an object follows its name. Whatever it
+// shows is text, never HTML. `onclick: f` listens, `false` leaves out.
+export function el(selector, ...children) {
+  const [tag, ...classes] = selector.split(".")
   const one = document.createElement(tag)
+  const attributes = children[0]?.constructor == Object ? children.shift() : {}
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) one.addEventListener(name.slice(2), value)
     else if (name in one && typeof value != "string") one[name] = value
     else if (value !== false && value != null) one.setAttribute(name, value)
   }
+  one.classList.add(...classes)
   one.append(...children.flat().filter((child) => child != null && child !== false))
   return one
 }

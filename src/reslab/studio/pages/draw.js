@@ -1,10 +1,12 @@
 // A pad to draw a digit on, white on black as the data sets have them.
 
 import {el} from "./api.js"
+import {button} from "./parts.js"
 
 const SIDE = 280 // pixels
 // One for good: what is drawn stays while other views are looked at.
-const canvas = el("canvas", {width: SIDE, height: SIDE, role: "img", "aria-label": "A pad to draw a digit on, with the mouse or a finger"})
+const canvas = el("canvas", {width: SIDE, height: SIDE, role: "img",
+  "aria-label": "A pad to draw a digit on, with the mouse or a finger"})
 const context = canvas.getContext("2d", {alpha: false})
 let last = null, given = () => {}
 
@@ -35,7 +37,11 @@ canvas.onpointerup = canvas.onpointercancel = () => {
 export function pad(size, drawn) {
   given = drawn
   // Lines are as wide as in the data: of 8 pixels more than one, about 2 of MNIST's 28.
-  Object.assign(context, {lineWidth: SIDE / (size < 20 ? 7 : 12), lineCap: "round", lineJoin: "round", strokeStyle: "white"})
-  const wipe = () => { context.fillRect(0, 0, SIDE, SIDE); drawn(null) }
-  return el("div", {class: "pad"}, el("div", {class: size < 20 ? "" : "margin"}, canvas), el("button", {type: "button", onclick: wipe}, "Wipe"))
+  const lineWidth = SIDE / (size < 20 ? 7 : 12)
+  Object.assign(context, {lineWidth, lineCap: "round", lineJoin: "round", strokeStyle: "white"})
+  const wipe = () => {
+    context.fillRect(0, 0, SIDE, SIDE)
+    drawn(null)
+  }
+  return el("div.pad", el("div", {class: size < 20 ? "" : "margin"}, canvas), button("Wipe", wipe))
 }

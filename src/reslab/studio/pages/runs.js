@@ -3,6 +3,7 @@
 import {el, ending, poll, redraw, withParams} from "./api.js"
 import {VIEWS, link, remember} from "./app.js"
 import {controls} from "./controls.js"
+import {button, check, empty, firstCommand, primary} from "./parts.js"
 
 const ROWS = 150 // that are drawn at first, and again and again whenever one comes near their end
 
@@ -45,23 +46,20 @@ export function show(main, params) {
   })
 
   const search = box("q", "Search")
-  const each = el("input", {type: "checkbox", checked: !params.has("each"),
-    onchange: () => change("each", [each.checked ? "" : "1"])})
-  const chips = el("div", {class: "row"}), head = el("tr"), filters = el("tr", {hidden: true})
-  const body = el("tbody"), end = el("div", {class: "end"}), nothing = el("div", {class: "panel empty", hidden: true})
-  const actions = el("div", {class: "actions", role: "toolbar", "aria-label": "Selected runs"})
-  const table = el("div", {class: "scroll tall", hidden: true}, el("table",
+  const fold = check("Fold seeds", !params.has("each"), (on) => change("each", [on ? "" : "1"]))
+  const chips = el("div.row"), head = el("tr"), filters = el("tr", {hidden: true})
+  const body = el("tbody"), end = el("div.end"), nothing = el("div", {hidden: true})
+  const actions = el("div.actions", {role: "toolbar", "aria-label": "Selected runs"})
+  const table = el("div.scroll.tall", {hidden: true}, el("table",
     {role: "treegrid", "aria-label": "Runs", "aria-multiselectable": "true", onkeydown: keyed},
-    el("thead", {}, head, filters), body), end)
-  main.append(el("div", {class: "row"}, el("h1", {}, "Runs"), chips, el("div", {class: "row push"},
-    el("label", {class: "check"}, each, "Fold seeds"),
-    el("button", {type: "button", onclick: () => { filters.hidden = !filters.hidden }}, "Filter"),
-    search)), table, nothing, actions)
+    el("thead", head, filters), body), end)
+  main.append(el("div.row", el("h1", "Runs"), chips, el("div.row.push",
+    fold, button("Filter", () => { filters.hidden = !filters.hidden }), search)), table, nothing, actions)
 
   function begin(answer) {
     ({columns, states} = answer)
     head.append(...columns.map((name, at) => el("th", {scope: "col", class: isText(at) && "text"},
-      el("button", {type: "button", onclick: () => sortBy(at)}, name))))
+      button(name, () => sortBy(at)))))
     filters.append(...columns.map((name, at) =>
       el("td", {class: isText(at) && "text"}, box(`c${at}`, `Filter ${name}`, isText(at) ? "" : "> <"))))
     filters.hidden = !columns.some((_, at) => params.get(`c${at}`))
@@ -81,7 +79,7 @@ export function show(main, params) {
       words.every((word) => `${line.name} ${line.text} ${line.why}`.toLowerCase().includes(word)) &&
       asked.every(([at, filter]) => fits(line.text[at], line.number[at], filter)))
     const sort = params.get("sort") ?? `-${columns.length - 1}`, open = params.getAll("open")
-    const top = runs.map((run) => each.checked && lines.get(`seeds of ${run.group}`) || run)
+    const top = runs.map((run) => !params.has("each") && lines.get(`seeds of ${run.group}`) || run)
     const inside = (line) => ordered(runs.filter((run) => run.group == line.group), sort)
       .map((run) => ({...run, inside: true}))
     const order = ordered([...new Set(top)], sort)
@@ -113,6 +111,8 @@ export function show(main, params) {
     const state = JSON.stringify([line, selected, open, [...hidden]])
     const before = drawn.get(line.name)
     if (before?.state == state) return before.tr
+    const leads = line.runs ? {onclick: () => toggle("open", [line.name], !open)} :
+      {href: link("watch", {run: line.name})}
     const [label, ...keys] = line.inside ? [line.name] : line.text[0].split(" ")
     const tr = before?.tr ?? el("tr", {role: "row", tabindex: -1})
     const lost = tr != document.activeElement && tr.contains(document.activeElement)
@@ -120,21 +120,19 @@ export function show(main, params) {
     tr.setAttribute("aria-selected", selected)
     tr.setAttribute("aria-level", line.inside ? 2 : 1)
     if (line.runs) tr.setAttribute("aria-expanded", open)
-    const href = "watch" in VIEWS && link("watch", {run: line.name})
     tr.replaceChildren(
       el("td", {class: line.inside && "inside"},
         el("input", {type: "checkbox", tabIndex: -1, checked: selected, "aria-label": `Select ${line.name}`,
           onchange: (event) => toggle("run", runs, event.target.checked)}),
-        el(line.runs ? "button" : href ? "a" : "span", {class: "name", tabIndex: -1, href: !line.runs && href,
-          title: `${line.name}\n${keys.join("\n")}`,
-          onclick: line.runs ? () => toggle("open", [line.name], !open) : null}, label),
-        keys.length > 0 && el("div", {class: "keys"}, keys.map((key) => key.replace(/^.*\.(?=\w+=)/, "")).join("  ")),
-        line.note && el("div", {class: "keys"}, line.note),
-        line.why && el("div", {class: "keys error"}, line.why)),
-      el("td", {class: "text"}, el("span", {class: `state ${line.state}`}, line.text[1]),
+        el(line.runs ? "button.name" : "a.name",
+          {tabIndex: -1, title: `${line.name}\n${keys.join("\n")}`, ...leads}, label),
+        keys.length > 0 && el("div.keys", keys.map((key) => key.replace(/^.*\.(?=\w+=)/, "")).join("  ")),
+        line.note && el("div.keys", line.note),
+        line.why && el("div.keys.error", line.why)),
+      el("td.text", el("span", {class: `state ${line.state}`}, line.text[1]),
         line.done != null && el("progress", {value: line.done, "aria-label": "Done"})),
-      ...line.text.map((text, at) => 
-        el("td", {hidden: hidden.has(at), class: isText(at) && "text", "data-name": columns[at]}, text)).slice(2))
+      ...line.text.map((text, at) => el("td",
+        {hidden: hidden.has(at), class: isText(at) && "text", "data-name": columns[at]}, text)).slice(2))
     if (lost) tr.focus()
     drawn.set(line.name, {state, tr})
     return tr
@@ -144,23 +142,22 @@ export function show(main, params) {
   function around(all, is, found) {
     const chosen = params.getAll("run").filter((run) => lines.has(run))
     const count = (state) => all.filter((run) => run.state == state).length
-    chips.replaceChildren(...states.filter((state) => count(state) || is.includes(state)).map((state) =>
-      el("button", {type: "button", class: "chip", "aria-pressed": String(is.includes(state)),
-        onclick: () => toggle("is", [state], !is.includes(state))},
-      el("span", {class: `state ${state}`}, `${count(state).toLocaleString("en")} ${state}`))))
+    const chip = (state) => el("button.chip", {type: "button", "aria-pressed": String(is.includes(state)),
+      onclick: () => toggle("is", [state], !is.includes(state))},
+    el("span", {class: `state ${state}`}, `${count(state).toLocaleString("en")} ${state}`))
+    chips.replaceChildren(...states.filter((state) => count(state) || is.includes(state)).map(chip))
     actions.hidden = !chosen.length
-    redraw(actions, chosen.map((run) => [run, lines.get(run).state]), () => [el("span", {}, `${chosen.length} selected`),
-      ...["watch", "compare", "use"].filter((view) => view in VIEWS).map((view) =>
-        el("a", {class: "button", href: link(view, {run: chosen})}, VIEWS[view])),
+    redraw(actions, chosen.map((run) => [run, lines.get(run).state]), () => [
+      el("span", `${chosen.length} selected`),
+      ...["watch", "compare", "use"].map((view) => el("a.button", {href: link(view, {run: chosen})}, VIEWS[view])),
       ...controls(chosen.map((run) => lines.get(run))),
-      el("button", {type: "button", class: "quiet", onclick: () => change("run", [])}, "Clear")])
+      button("Clear", () => change("run", []), {class: "quiet"})])
     table.hidden = !found
     nothing.hidden = Boolean(found)
-    nothing.replaceChildren(...all.length ? [el("h2", {}, "No run fits"),
-      el("a", {class: "button", href: link("runs")}, "Show all")] :
-      [el("h2", {}, "No runs yet"), el("p", {}, "What is trained shows up here by itself. To begin:"),
-        "train" in VIEWS && el("p", {}, el("a", {class: "button primary", href: link("train")}, "Train")),
-        el("p", {}, el("code", {}, "reslab train dataset=digits model=baseline_cnn trainer.max_epochs=3"))])
+    nothing.replaceChildren(all.length ?
+      empty("No run fits", "", el("a.button", {href: link("runs")}, "Show all")) :
+      empty("No runs yet", "What is trained shows up here by itself. To begin:",
+        primary("Train", "train"), firstCommand()))
   }
 
   function keyed(event) {

@@ -1,23 +1,31 @@
 // The published tables: what is there, what runs, and what is still to be started.
 
-import {ask, el, poll, say, withParams} from "./api.js"
-import {VIEWS, link} from "./app.js"
+import {ask, el, poll, withParams} from "./api.js"
+import {link} from "./app.js"
+import {action, check, table} from "./parts.js"
 
-const opens = (runs) => link("watch" in VIEWS ? "watch" : "runs", {run: runs})
+const opens = (runs) => link("watch", {run: runs})
 
 export async function show(main, params) {
   const {tables} = await ask("tables")
-  const table = tables.find((one) => one.name == params.get("table")) ?? tables[0]
-  const asked = {table: table.name, with: params.get("with"), quick: table.quick.length ? params.get("quick") : ""}
+  const {name, quick} = tables.find((one) => one.name == params.get("table")) ?? tables[0]
+  const asked = {table: name, with: params.get("with"), quick: quick.length ? params.get("quick") : ""}
   const go = (change) => { location.hash = link("tables", {...asked, ...change}) }
-  const changes = el("input", {value: asked.with ?? "", placeholder: "dataset=digits trainer.max_epochs=3", spellcheck: "false"})
-  const found = el("div", {}, el("p", {class: "soft", role: "status"}, "Composing the table's runs; the first takes some seconds …"))
-  main.append(el("div", {class: "row"}, el("h1", {}, "Tables"), el("nav", {class: "row", "aria-label": "Published tables"}, tables.map((one) => el("a", {class: "chip", href: link("tables", {...asked, table: one.name}),
-      "aria-current": one == table && "page"}, one.title)))),
-    el("form", {class: "row", onsubmit: (event) => { event.preventDefault(); go({with: changes.value}) }},
-      el("label", {class: "row changes"}, "Changes", changes), el("button", {}, "Apply"),
-      table.quick.length > 0 && el("label", {class: "check"}, el("input", {type: "checkbox", checked: asked.quick == "1",
-        onchange: (event) => go({quick: event.target.checked ? "1" : ""})}), `Quick scale (${table.quick.join(" ")})`)), found)
+  const changes = el("input",
+    {value: asked.with ?? "", placeholder: "dataset=digits trainer.max_epochs=3", spellcheck: "false"})
+  const apply = (event) => {
+    event.preventDefault()
+    go({with: changes.value})
+  }
+  const found = el("div",
+    el("p.soft", {role: "status"}, "Composing the table's runs; the first takes some seconds …"))
+  const links = tables.map((one) => el("a.chip", {href: link("tables", {...asked, table: one.name}),
+    "aria-current": one.name == name && "page"}, one.title))
+  main.append(
+    el("div.row", el("h1", "Tables"), el("nav.row", {"aria-label": "Published tables"}, links)),
+    el("form.row", {onsubmit: apply}, el("label.row.changes", "Changes", changes), el("button", "Apply"),
+      quick.length > 0 && check(`Quick scale (${quick.join(" ")})`, asked.quick == "1",
+        (on) => go({quick: on ? "1" : ""}))), found)
 
   let shown = ""
   poll(withParams("tables/cells", asked), (answer) => {
@@ -28,31 +36,33 @@ export async function show(main, params) {
 }
 
 function draw({heading, columns, rows, pairs, notes, counts, left, start, command}) {
-  const states = Object.entries(counts).map(([state, count]) => el("span", {class: `state ${state}`}, `${count} ${state}`))
-  const button = start.length > 0 && "train" in VIEWS && el("button", {type: "button", class: "primary push", onclick: async () => {
-    button.disabled = true
-    try {
-      await ask("queue/add", {cells: start})
-      location.hash = link("train")
-    } catch (error) {
-      say(error.message)
-      button.disabled = false
-    }
-  }}, `Start ${start.length} ${start.length == 1 ? "run" : "runs"}`)
-  return [el("h2", {}, heading), el("div", {class: "row"}, ...states, left && el("span", {class: "soft"}, left), button),
-    grid([columns[0], "Seeds", ...columns.slice(1)], rows.map(({texts: [name, ...texts], cells}) => {
-      const finished = cells.filter((cell) => cell.state == "finished").map((cell) => cell.run)
-      return [[name, ...cells.filter((cell) => cell.why).map((cell) => el("div", {class: "keys error"}, `seed ${cell.seed}: ${cell.why}`))],
-        el("span", {class: "seeds"}, cells.map((cell) => el(cell.state == "missing" ? "span" : "a", {class: `state ${cell.state}`,
-          title: cell.state, href: cell.state != "missing" && opens([cell.run])}, `${cell.seed}`, el("span", {class: "unseen"}, ` ${cell.state}`),
-        cell.done != null && ` ${Math.floor(100 * cell.done)} %`))),
-        ...texts.map((text) => finished.length && text ? el("a", {class: "opens", href: opens(finished)}, text) : text)]
-    })),
-    ...(pairs ? [el("h2", {}, "Differences on the same test images"), grid(...pairs)] : []),
-    el("ul", {class: "hint notes"}, notes.map((note) => el("li", {}, note))),
-    el("p", {class: "hint"}, "The same in a terminal: ", el("code", {}, command))]
+  const begin = async () => {
+    await ask("queue/add", {cells: start})
+    location.hash = link("train")
+  }
+  return [el("h2", heading), el("div.row",
+    Object.entries(counts).map(([state, count]) => el("span", {class: `state ${state}`}, `${count} ${state}`)),
+    left && el("span.soft", left), start.length > 0 &&
+      action(`Start ${start.length} ${start.length == 1 ? "run" : "runs"}`, begin, {class: "primary push"})),
+  table(heading, [columns[0], "Seeds", ...columns.slice(1)], {"": rows.map(line)}),
+  ...pairs ? [el("h2", PAIRS), table(PAIRS, pairs[0], {"": pairs[1]})] : [],
+  el("ul.hint.notes", notes.map((note) => el("li", note))),
+  el("p.hint", "The same in a terminal: ", el("code", command))]
 }
 
-const grid = (columns, rows) => el("div", {class: "scroll", tabindex: "0", role: "group", "aria-label": "A table"}, el("table", {},
-  el("thead", {}, el("tr", {}, columns.map((name) => el("th", {scope: "col"}, name)))),
-  el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell) => el("td", {}, ...[cell].flat())))))))
+const PAIRS = "Differences on the same test images"
+
+function line({texts: [name, ...texts], cells}) {
+  const finished = cells.filter((cell) => cell.state == "finished").map((cell) => cell.run)
+  const faults = cells.filter((cell) => cell.why)
+    .map((cell) => el("div.keys.error", `seed ${cell.seed}: ${cell.why}`))
+  return [[name, ...faults], el("span.seeds", cells.map(seed)),
+    ...texts.map((text) => finished.length && text ? el("a.opens", {href: opens(finished)}, text) : text)]
+}
+
+// A seed's number with its state, which leads to its run if there is one.
+function seed({seed, state, run, done}) {
+  const there = state != "missing"
+  return el(there ? "a" : "span", {class: `state ${state}`, title: state, href: there && opens([run])},
+    `${seed}`, el("span.unseen", ` ${state}`), done != null && ` ${Math.floor(100 * done)} %`)
+}

@@ -2,7 +2,8 @@
 
 import {ask, el, ending, poll, say} from "./api.js"
 import {link, remember} from "./app.js"
-import {action, drawQueue} from "./controls.js"
+import {drawQueue} from "./controls.js"
+import {action, button, select} from "./parts.js"
 
 const LATER = ["trainer", "logger", "ablation"] // groups that are seldom chosen
 
@@ -11,19 +12,19 @@ export function show(main, params) {
   let offered, drawn, timer, asking = false, again = false
 
   const values = () => Object.fromEntries(params)
-  const form = el("form", {class: "form", onsubmit: (event) => event.preventDefault()})
-  const facts = el("dl", {}, el("dt", {}, "Network"), el("dd", {}, "PyTorch is being loaded, which takes some seconds …"))
-  const trouble = el("p", {class: "error", role: "alert"})
-  const start = action("Start", "train/start", () => ({values: values()}), {class: "primary", disabled: true})
-  const drawing = el("details", {ontoggle: draw}, el("summary", {}, "Drawing of the network"))
+  const form = el("form.form", {onsubmit: (event) => event.preventDefault()})
+  const facts = el("dl", el("dt", "Network"), el("dd", "PyTorch is being loaded, which takes some seconds …"))
+  const trouble = el("p.error", {role: "alert"})
+  const start = action("Start", () => ask("train/start", {values: values()}), {class: "primary", disabled: true})
+  const drawing = el("details", {ontoggle: draw}, el("summary", "Drawing of the network"))
   const command = el("pre", {tabIndex: 0})
-  const queue = el("section", {class: "panel", "aria-label": "Queue"})
-  const will = el("section", {class: "panel will", "aria-label": "What it will be"},
-    el("h2", {}, "What it will be"), facts, trouble,
-    el("div", {class: "row"}, start, el("a", {class: "button quiet", href: link("train")}, "Clear the form")),
-    drawing, el("div", {class: "row"}, el("h2", {}, "The same in a terminal"),
-      el("button", {type: "button", class: "quiet push", onclick: copy}, "Copy")), command)
-  main.append(el("h1", {}, "Train"), el("div", {class: "train"}, form, el("div", {class: "aside"}, will, queue)))
+  const queue = el("section.panel", {"aria-label": "Queue"})
+  const will = el("section.panel.will", {"aria-label": "What it will be"},
+    el("h2", "What it will be"), facts, trouble,
+    el("div.row", start, el("a.button.quiet", {href: link("train")}, "Clear the form")),
+    drawing, el("div.row", el("h2", "The same in a terminal"),
+      button("Copy", copy, {class: "quiet push"})), command)
+  main.append(el("h1", "Train"), el("div.train", form, el("div.aside", will, queue)))
 
   function put(name, value) {
     if (value) params.set(name, value)
@@ -36,28 +37,30 @@ export function show(main, params) {
   }
 
   function labelled(name, input, about, ...beside) {
-    const error = el("small", {class: "error", id: `error-${name}`})
-    const hint = el("small", {class: "soft", id: `about-${name}`, title: about}, about)
+    const error = el("small.error", {id: `error-${name}`})
+    const hint = el("small.soft", {id: `about-${name}`, title: about}, about)
     const [, prefix, last] = name.match(/^(.*\.)?(.*)$/), range = el("small")
     input.setAttribute("aria-label", name)
     input.setAttribute("aria-describedby", `${error.id} ${hint.id}`)
     const label = el("label", {class: `field ${params.has(name) ? "set" : ""}`},
-      el("span", {}, prefix && el("span", {class: "prefix"}, prefix), last, range), input, error, hint, ...beside)
+      el("span", prefix && el("span.prefix", prefix), last, range), input, error, hint, ...beside)
     inputs.set(name, {label, input, error, range, hint})
     return label
   }
 
   function choice({name, options, otherwise, by_recipe, about}) {
-    const chosen = params.get(name) ?? "", others = options.filter((one) => one != otherwise || one == chosen)
-    const select = el("select", {name, onchange: () => { put(name, select.value); fill() }},
-      el("option", {value: ""}, !otherwise ? "none" : by_recipe ? otherwise : `${otherwise} (default)`),
-      [...new Set([chosen, ...others])].filter(Boolean).map((one) => el("option", {value: one, selected: one == chosen}, one)))
-    return labelled(name, select, about)
+    const chosen = params.get(name) ?? "", others = options.filter((one) => one != otherwise)
+    const first = !otherwise ? "none" : by_recipe ? otherwise : `${otherwise} (default)`
+    const listed = [...new Set([chosen, ...others])].filter(Boolean)
+    return labelled(name, select([["", first], ...listed.map((one) => [one, one])], chosen, (value) => {
+      put(name, value)
+      fill()
+    }, {name}), about)
   }
 
   function text({key, otherwise, about}) {
-    const input = el("input", {name: key, placeholder: otherwise, value: params.get(key) ?? "", autocomplete: "off",
-      spellcheck: false, list: `of-${key}`, oninput: () => put(key, input.value.trim())})
+    const input = el("input", {name: key, placeholder: otherwise, value: params.get(key) ?? "",
+      autocomplete: "off", spellcheck: false, list: `of-${key}`, oninput: () => put(key, input.value.trim())})
     return labelled(key, input, about, el("datalist", {id: `of-${key}`}))
   }
 
@@ -68,18 +71,21 @@ export function show(main, params) {
     const {groups: [recipe, ...groups], fields} = answer
     const focused = document.activeElement?.name
     inputs.clear()
-    const open = (test) => fields.filter((one) => !one.by_recipe && test(one)).map(text)
-    const more = (name, title, children) => children.length ? [el("details",
-      {class: "panel", open: form.querySelector(`[data-name=${name}]`)?.open, "data-name": name}, el("summary", {}, title), el("div", {class: "fields"}, children))] : []
+    const by = (list, recipe) => list.filter((one) => one.by_recipe == recipe)
+    const set = [...by(groups, true).map(choice), ...by(fields, true).map(text)]
+    const left = by(groups, false), later = (one) => LATER.includes(one.name)
+    const open = (test) => by(fields, false).filter(test).map(text)
     const of = (one) => one.key.includes(".") ? one.key.split(".")[0] : "run"
-    const left = groups.filter((one) => !one.by_recipe), later = (one) => LATER.includes(one.name)
-    const set = [...groups.filter((one) => one.by_recipe).map(choice), ...fields.filter((one) => one.by_recipe).map(text)]
+    const more = (name, title, children) => children.length ? [el("details.panel",
+      {open: form.querySelector(`[data-name=${name}]`)?.open, "data-name": name},
+      el("summary", title), el("div.fields", children))] : []
     form.replaceChildren(
-      el("div", {class: "panel"}, choice(recipe)),
-      el("div", {class: "panel fields"}, left.filter((one) => !later(one)).map(choice), open((one) => one.first)),
+      el("div.panel", choice(recipe)),
+      el("div.panel.fields", left.filter((one) => !later(one)).map(choice), open((one) => one.first)),
       ...more("recipe", `Set by the recipe (${set.length})`, set),
-      ...[...new Set(fields.map(of))].sort((a, b) => (b == "run") - (a == "run")).flatMap((name) => more(name,
-        `More about the ${name}`, [...name == "run" ? left.filter(later).map(choice) : [], ...open((one) => !one.first && of(one) == name)])))
+      ...[...new Set(["run", ...fields.map(of)])].flatMap((name) => more(name, `More about the ${name}`,
+        [...name == "run" ? left.filter(later).map(choice) : [],
+          ...open((one) => !one.first && of(one) == name)])))
     for (const name of [...params.keys()]) if (!inputs.has(name)) params.delete(name)
     remember(params)
     for (const one of form.querySelectorAll("details:has(.set)")) one.open = true
@@ -118,14 +124,16 @@ export function show(main, params) {
     start.textContent = many ? `Start ${left} runs` : "Start"
     drawing.hidden = facts.hidden = Boolean(wrong)
     if (wrong) return
+    const there = many ? `${finished} of them` : "already"
     const rows = {
       [many ? "Sweep" : "Run"]: many ? `${names.length} runs` : names[0],
-      Finished: finished > 0 && el("a", {href: link("runs", {q: many ? "" : names[0]})}, many ? `${finished} of them` : "already"),
+      Finished: finished > 0 && el("a", {href: link("runs", {q: many ? "" : names[0]})}, there),
       Parameters: counts.parameters.toLocaleString("en"),
       MACs: `${counts.macs.toLocaleString("en")} an image`,
       Time: left > 0 && (time ? `about ${time}${many ? " in all" : ""}` : "not known: no run here tells yet"),
     }
-    facts.replaceChildren(...Object.entries(rows).flatMap(([name, value]) => value ? [el("dt", {}, name), el("dd", {}, value)] : []))
+    facts.replaceChildren(...Object.entries(rows).filter(([, value]) => value)
+      .flatMap(([name, value]) => [el("dt", name), el("dd", value)]))
     draw()
   }
 
@@ -136,8 +144,9 @@ export function show(main, params) {
     const {svg, error} = await ask("train/drawing", {values: values()}).catch((one) => ({error: one.message}))
     if (signal.aborted || drawn != wanted) return
     const src = URL.createObjectURL(new Blob([svg ?? ""], {type: "image/svg+xml"}))
-    drawing.replaceChildren(drawing.firstChild, error ? el("p", {class: "soft"}, error) : el("div", {class: "paper", tabIndex: 0},
-      el("img", {src, alt: "The network's layers, and what skips them", onload: () => URL.revokeObjectURL(src)})))
+    drawing.replaceChildren(drawing.firstChild, error ? el("p.soft", error) : el("div.paper", {tabIndex: 0},
+      el("img", {src, alt: "The network's layers, and what skips them",
+        onload: () => URL.revokeObjectURL(src)})))
   }
 
   function copy({target}) {

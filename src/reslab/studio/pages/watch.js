@@ -1,8 +1,9 @@
 // The selected runs' curves over one another, gradients layer by layer, the end of a log.
 
 import {ask, el, poll, say, withParams} from "./api.js"
-import {VIEWS, isDark, link, remember} from "./app.js"
+import {isDark, remember} from "./app.js"
 import {figure, savePicture} from "./bokeh.js"
+import {button, check, empty, primary, select} from "./parts.js"
 
 const FIGURES = {batches: "Loss within the epoch", loss: "Loss", accuracy: "Accuracy", lr: "Learning rate",
   throughput: "Throughput", gradients: "Gradients"}
@@ -17,40 +18,47 @@ export function show(main, params) {
     value ? params.set(name, value) : params.delete(name)
     remember(params)
   }
-  const select = (label, name, options, then) => el("select", {"aria-label": label,
-    onchange: (event) => { put(name, event.target.value); then() }},
-  options.map(([value, text]) => el("option", {value, selected: value == get(name)}, text)))
+  const choice = (label, name, options, then) => select(options, get(name), (value) => {
+    put(name, value)
+    then()
+  }, {"aria-label": label})
   const otherAxes = () => {
     for (const name in FIGURES) put(`zoom-${name}`)
     build()
     look()
   }
   const smoothing = el("input", {type: "range", min: 0, max: 0.98, step: 0.02, value: String(+get("smooth")),
-    oninput: () => { put("smooth", +smoothing.value && smoothing.value); look() }})
-  const fold = el("input", {type: "checkbox", checked: !get("each"),
-    onchange: () => { put("each", fold.checked ? "" : "1"); look() }})
-  const legend = el("div", {class: "row legend", role: "group", "aria-label": "Lines"})
-  const notes = el("div"), log = el("pre", {class: "log", tabIndex: 0, role: "region", "aria-label": "End of the log"})
+    oninput: () => {
+      put("smooth", +smoothing.value && smoothing.value)
+      look()
+    }})
+  const fold = check("Fold seeds", !get("each"), (on) => {
+    put("each", on ? "" : "1")
+    look()
+  })
+  const legend = el("div.row.legend", {role: "group", "aria-label": "Lines"})
+  const notes = el("div")
+  const log = el("pre.log", {tabIndex: 0, role: "region", "aria-label": "End of the log"})
 
   for (const [name, title] of Object.entries(FIGURES)) {
     const of = panels[name] = {place: el("div")}
-    const save = (kind, onclick) =>
-      el("button", {type: "button", class: "quiet", "aria-label": `Save ${title} as ${kind}`, onclick}, kind)
-    of.panel = el("section", {class: "panel", hidden: true}, el("div", {class: "row"}, el("h2", {}, title),
-      el("div", {class: "row push"},
-        save("PNG", () => savePicture(name, of.picture(), name == "gradients" ? [] : visible().slice(0, 40))),
-        save("CSV", () => { location = `/api/${wanted("watch/numbers", {of: name, hide: params.getAll("hide"), of_run: one()})}` }))),
-    of.place)
+    const save = (kind, how) => button(kind, how, {class: "quiet", "aria-label": `Save ${title} as ${kind}`})
+    const picture = () => savePicture(name, of.picture(), name == "gradients" ? [] : visible().slice(0, 40))
+    const numbers = () => {
+      location = `/api/${wanted("watch/numbers", {of: name, hide: params.getAll("hide"), of_run: one()})}`
+    }
+    of.panel = el("section.panel", {hidden: true}, el("div.row", el("h2", title),
+      el("div.row.push", save("PNG", picture), save("CSV", numbers))), of.place)
   }
-  const {gradients, ...curves} = panels, tiles = el("div", {class: "tiles"}, Object.values(curves).map(({panel}) => panel))
-  main.append(el("div", {class: "row"}, el("h1", {}, "Watch"), el("div", {class: "row push controls"},
-    select("Parts", "part", [["", "Training and validation"], ["train", "Training"], ["val", "Validation"]], look),
-    select("Horizontal axis", "x", [["", "Over epochs"], ["minutes", "Over time"]], otherAxes),
-    select("Vertical axis", "log", [["", "Linear scale"], ["1", "Logarithmic scale"]], otherAxes),
-    el("label", {class: "check"}, fold, "Fold seeds"), el("label", {class: "check"}, "Smoothing", smoothing))),
-  legend, notes, tiles, el("div", {class: "row details"}, el("label", {class: "check"}, "Gradients and log of",
-    select("Run of gradients and log", "of", runs.map((name) => [name, name]), lookAtOne))),
-  el("div", {class: "tiles"}, gradients.panel, el("section", {class: "panel"}, el("div", {class: "row"}, el("h2", {}, "Log")), log)))
+  const {gradients, ...curves} = panels, tiles = el("div.tiles", Object.values(curves).map(({panel}) => panel))
+  main.append(el("div.row", el("h1", "Watch"), el("div.row.push.controls",
+    choice("Parts", "part", [["", "Training and validation"], ["train", "Training"], ["val", "Validation"]], look),
+    choice("Horizontal axis", "x", [["", "Over epochs"], ["minutes", "Over time"]], otherAxes),
+    choice("Vertical axis", "log", [["", "Linear scale"], ["1", "Logarithmic scale"]], otherAxes),
+    fold, el("label.check", "Smoothing", smoothing))),
+  legend, notes, tiles, el("div.row.details", el("label.check", "Gradients and log of",
+    choice("Run of gradients and log", "of", runs.map((name) => [name, name]), lookAtOne))),
+  el("div.tiles", gradients.panel, el("section.panel", el("div.row", el("h2", "Log")), log)))
 
   // Declares the figures anew, each with the zoom that the address has.
   function build() {
@@ -71,9 +79,10 @@ export function show(main, params) {
   function draw() {
     for (const [name, of] of Object.entries(curves)) {
       const data = {}
+      const seen = (key, alphas) => lit && lit != key ? alphas.map((alpha) => alpha / 8) : alphas
       for (const one of visible()) for (const [source, columns] of Object.entries(one.figures[name]))
         for (const [column, values] of Object.entries(columns))
-          ((data[source] ??= {})[column] ??= []).push(...column == "alpha" && lit && lit != one.key ? values.map((alpha) => alpha / 8) : values)
+          ((data[source] ??= {})[column] ??= []).push(...column == "alpha" ? seen(one.key, values) : values)
       of.panel.hidden = !data.lines?.xs.length
       if (!of.panel.hidden) for (const source in data) of.feed?.(source, data[source])
     }
@@ -83,7 +92,7 @@ export function show(main, params) {
   function tell() {
     const hidden = params.getAll("hide"), light = (key) => () => { lit = key; draw() }
     legend.replaceChildren(...order.map((key) => series.get(key)).map(({key, name, color}) => {
-      const swatch = el("span", {class: "swatch"})
+      const swatch = el("span.swatch")
       swatch.style.background = color
       return el("button", {type: "button", class: "chip", title: name, "aria-pressed": String(!hidden.includes(key)),
         onpointerenter: light(key), onpointerleave: light(""), onfocus: light(key), onblur: light(""),
@@ -110,9 +119,10 @@ export function show(main, params) {
     if (answer.series.length) draw()
     return answer.live ? 1 : 2
   }
+  const newest = () => wanted("watch/curves", {since: cursor})
   function look() {
     const mine = ++asked
-    ask(wanted("watch/curves", {since: cursor})).then((answer) => mine == asked && take(answer), (error) => say(error.message))
+    ask(newest()).then((answer) => mine == asked && take(answer), (error) => say(error.message))
   }
   function takeOne(answer) {
     if (answer.run != one()) return
@@ -130,16 +140,16 @@ export function show(main, params) {
   }
 
   build()
-  poll(() => wanted("watch/curves", {since: cursor}), take)
+  poll(newest, take)
   poll(details, takeOne, 2)
 }
 
 // Nothing is selected: what to do.
 async function offer(main) {
-  const {lines} = await ask("runs"), running = lines.filter((line) => line.state == "running" && !line.runs)
-  main.append(el("h1", {}, "Watch"), el("div", {class: "panel empty"}, el("h2", {}, "No run is selected"),
-    el("p", {}, lines.length ? "Select runs to see their curves over one another." : "There are none yet."),
-    el("p", {}, running.length ? el("a", {class: "button primary", href: link("watch", {run: running.map((line) => line.name)})},
-      `Watch the ${running.length} that train now`) : el("a", {class: "button primary",
-      href: link(lines.length || !("train" in VIEWS) ? "runs" : "train")}, lines.length ? "Select runs" : "Train"))))
+  const {lines} = await ask("runs")
+  const running = lines.filter((line) => line.state == "running" && !line.runs).map((line) => line.name)
+  main.append(el("h1", "Watch"), empty("No run is selected",
+    lines.length ? "Select runs to see their curves over one another." : "There are none yet.",
+    running.length ? primary(`Watch the ${running.length} that train now`, "watch", {run: running}) :
+      lines.length ? primary("Select runs", "runs") : primary("Train", "train")))
 }
