@@ -16,6 +16,13 @@ export const link = (view, params = {}) => `#${withParams(view, params)}`
 // Puts what is chosen into the address, from where a reload, a link and a second tab have it.
 export const remember = (params) => history.replaceState(null, "", `#${here().view}?${params}`)
 
+// Chooses all values of a parameter; empty ones are none.
+export function choose(params, name, ...values) {
+  params.delete(name)
+  for (const one of values) if (one) params.append(name, one)
+  remember(params)
+}
+
 export const isDark = () =>
   root.dataset.theme == "auto" ? darkness.matches : root.dataset.theme == "dark"
 

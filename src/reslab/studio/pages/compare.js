@@ -1,7 +1,7 @@
 // Runs beside one another: what differs, what came of it, how surely, and on which images.
 
 import {ask, el, poll, say, withParams} from "./api.js"
-import {link, remember} from "./app.js"
+import {choose, link} from "./app.js"
 import {button, empty, primary, select, table} from "./parts.js"
 
 export function show(main, params) {
@@ -12,9 +12,8 @@ export function show(main, params) {
 
   const nothing = (title, text) => empty(title, text, primary("Select runs", "runs", {run: runs}))
   const section = (title, ...content) => el("section.part", el("h2", title), ...content)
-  function choose(name, value) {
-    params.set(name, value)
-    remember(params)
+  function change(name, value) {
+    choose(params, name, value)
     ask(asked()).then(draw, (error) => say(error.message))
   }
 
@@ -32,12 +31,12 @@ export function show(main, params) {
       return 30
     }
     const head = ["Results", ...sides.map((side) => el("a", {href: link("watch", {run: side.runs})}, side.title))]
-    const against = select(sides.map(({name, title}) => [name, title]), base, (name) => choose("base", name),
+    const against = select(sides.map(({name, title}) => [name, title]), base, (name) => change("base", name),
       {"aria-label": "Compared with"})
     const able = pairs.filter(({why}) => !why)
     const shown = able.find(({name}) => name == params.get("with")) ?? able[0]
     const named = ({name, title}) => able.length < 2 ? title :
-      button(title, () => choose("with", name), {"aria-pressed": String(name == shown.name)})
+      button(title, () => change("with", name), {"aria-pressed": String(name == shown.name)})
     const differing = {"Configuration that differs": config, "Machine and code that differ": environment}
     body.replaceChildren(...gone, table("What differs", head, {"": results, ...differing}),
       section("Image by image", el("p.row", el("label.check", "Compared with", against)),

@@ -1,7 +1,7 @@
 // The table of runs: filtered, sorted and folded here, kept true by what has changed.
 
 import {el, ending, poll, redraw, withParams} from "./api.js"
-import {VIEWS, link, remember} from "./app.js"
+import {VIEWS, choose, link} from "./app.js"
 import {controls} from "./controls.js"
 import {button, check, empty, firstCommand, primary} from "./parts.js"
 
@@ -31,19 +31,15 @@ export function show(main, params) {
 
   const isText = (at) => ["Run", "State", "Recipe"].includes(columns[at])
   const change = (name, values) => {
-    params.delete(name)
-    for (const one of values) if (one) params.append(name, one)
-    remember(params)
+    choose(params, name, ...values)
     draw()
   }
   const toggle = (name, values, on) => {
     const others = params.getAll(name).filter((one) => !values.includes(one))
     change(name, on ? [...others, ...values] : others)
   }
-  const box = (name, label, placeholder = label) => el("input", {
-    type: "search", placeholder, "aria-label": label, value: params.get(name) ?? "",
-    oninput: (event) => change(name, [event.target.value]),
-  })
+  const box = (name, label, placeholder = label) => el("input", {type: "search", placeholder,
+    "aria-label": label, value: params.get(name) ?? "", oninput: ({target}) => change(name, [target.value])})
 
   const search = box("q", "Search")
   const fold = check("Fold seeds", !params.has("each"), (on) => change("each", [on ? "" : "1"]))

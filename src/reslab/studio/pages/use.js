@@ -1,7 +1,7 @@
 // Networks in use: pictures that are dropped, pasted, chosen or drawn, as each network sees them.
 
 import {ask, el, ending, withParams} from "./api.js"
-import {link, remember} from "./app.js"
+import {choose, link} from "./app.js"
 import {pad} from "./draw.js"
 import {button, empty, firstCommand, select} from "./parts.js"
 
@@ -103,10 +103,7 @@ function answer({seen, answer, top, notes, problem}, network, name) {
 async function takeaway(usable, checkpoint, params) {
   const {folders} = await ask("download/folders")
   const options = [["", "the test set"], ...folders.map((name) => [name, name])]
-  const pictures = select(options, params.get("pictures") ?? "", (name) => {
-    params.set("pictures", name)
-    remember(params)
-  })
+  const pictures = select(options, params.get("pictures") ?? "", (name) => choose(params, "pictures", name))
   const about = ({name: run, title}) => {
     const said = el("p.hint", {role: "status"}), links = el("p.row")
     const make = async (kind) => {

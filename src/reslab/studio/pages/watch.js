@@ -1,7 +1,7 @@
 // The selected runs' curves over one another, gradients layer by layer, the end of a log.
 
 import {ask, el, poll, say, withParams} from "./api.js"
-import {isDark, remember} from "./app.js"
+import {choose, isDark} from "./app.js"
 import {figure, savePicture} from "./bokeh.js"
 import {button, check, empty, primary, select} from "./parts.js"
 
@@ -14,28 +14,20 @@ export function show(main, params) {
   if (!runs.length) return offer(main)
 
   const get = (name) => params.get(name) ?? ""
-  const put = (name, value) => {
-    value ? params.set(name, value) : params.delete(name)
-    remember(params)
-  }
-  const choice = (label, name, options, then) => select(options, get(name), (value) => {
-    put(name, value)
+  const change = (name, value, then = look) => {
+    choose(params, name, value)
     then()
-  }, {"aria-label": label})
+  }
+  const choice = (label, name, options, then) =>
+    select(options, get(name), (value) => change(name, value, then), {"aria-label": label})
   const otherAxes = () => {
-    for (const name in FIGURES) put(`zoom-${name}`)
+    for (const name in FIGURES) choose(params, `zoom-${name}`)
     build()
     look()
   }
   const smoothing = el("input", {type: "range", min: 0, max: 0.98, step: 0.02, value: String(+get("smooth")),
-    oninput: () => {
-      put("smooth", +smoothing.value && smoothing.value)
-      look()
-    }})
-  const fold = check("Fold seeds", !get("each"), (on) => {
-    put("each", on ? "" : "1")
-    look()
-  })
+    oninput: () => change("smooth", +smoothing.value && smoothing.value)})
+  const fold = check("Fold seeds", !get("each"), (on) => change("each", on ? "" : "1"))
   const legend = el("div.row.legend", {role: "group", "aria-label": "Lines"})
   const notes = el("div")
   const log = el("pre.log", {tabIndex: 0, role: "region", "aria-label": "End of the log"})
@@ -69,7 +61,7 @@ export function show(main, params) {
         range.have_updated_interactively = true
         range.setv({start: edges[2 * at], end: edges[2 * at + 1]})
       })
-      of.plot.on_event("rangesupdate", () => put(`zoom-${name}`, ranges[0].have_updated_interactively &&
+      of.plot.on_event("rangesupdate", () => choose(params, `zoom-${name}`, ranges[0].have_updated_interactively &&
         ranges.flatMap(({start, end}) => [start, end]).map((edge) => edge.toPrecision(6)).join(" ")))
     }))).then(draw).then(lookAtOne).catch((error) => say(error.message))
   }
@@ -90,19 +82,21 @@ export function show(main, params) {
 
   // Which line is whose: what is pressed is shown, what is pointed at stands out.
   function tell() {
-    const hidden = params.getAll("hide"), light = (key) => () => { lit = key; draw() }
+    const light = (key) => () => {
+      lit = key
+      draw()
+    }
     legend.replaceChildren(...order.map((key) => series.get(key)).map(({key, name, color}) => {
       const swatch = el("span.swatch")
       swatch.style.background = color
-      return el("button", {type: "button", class: "chip", title: name, "aria-pressed": String(!hidden.includes(key)),
-        onpointerenter: light(key), onpointerleave: light(""), onfocus: light(key), onblur: light(""),
-        onclick: (event) => {
-          params.delete("hide", key)
-          if (event.currentTarget.ariaPressed == "true") params.append("hide", key)
-          event.currentTarget.ariaPressed = String(!params.has("hide", key))
-          remember(params)
-          draw()
-        }}, swatch, name)
+      const chip = button([swatch, name], () => {
+        const others = params.getAll("hide").filter((one) => one != key)
+        choose(params, "hide", ...others, chip.ariaPressed == "true" && key)
+        chip.ariaPressed = String(!params.has("hide", key))
+        draw()
+      }, {class: "chip", title: name, "aria-pressed": String(!params.getAll("hide").includes(key)),
+        onpointerenter: light(key), onpointerleave: light(""), onfocus: light(key), onblur: light("")})
+      return chip
     }))
   }
 
