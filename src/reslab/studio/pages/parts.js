@@ -1,6 +1,6 @@
 // What several views are made of.
 
-import {ask, el, say} from "./api.js"
+import {el, say} from "./api.js"
 import {link} from "./app.js"
 
 export const button = (text, onclick, attributes = {}) =>
