@@ -22,17 +22,17 @@ export async function show(main, params) {
   let shown = ""
   poll(withParams("tables/cells", asked), (answer) => {
     const text = JSON.stringify(answer)
-    if (text != shown) found.replaceChildren(...draw(answer))
+    if (text != shown) found.replaceChildren(...draw(answer, asked))
     shown = text
   }, 2)
 }
 
-function draw({heading, columns, rows, pairs, notes, counts, left, start, command}) {
+function draw({heading, columns, rows, pairs, notes, counts, left, start, command}, asked) {
   const states = Object.entries(counts).map(([state, count]) => el("span", {class: `state ${state}`}, `${count} ${state}`))
   const button = start.length > 0 && "train" in VIEWS && el("button", {type: "button", class: "primary push", onclick: async () => {
     button.disabled = true
     try {
-      await ask("queue/add", {cells: start})
+      await ask("queue/add", {table: asked.table, quick: asked.quick == "1", with: asked.with ?? "", names: start.map((one) => one.name)})
       location.hash = link("train")
     } catch (error) {
       say(error.message)
