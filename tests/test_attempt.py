@@ -129,3 +129,21 @@ def test_a_record_that_is_damaged_is_made_anew_by_a_rerun(finished, whole):
     assert run(finished, *TRAIN, "rerun=true").code == 0
     assert RunDirectory(only_run(finished)).record().rerun == 1
     assert_same_results(only_run(finished), whole)
+
+
+def test_a_finished_run_whose_record_is_lost_says_what_to_do(finished, whole):
+    """Its last checkpoint has its weights alone."""
+    directory = RunDirectory(only_run(finished))
+    lost = directory.record_file.read_bytes()
+    directory.record_file.unlink()
+    before = content(directory.checkpoints)
+    line = run(finished, "resume", directory.name).error_line()
+    assert "metrics.json is missing: the run was finished" in line
+    assert "put the file back, or start over with rerun=true" in line
+    assert content(directory.checkpoints) == before
+    assert directory.why() in line
+    directory.record_file.write_bytes(lost)
+    assert "finished, test accuracy" in run(finished, *TRAIN).out
+    directory.record_file.unlink()
+    assert run(finished, *TRAIN, "rerun=true").code == 0
+    assert_same_results(only_run(finished), whole)

@@ -17,6 +17,7 @@ import pytest
 from conftest import open_to_others
 from processes import run, start
 from reslab.runs.store import RunDirectory, list_runs
+from studio import served
 from training import SMALL, assert_same_results, only_run
 
 TRAIN = ("train", *SMALL, "trainer=exact", "logger=none", "checkpoint_every=0")
@@ -281,6 +282,33 @@ def test_what_runs_on_another_host_is_not_stopped_from_here(running, tmp_path):
     running.request_file.write_text(json.dumps(content | {"host": "another-node"}))
     line = run(tmp_path, "stop", running.name).error_line()
     assert f"runs on another-node (process {content['pid']}), not here" in line
+    assert running.state() == "running"
+
+
+def test_a_stop_of_a_copy_reaches_nobody(running, tmp_path, monkeypatch):
+    """Also where another process has the copy and has not yet written down that it has."""
+    from reslab import locks
+
+    copy = RunDirectory(shutil.copytree(running.path, tmp_path / "copies/copy"))
+    assert copy.request().is_alive, "it names the process of what it was copied from"
+    question = json.dumps({"runs": ["copy"]}).encode()
+    with served(copy.path.parent) as studio:
+
+        def refusals():
+            yield run(tmp_path, "stop", str(copy.path)).error_line()
+            answer = studio.ask("/api/runs/stop", question)
+            assert answer.status == 422
+            yield answer.json["error"]
+
+        for line in refusals():
+            assert "copy is not running: it is interrupted" in line
+        with copy.locked():
+            for line in refusals():
+                assert "is run by another process than request.json names" in line
+    monkeypatch.setattr(locks, "is_held", lambda path: None)  # as where it cannot be read
+    assert copy.state() == "interrupted"
+    before = running.progress()
+    wait_for(lambda: running.progress().epoch > before.epoch + 1)
     assert running.state() == "running"
 
 

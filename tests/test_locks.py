@@ -4,6 +4,7 @@ import errno
 import fcntl
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import time
@@ -86,6 +87,24 @@ def test_asking_takes_nothing_and_makes_nothing(tmp_path):
         before = sorted(path.stat().st_mtime_ns for path in tmp_path.iterdir())
         assert locks.is_held(tmp_path / "lock") is True
         assert sorted(path.stat().st_mtime_ns for path in tmp_path.iterdir()) == before
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the system does not say")
+def test_a_process_has_the_lock_open_that_it_holds_and_no_file_that_looks_like_it(holder, tmp_path):
+    lock, copy = tmp_path / "lock", tmp_path / "copy"
+    pid = holder().pid
+    shutil.copy2(lock, copy)
+    assert locks.has_open(pid, lock) is True
+    assert locks.has_open(pid, copy) is False
+    assert locks.has_open(os.getpid(), lock) is False, "this process does not hold it"
+    lock.replace(tmp_path / "renamed")
+    assert locks.has_open(pid, tmp_path / "renamed") is True
+    assert locks.has_open(pid, lock) is None, "there is none"
+    lock.touch()
+    assert locks.has_open(pid, lock) is False, "another took its place"
+    assert locks.has_open(2**22 - 1, lock) is None
+    locks.lease(lock).touch()
+    assert locks.may_hold(pid, lock), "who has a lease has no file open"
 
 
 def test_without_locks_of_the_system_too_it_is_one_process_s(holder, no_flock, tmp_path):

@@ -3,7 +3,8 @@
 import base64
 import io
 from math import sqrt
-from urllib.parse import urlencode
+from pathlib import Path
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from scipy.stats import binomtest, t
 from sklearn.datasets import load_digits
 
 from browser import visited
+from measure_studio import studio as studio_of_its_own
 from reslab.runs.store import RunDirectory
 from reslab.studio import scan as scanning
-from studio import AtHand, served, write_run
+from studio import AtHand, Heard, Served, served, write_run
 
 NAMES = [str(digit) for digit in range(10)]
 # As the recipes of digits have it: its images come with scikit-learn.
@@ -247,3 +249,26 @@ def test_what_is_compared_is_chosen_in_the_page_and_stands_in_the_address(studio
         page.goto(f"http://127.0.0.1:{studio.port}/#compare")
         page.get_by_role("link", name="Select runs").click()
         page.wait_for_function("() => location.hash.startsWith('#runs')")
+
+
+@pytest.mark.slow
+def test_the_server_stays_small_while_what_computes_beside_it_compares(tmp_path, labels):
+    for name, wrong, lr in (("a", range(9), 0.1), ("b", range(5, 20), 0.2)):
+        finish(tmp_path / "runs", name, labels, wrong, lr=lr)
+    with studio_of_its_own(tmp_path / "runs") as (server, address):
+        found = urlsplit(address)
+        token = parse_qs(found.query)["token"][0]
+        asks = Served(tmp_path / "runs", found.port, Heard())
+        query = "run=a&run=b&with=a&base=b"
+        for view, part in (("compare", "pairs"), ("compare/flipped", "parts")):
+            answer = asks.ask(f"/api/{view}?{query}", token=token)
+            assert answer.status == 200, answer.body
+            assert answer.json[part]
+        libraries = {Path(one.path).name for one in server.memory_maps()}
+        folders = {part for one in server.memory_maps() for part in Path(one.path).parts}
+        assert any("python" in name for name in libraries), "it is told what the process has loaded"
+        assert not {"torch", "scipy", "pandas"} & folders
+        assert server.memory_info().rss <= 120 << 20
+        assert any(
+            "torch" in one.path for child in server.children() for one in child.memory_maps()
+        )

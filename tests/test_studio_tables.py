@@ -10,6 +10,7 @@ import pytest
 from browser import visited
 from reslab.config import places
 from reslab.runs.store import RunDirectory
+from reslab.studio.queue import Queues
 from studio import AtHand, served
 
 pytestmark = pytest.mark.slow  # for the table's runs are trained first
@@ -172,6 +173,27 @@ def test_every_table_is_listed_reslab_s_and_a_user_s(studio):
     assert {"he2016", "liu_goh", "virakden", "narrow"} <= listed.keys()
     assert listed["narrow"]["title"] == "Narrow & short"
     assert listed["narrow"]["quick"] == ["seed=0", "trainer.max_epochs=1"]
+
+
+def test_what_is_missing_is_started_by_the_page_as_the_table_has_it(
+    studio, runs, cells, monkeypatch
+):
+    monkeypatch.setattr(Queues, "work", lambda queues: None)  # so that it waits, to be looked at
+    lacks = {
+        cells["Skip", 1]: ("recipe=skip", "seed=1"),
+        cells["No skip", 0]: ("recipe=plain", "seed=0"),
+    }
+    for name in lacks:
+        shutil.rmtree(runs / name)
+    with visited(f"{studio.address}#tables?table=narrow") as page:
+        page.get_by_role("button", name="Start 2 runs").click(timeout=60_000)
+        page.wait_for_function("() => location.hash.startsWith('#train')")
+        queued = Queues(runs, set).read().entries
+        place = f"runs_dir={runs.resolve()}"
+        assert {one.name: one.overrides for one in queued} == {
+            name: (*overrides, place) for name, overrides in lacks.items()
+        }
+        assert page.problems == []
 
 
 def test_a_number_opens_its_runs_in_a_browser(studio, runs, cells):

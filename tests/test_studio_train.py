@@ -3,10 +3,12 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import sys
 import time
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import pytest
 from omegaconf import OmegaConf
@@ -313,9 +315,25 @@ def test_a_run_that_was_stopped_goes_on_at_once_whoever_looks_after_it(queues, t
     (entry,) = one.read().entries
     os.kill(entry.pid, signal.SIGKILL)
     two = queues()
-    until(lambda: not entry.is_alive)
+    until(lambda: not entry.is_alive(tmp_path / "runs"))
     two.add(entries("a"))
     assert [entry.state for entry in two.read().entries] == ["waiting"]
+
+
+def test_a_copy_of_a_queue_has_no_hold_on_what_the_other_has_begun(queues, tmp_path):
+    one = queues()
+    one.add(entries("a"))
+    one.work()
+    (entry,) = one.read().entries
+    copy = Queues(shutil.copytree(one.runs_dir, tmp_path / "copy"), set)
+    copy.take_out([entry.id])
+    copy.work()
+    assert running(copy) == [], "nothing goes on in the copy"
+    time.sleep(0.3)  # which is more than it takes to die of a signal
+    assert entry.is_alive(one.runs_dir)
+    two = queues()  # of another server, which has not begun it
+    two.take_out([entry.id])
+    until(lambda: not entry.is_alive(two.runs_dir))
 
 
 def test_a_damaged_queue_is_named(queues):
@@ -407,16 +425,30 @@ def test_a_finished_run_is_not_started_again_by_the_form(answering):
     assert f"{name} is finished already" in answer.json["error"]
 
 
-def test_cells_of_a_table_are_what_a_form_could_say_and_nothing_else(answering):
-    quick = ["recipe=resnet3", "seed=0", "trainer.max_epochs=3", "+trainer.limit_train_batches=100"]
-    expected = run_name(compose(quick))
-    for hostile in ("hydra.run.dir=/tmp/x", "++runs_dir=/tmp/x", "model._target_=os.system", "x"):
-        answer = asked(answering, "queue/add", cells=[{"run": "x", "overrides": [*quick, hostile]}])
-        assert answer.status == 422
-        assert "no such field" in answer.json["error"]
-    assert asked(answering, "queue/add", cells=3).status == 400
-    cells = [{"run": "../elsewhere", "overrides": quick}]
-    assert asked(answering, "queue/add", cells=cells).json["added"] == [expected]
+def test_of_a_table_its_own_cells_are_queued_and_nothing_that_is_sent_instead(answering):
+    changes = "dataset=digits seed=3,4"
+    table = {"table": "virakden", "quick": False, "with": changes}
+    query = urlencode({"table": "virakden", "with": changes})
+    lacks = answering.ask(f"/api/tables/cells?{query}").json["start"]
+    names = [one["name"] for one in lacks]
+    for wrong in (
+        {"names": 3},
+        {"names": names, "table": 3},
+        {"names": names, "quick": "1"},
+        {"names": names, "with": ["seed=3"]},
+        {"cells": [{"name": names[0], "overrides": ["hydra.run.dir=/tmp/x"]}]},
+    ):
+        assert asked(answering, "queue/add", **(table | wrong)).status == 400
+    for typed in ("hydra.run.dir=/tmp/x", "++runs_dir=/tmp", "data_dir=/etc", "init_from=/etc",
+                  "model._target_=os.system", "rerun=true", "--config-dir=/tmp"):  # fmt: skip
+        answer = asked(answering, "queue/add", **table | {"names": names, "with": typed})
+        assert answer.status == 422, typed
+    answer = asked(answering, "queue/add", **table, names=["../elsewhere"])
+    assert "none of these runs is one that virakden lacks" in answer.json["error"]
+    assert answering.ask("/api/queue").json["entries"] == []
+    assert asked(answering, "queue/add", **table, names=names[1:2]).json["added"] == names[1:2]
+    (entry,) = answering.ask("/api/queue").json["entries"]
+    assert run_name(compose(lacks[1]["overrides"])) == entry["name"]
 
 
 def test_values_that_are_refused_start_nothing(answering):

@@ -1,5 +1,6 @@
 """Locks on files that go when their holder does, on whatever file system they lie."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -73,6 +74,28 @@ def is_alive(pid: int, started: float, host: str) -> bool:
         return abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+
+
+def has_open(pid: int, path: Path) -> bool | None:
+    """Whether a process of this machine has this very file open, of whatever name; no copy of it.
+
+    None where that cannot be told: there is no such file, the process is another user's, or the
+    system does not say.
+    """
+    try:
+        ours = path.stat()
+        for file in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed just now, or a pipe
+                if os.path.samestat(ours, file.stat()):
+                    return True
+    except OSError:
+        return None
+    return False
+
+
+def may_hold(pid: int, path: Path) -> bool:
+    """Whether nothing says that a process does not hold a lock; a lease is open nowhere."""
+    return lease(path).exists() or has_open(pid, path) is not False
 
 
 def _has_flock(path: Path) -> bool:

@@ -110,5 +110,10 @@ def _resume(cfg: DictConfig, directory: RunDirectory) -> Attempt:
             f"{path} belongs to another run ({about['identity']}), which differs in "
             f"{', '.join(keys)}; move it away, or start over with rerun=true"
         )
+    if "SaveCheckpoints" not in checkpoint["callbacks"]:  # see `finish`
+        raise UserError(
+            f"{directory.record_file} is missing: the run was finished, and {path} has its weights "
+            f"alone, from which none goes on; put the file back, or start over with rerun=true"
+        )
     step, rerun = checkpoint["global_step"], about.get("rerun", 0)
     return Attempt(None, path, step, about, tuple(problems), rerun)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from reslab import locks
 from reslab.errors import UserError
 from reslab.reporter import SILENT, Reporter
 from reslab.runs.pins import as_typed
@@ -36,6 +37,11 @@ def stop(directory: RunDirectory, reporter: Reporter = SILENT) -> None:
         raise UserError(
             f"{directory.path} runs on {request.host} (process {request.pid}), not here: "
             f"stop it there"
+        )
+    if not locks.may_hold(request.pid, directory.lock_file):
+        raise UserError(
+            f"{directory.path} is run by another process than {directory.request_file.name} names "
+            f"({request.pid}), as one that just begins: try again in some seconds"
         )
     try:
         os.kill(request.pid, signal.SIGTERM)

@@ -186,7 +186,11 @@ class RunDirectory:
         if held is None:
             with contextlib.suppress(UserError):
                 request = self.request()
-                return request is not None and request.is_alive
+                return (
+                    request is not None
+                    and request.is_alive
+                    and locks.may_hold(request.pid, self.lock_file)
+                )
         return bool(held)
 
 

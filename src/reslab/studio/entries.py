@@ -56,10 +56,11 @@ class Entry:
         """Whether it was begun, and nobody has seen its end."""
         return self.state == "running"
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether its process lives."""
-        return locks.is_alive(self.pid, self.process_started, socket.gethostname())
+    def is_alive(self, runs_dir: Path) -> bool:
+        """Whether its process lives, and is of this folder of runs, no copy's."""
+        if not locks.is_alive(self.pid, self.process_started, socket.gethostname()):
+            return False
+        return locks.has_open(self.pid, self.cell(runs_dir).output) is not False
 
     def has_let_go(self, run: RunDirectory) -> bool:
         """Whether it had that run and has it no more: a process takes a while to end."""

@@ -104,7 +104,7 @@ class Queues:
             for entry in [one for one in queue.entries if one.id in ids]:
                 if not entry.is_running:
                     queue.remove(entry)
-                elif entry.is_alive:
+                elif entry.is_alive(self.runs_dir):
                     os.kill(entry.pid, signal.SIGTERM)
                     queue.put(replace(entry, stopping=True))
 
@@ -135,7 +135,7 @@ class Queues:
         for entry in queue.running():
             job = self._jobs.get(entry.id)
             if job is None:
-                if not entry.is_alive:
+                if not entry.is_alive(self.runs_dir):
                     self._see_what_is_left(entry, queue)
             elif end := job.look():
                 del self._jobs[entry.id]

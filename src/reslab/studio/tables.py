@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from reslab.config import CONF_DIR, list_options, own_folders
 from reslab.errors import UserError
-from reslab.studio.security import Handler
+from reslab.studio.control import QueueHandler
+from reslab.studio.form import HIDDEN
+from reslab.studio.security import Handler, RequestError
 from reslab.tables.publication import read_publication
 
 if TYPE_CHECKING:
@@ -48,7 +50,24 @@ class Cells(Handler):
         return found
 
 
-HANDLERS = [("tables", Tables), ("tables/cells", Cells)]
+class Add(QueueHandler):
+    """Puts cells of a table into the queue; what each is to run is worked out here, not sent."""
+
+    async def post(self) -> None:
+        asked, names = self.asked(), self.names("names")
+        table, quick, changes = asked.get("table"), asked.get("quick"), asked.get("with")
+        if not (isinstance(table, str) and isinstance(quick, bool) and isinstance(changes, str)):
+            raise RequestError(400, "give a table's name, whether quick, and with which changes")
+        found = await self.worker.run(
+            look_up, name=table, quick=quick, changes=changes, runs_dir=str(self.scan.folder)
+        )
+        runs = [one for one in found["start"] if one["name"] in names]
+        if not runs:
+            raise UserError(f"none of these runs is one that {table} lacks")
+        self.answer({"added": await self.begin(runs)})
+
+
+HANDLERS = [("tables", Tables), ("tables/cells", Cells), ("queue/add", Add)]
 
 
 def _titles() -> list[dict[str, Any]]:
@@ -183,6 +202,6 @@ def _split(changes: str) -> list[str]:
         raise UserError(f"{changes}: {error}") from error
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0]
-        if key == "runs_dir" or key.startswith("hydra"):
+        if HIDDEN.fullmatch(key) or key.startswith("hydra"):
             raise UserError(f"{override}: {key} is the studio's own")
     return overrides

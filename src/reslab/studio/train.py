@@ -70,22 +70,8 @@ class Start(TrainHandler):
     """Puts what the form describes into the queue."""
 
     async def post(self) -> None:
-        runs = await self.worker.run(list_runs, wishes=[self.values()])
+        runs = await self.worker.run(list_runs, values=self.values())
         self.answer({"added": await self.begin(runs)})
-
-
-class Add(TrainHandler):
-    """Puts cells of a table into the queue: what a form could say, and nothing else."""
-
-    async def post(self) -> None:
-        cells: Any = self.asked().get("cells")
-        try:
-            texts = [[str(text) for text in cell["overrides"]] for cell in cells]
-        except (TypeError, KeyError) as error:
-            raise RequestError(400, "cells must be a list of what has overrides") from error
-        pairs = [[text.lstrip("+").partition("=") for text in one] for one in texts]
-        wishes = [{key: value if sign else "?" for key, sign, value in one} for one in pairs]
-        self.answer({"added": await self.begin(await self.worker.run(list_runs, wishes=wishes))})
 
 
 def preview(values: dict[str, str]) -> dict[str, Any]:
@@ -102,20 +88,20 @@ def draw(values: dict[str, str]) -> str:
     return preview.draw(values)
 
 
-def list_runs(wishes: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """The runs that forms come to; called beside the server.
+def list_runs(values: dict[str, str]) -> list[dict[str, Any]]:
+    """The runs that a form comes to; called beside the server.
 
     Raises:
-        UserError: One is wrong.
+        UserError: It is wrong.
     """
     from reslab.studio import preview
 
-    found = [preview.preview(values) for values in wishes]
-    for one in found:
-        for error in (*one["errors"].values(), one["error"]):
-            if error:
-                raise UserError(error)
-    return [run for one in found for run in one["runs"]]
+    found = preview.preview(values)
+    for error in (*found["errors"].values(), found["error"]):
+        if error:
+            raise UserError(error)
+    runs: list[dict[str, Any]] = found["runs"]
+    return runs
 
 
 def _command(overrides: list[str], folder: Path, number: int) -> str:
@@ -130,5 +116,4 @@ HANDLERS: list[tuple[str, Any]] = [
     ("train/preview", Preview),
     ("train/drawing", Drawing),
     ("train/start", Start),
-    ("queue/add", Add),
 ]

@@ -30,14 +30,15 @@ export async function show(main, params) {
   let shown = ""
   poll(withParams("tables/cells", asked), (answer) => {
     const text = JSON.stringify(answer)
-    if (text != shown) found.replaceChildren(...draw(answer))
+    if (text != shown) found.replaceChildren(...draw(answer, asked))
     shown = text
   }, 2)
 }
 
-function draw({heading, columns, rows, pairs, notes, counts, left, start, command}) {
+function draw({heading, columns, rows, pairs, notes, counts, left, start, command}, asked) {
   const begin = async () => {
-    await ask("queue/add", {cells: start})
+    const names = start.map((one) => one.name)
+    await ask("queue/add", {table: asked.table, quick: asked.quick == "1", with: asked.with ?? "", names})
     location.hash = link("train")
   }
   return [el("h2", heading), el("div.row",
