@@ -23,7 +23,7 @@ RESLAB = (sys.executable, "-m", "reslab")
 DIGITS = ("dataset=digits", "model=mini_resnet", "trainer.enable_progress_bar=false")
 SIZES = {"": (1280, 800), "-phone": (390, 844)}
 SCHEMES = {"": "light", "-dark": "dark"}
-SHOWN = ("watch", "runs", "tables-dark", "train", "use")
+SHOWN = ("watch", "tables-dark", "train", "use")
 STILL = """() => !/being loaded|Composing|Reading|takes some/.test(document.body.innerText)"""
 DIGIT = [(60, 60), (140, 40), (210, 80), (200, 130), (130, 145), (210, 165), (205, 225), (70, 235)]
 
