@@ -74,7 +74,9 @@ def list_options(group: str) -> list[str]:
 
 
 def find_option(group: str, name: str) -> Path | None:
-    """The file of an option, reslab's before a user's own."""
+    """The file of an option, reslab's before a user's own; a path out of the group is none."""
+    if name not in list_options(group):
+        return None
     paths = (root / group / f"{name}.yaml" for root in (CONF_DIR, *_own_folders))
     return next((path for path in paths if path.is_file()), None)
 

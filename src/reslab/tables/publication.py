@@ -78,10 +78,9 @@ def read_publication(name: str) -> Publication:
     Raises:
         UserError: There is no such table, or something in its file cannot be meant.
     """
-    names = list_options("table")
-    path = find_option("table", name) if name in names else None  # not `../table/x`
+    path = find_option("table", name)
     if path is None:
-        raise UserError(f"there is no table {name}{suggest(name, names)}")
+        raise UserError(f"there is no table {name}{suggest(name, list_options('table'))}")
     try:
         content: Any = OmegaConf.to_container(OmegaConf.load(path))
     except yaml.YAMLError as error:
