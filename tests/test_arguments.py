@@ -249,3 +249,44 @@ def test_the_numbers_of_a_row_stand_below_its_name(capsys, monkeypatch):
         "digits-mini_resnet-nojoin-s0-0123abcd",
         "  State finished  Epochs 20  Val, % 98.33  Test, % 97.50",
     ]
+
+
+@pytest.fixture
+def served_with(monkeypatch):
+    """Gives the command line's words to the studio, which does not begin: what it would serve."""
+    asked = []
+    monkeypatch.setattr(
+        "reslab.studio.server.serve", lambda runs_dir, *rest, **more: asked.append(runs_dir)
+    )
+
+    def serve(*words):
+        cli(["studio", *words], standalone_mode=False)
+        return str(asked.pop())
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    ("option", "place", "fault"),
+    [
+        ("--runs-dir", "file", "file is no folder"),
+        ("--runs-dir", "file/below", "file is no folder"),
+        ("--data-dir", "file", "there is no such folder"),
+        ("--data-dir", "nowhere", "there is no such folder"),
+        ("--config-dir", "nowhere", "there is no such folder"),
+    ],
+)
+def test_a_folder_that_is_none_is_refused_by_the_option_s_name(
+    option, place, fault, served_with, tmp_path
+):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=f"^{option} {tmp_path / place}: .*{fault}$"):
+        served_with(option, str(tmp_path / place))
+
+
+def test_folders_that_are_made_later_need_not_be_there(served_with, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert served_with() == "outputs/runs"
+    assert served_with("--runs-dir", "to/come") == "to/come"
+    (tmp_path / "there").mkdir()
+    assert served_with("--data-dir", "there") == "outputs/runs"
