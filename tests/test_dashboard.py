@@ -238,7 +238,7 @@ def test_where_only_some_are_labelled_the_page_says_that_it_speaks_of_those(tmp_
             "[...Bokeh.documents[0]._all_models.values()].filter((m) => m.type == 'Title')"
             ".map((m) => m.text)"
         )
-        assert "Labelled pictures by confidence" in titles
+        assert "Labeled pictures by confidence" in titles
         assert "What a threshold leaves of the labeled pictures" in titles
         assert page.problems == []
 
