@@ -33,6 +33,11 @@ def test_a_killed_cell_is_named_with_its_last_line_and_the_others_go_on(make):
     [
         ("import sys; sys.exit('reslab: there is no such thing')", "there is no such thing"),
         ("import sys; print('50 %\\r100 %', file=sys.stderr); sys.exit(1)", "100 %"),
+        (
+            "print('out of memory\\n |          |   0% [00:00<?, ?img/s]\\r'"
+            "'epoch 2/2 |####| 100% [1:02:03<00:00, 1.2kimg/s, loss=0.1]'); exit(1)",
+            "out of memory",
+        ),
         ("import os; os._exit(3)", "it ended with status 3 and said nothing"),
         ("import os; os.kill(os.getpid(), 11)", "killed by signal 11 (Segmentation fault)"),
         ("pass", "it ended with status 0 and said nothing"),
