@@ -5,11 +5,13 @@ import re
 
 import click
 import pytest
+from hydra.errors import HydraException
 
 from processes import run
 from reslab.cli import cli
 from reslab.cli.arguments import as_overrides, at_home, for_hydra
-from reslab.config import compose, list_groups
+from reslab.config import compose, explain, list_groups
+from reslab.config.places import composed_of_hydra
 from reslab.errors import UserError
 from reslab.runs.identity import run_name
 from reslab.terminal.console import print_table
@@ -290,3 +292,46 @@ def test_folders_that_are_made_later_need_not_be_there(served_with, tmp_path, mo
     assert served_with("--runs-dir", "to/come") == "to/come"
     (tmp_path / "there").mkdir()
     assert served_with("--data-dir", "there") == "outputs/runs"
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["hydra/launcher=local", "hydra.launcher.slots=2", "+hydra.sweep.dir=x", "hydra/sweeper=basic"],
+)
+def test_what_is_about_a_sweep_is_refused_where_none_is_asked_for(word):
+    line = f"{word} is about a sweep, for which `reslab train` needs -m"
+    with pytest.raises(UserError, match=f"^{re.escape(line)}$"):
+        for_hydra(["seed=1", word])
+    for asked in (["-m"], ["--multirun"], ["--cfg", "hydra"], ["hydra.mode=MULTIRUN"]):
+        assert word in for_hydra(["seed=1", word, *asked])[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ["hydra/launcher=locall"],
+            "hydra/launcher=locall: there is no such file; did you mean local?",
+        ),
+        (
+            ["hydra/launcher=local", "hydra.launcher.slot=2"],
+            "there is no option hydra.launcher.slot; did you mean hydra.launcher.slots",
+        ),
+        (
+            ["hydra.launcher.runs_per_gpu=2"],
+            "there is no option hydra.launcher.runs_per_gpu without hydra/launcher=local",
+        ),
+        (["hydra.job.chidr=true"], "there is no option hydra.job.chidr; did you mean hydra.job."),
+        (
+            ["hydra/launcher=local", "hydra.launcher.slots=abc"],
+            "hydra.launcher.slots=abc: it must be a whole number",
+        ),
+        (["hydra.job.chdir=maybe"], "hydra.job.chdir=maybe: it must be true or false"),
+    ],
+)
+def test_what_hydra_does_not_know_of_its_own_is_named_with_the_nearest(words, line):
+    with pytest.raises(HydraException) as error:
+        composed_of_hydra(words)
+    said = explain(error.value, words)
+    assert said.startswith(line)
+    assert "\n" not in said
