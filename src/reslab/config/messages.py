@@ -33,7 +33,7 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
         group, _, name = path.rpartition("/") if path.startswith("hydra/") else path.partition("/")
         if not (group and name):
             return f"there is no configuration {path}"
-        options = error.options if error.options is not None else list_options(group)
+        options = error.options or () if path.startswith("hydra/") else list_options(group)
         return f"{group}={name}: there is no such file{suggest(name, options)}"
     if isinstance(error, InterpolationResolutionError):
         return f"{error.full_key}: {first_line(error).rpartition('interpolation: ')[2]}"
