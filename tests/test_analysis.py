@@ -84,7 +84,7 @@ def test_a_sum_by_method_is_a_skip_and_a_product_is_none():
 
 
 def orange_pixels(path):
-    """Of the colour that skips are drawn in."""
+    """Of the color that skips are drawn in."""
     from PIL import Image
 
     pixels = torch.frombuffer(

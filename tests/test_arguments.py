@@ -5,11 +5,13 @@ import re
 
 import click
 import pytest
+from hydra.errors import HydraException
 
 from processes import run
 from reslab.cli import cli
 from reslab.cli.arguments import as_overrides, at_home, for_hydra
-from reslab.config import compose, list_groups
+from reslab.config import compose, explain, list_groups
+from reslab.config.places import composed_of_hydra
 from reslab.errors import UserError
 from reslab.runs.identity import run_name
 from reslab.terminal.console import print_table
@@ -249,3 +251,87 @@ def test_the_numbers_of_a_row_stand_below_its_name(capsys, monkeypatch):
         "digits-mini_resnet-nojoin-s0-0123abcd",
         "  State finished  Epochs 20  Val, % 98.33  Test, % 97.50",
     ]
+
+
+@pytest.fixture
+def served_with(monkeypatch):
+    """Gives the command line's words to the studio, which does not begin: what it would serve."""
+    asked = []
+    monkeypatch.setattr(
+        "reslab.studio.server.serve", lambda runs_dir, *rest, **more: asked.append(runs_dir)
+    )
+
+    def serve(*words):
+        cli(["studio", *words], standalone_mode=False)
+        return str(asked.pop())
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    ("option", "place", "fault"),
+    [
+        ("--runs-dir", "file", "file is no folder"),
+        ("--runs-dir", "file/below", "file is no folder"),
+        ("--data-dir", "file", "there is no such folder"),
+        ("--data-dir", "nowhere", "there is no such folder"),
+        ("--config-dir", "nowhere", "there is no such folder"),
+    ],
+)
+def test_a_folder_that_is_none_is_refused_by_the_option_s_name(
+    option, place, fault, served_with, tmp_path
+):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=f"^{option} {tmp_path / place}: .*{fault}$"):
+        served_with(option, str(tmp_path / place))
+
+
+def test_folders_that_are_made_later_need_not_be_there(served_with, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert served_with() == "outputs/runs"
+    assert served_with("--runs-dir", "to/come") == "to/come"
+    (tmp_path / "there").mkdir()
+    assert served_with("--data-dir", "there") == "outputs/runs"
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["hydra/launcher=local", "hydra.launcher.slots=2", "+hydra.sweep.dir=x", "hydra/sweeper=basic"],
+)
+def test_what_is_about_a_sweep_is_refused_where_none_is_asked_for(word):
+    line = f"{word} is about a sweep, for which `reslab train` needs -m"
+    with pytest.raises(UserError, match=f"^{re.escape(line)}$"):
+        for_hydra(["seed=1", word])
+    for asked in (["-m"], ["--multirun"], ["--cfg", "hydra"], ["hydra.mode=MULTIRUN"]):
+        assert word in for_hydra(["seed=1", word, *asked])[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ["hydra/launcher=locall"],
+            "hydra/launcher=locall: there is no such file; did you mean local?",
+        ),
+        (
+            ["hydra/launcher=local", "hydra.launcher.slot=2"],
+            "there is no option hydra.launcher.slot; did you mean hydra.launcher.slots",
+        ),
+        (
+            ["hydra.launcher.runs_per_gpu=2"],
+            "there is no option hydra.launcher.runs_per_gpu without hydra/launcher=local",
+        ),
+        (["hydra.job.chidr=true"], "there is no option hydra.job.chidr; did you mean hydra.job."),
+        (
+            ["hydra/launcher=local", "hydra.launcher.slots=abc"],
+            "hydra.launcher.slots=abc: it must be a whole number",
+        ),
+        (["hydra.job.chdir=maybe"], "hydra.job.chdir=maybe: it must be true or false"),
+    ],
+)
+def test_what_hydra_does_not_know_of_its_own_is_named_with_the_nearest(words, line):
+    with pytest.raises(HydraException) as error:
+        composed_of_hydra(words)
+    said = explain(error.value, words)
+    assert said.startswith(line)
+    assert "\n" not in said

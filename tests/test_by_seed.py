@@ -138,3 +138,8 @@ def test_runs_of_one_name_are_told_apart_by_recipe_and_then_by_what_differs(tmp_
         "digits-cnn",
     ]
     assert next(iter(titles(runs[1:3]).values())) == "digits-cnn optimizer.lr=0.1 patience=3"
+    lists = [repeat(None, blocks=[2.0, 2.0]), repeat(None, blocks=[2.0, 1.5], patience=1e6)]
+    assert list(titles(lists).values()) == [
+        "digits-cnn blocks=[2, 2] patience=None",
+        "digits-cnn blocks=[2, 1.5] patience=1000000",
+    ]

@@ -231,15 +231,15 @@ def test_where_only_some_are_labelled_the_page_says_that_it_speaks_of_those(tmp_
                 page.keyboard.press("ArrowRight")
             sure = some.confidence >= threshold
             assert page.evaluate(said) == (
-                f"At {threshold:.2f}, {100 * sure.mean():.1f}% of the labelled pictures are "
+                f"At {threshold:.2f}, {100 * sure.mean():.1f}% of the labeled pictures are "
                 f"answered, of which {100 * some.right[sure].mean():.2f}% are right"
             )
         titles = page.evaluate(
             "[...Bokeh.documents[0]._all_models.values()].filter((m) => m.type == 'Title')"
             ".map((m) => m.text)"
         )
-        assert "Labelled pictures by confidence" in titles
-        assert "What a threshold leaves of the labelled pictures" in titles
+        assert "Labeled pictures by confidence" in titles
+        assert "What a threshold leaves of the labeled pictures" in titles
         assert page.problems == []
 
 

@@ -50,10 +50,10 @@ def test_formats_with_losses_are_read(tmp_path, name):
 def test_a_grey_picture_for_a_color_network_and_the_reverse_are_converted_and_said(tmp_path):
     image, notes = decoded(saved(tmp_path, GREY))
     assert all((image[c].numpy() == GREY).all() for c in range(3))
-    assert notes == ["grey to colour"]
+    assert notes == ["gray to color"]
     image, notes = decoded(saved(tmp_path, COLOR[:4]), channels=1)
     assert (image[0].numpy() == luma(COLOR[:4])).all()
-    assert notes == ["colour to grey"]
+    assert notes == ["color to gray"]
     assert decoded(saved(tmp_path, GREY), channels=1)[1] == []
 
 
@@ -147,8 +147,8 @@ def test_a_palette_gives_its_colors_and_its_transparent_one_is_white(tmp_path):
 def test_a_palette_of_greys_is_grey_and_one_of_colors_is_not(tmp_path, channels, options):
     clear = ["transparency laid over white"] if options else []
     for colors, note in (
-        ([10, 10, 10, 200, 200, 200, 0, 0, 0], "grey to colour" if channels == 3 else None),
-        ([10, 20, 30, 200, 100, 50, 0, 0, 0], "colour to grey" if channels == 1 else None),
+        ([10, 10, 10, 200, 200, 200, 0, 0, 0], "gray to color" if channels == 3 else None),
+        ([10, 20, 30, 200, 100, 50, 0, 0, 0], "color to gray" if channels == 1 else None),
     ):
         picture = Image.new("P", (2, 2))
         picture.putpalette(colors)
@@ -170,7 +170,7 @@ def test_other_color_spaces_become_grey_by_way_of_rgb(tmp_path, mode):
     color, _ = decoded(tmp_path / "a.tiff")
     assert abs(color[:, 0, 0].numpy().astype(int) - flat[0, 0]).max() <= 3
     grey, notes = decoded(tmp_path / "a.tiff", channels=1)
-    assert notes == ["colour to grey"]
+    assert notes == ["color to gray"]
     assert (grey[0].numpy() == luma(color.permute(1, 2, 0).numpy())).all()
 
 

@@ -377,7 +377,7 @@ def save_all_kinds(folder):
 def test_a_look_says_of_colors_what_decoding_does(tmp_path):
     looks = {file.name: look(file).is_grey for file in save_all_kinds(tmp_path)}
     notes = {name: decoder.decode(tmp_path / name, 3, 4)[1] for name in looks}
-    assert looks == {name: "grey to colour" in notes[name] for name in looks}
+    assert looks == {name: "gray to color" in notes[name] for name in looks}
     assert set(looks.values()) == {True, False}
     assert [looks[name] for name in ("grey.gif", "deep.png", "palette.png")] == [True, True, False]
 

@@ -7,6 +7,8 @@ from omegaconf import OmegaConf
 from processes import run
 from reslab.config import compose
 from reslab.runs.identity import (
+    as_read,
+    canonical,
     differing_keys,
     hashed_config,
     identity,
@@ -137,3 +139,9 @@ def test_differing_keys_are_dotted_and_complete():
     ours = hashed_config(compose(["optimizer.lr=0.5", "patience=3"]))
     theirs = hashed_config(compose([]))
     assert differing_keys(ours, theirs) == ["optimizer.lr", "patience"]
+
+
+def test_what_was_hashed_is_read_as_it_was_written():
+    written = {"blocks": [2, [1, 0.5]], "lr": 1e-4, "many": 123456789, "on": True, "end": "x"}
+    assert repr(as_read(canonical(written))) == repr(written)
+    assert repr(as_read([float("inf"), None])) == "[inf, None]"

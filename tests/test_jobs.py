@@ -6,12 +6,12 @@ import time
 
 import pytest
 
-from cells import BEGIN, FINISH, progress, sweep
+from cells import BEGIN, FINISH, Listener, progress, sweep
 from reslab.errors import UserError
 from reslab.jobs.slots import Slot
 from reslab.jobs.sweep import Sweep
 from reslab.reporter import Reporter
-from reslab.runs.store import list_runs
+from reslab.runs.store import RunDirectory, list_runs
 
 
 def test_a_killed_cell_is_named_with_its_last_line_and_the_others_go_on(make):
@@ -33,6 +33,11 @@ def test_a_killed_cell_is_named_with_its_last_line_and_the_others_go_on(make):
     [
         ("import sys; sys.exit('reslab: there is no such thing')", "there is no such thing"),
         ("import sys; print('50 %\\r100 %', file=sys.stderr); sys.exit(1)", "100 %"),
+        (
+            "print('out of memory\\n |          |   0% [00:00<?, ?img/s]\\r'"
+            "'epoch 2/2 |####| 100% [1:02:03<00:00, 1.2kimg/s, loss=0.1]'); exit(1)",
+            "out of memory",
+        ),
         ("import os; os._exit(3)", "it ended with status 3 and said nothing"),
         ("import os; os.kill(os.getpid(), 11)", "killed by signal 11 (Segmentation fault)"),
         ("pass", "it ended with status 0 and said nothing"),
@@ -58,12 +63,41 @@ def test_a_cell_whose_directory_is_another_run_s_leaves_that_alone(make):
     assert list(cell.directory.path.iterdir()) == [cell.directory.config_file]
 
 
-def test_a_cell_whose_directory_another_process_holds_leaves_that_alone(make):
+@pytest.mark.parametrize("begun", [False, True], ids=["at first", "meanwhile"])
+def test_a_cell_that_another_process_runs_is_left_to_it_and_is_no_failure(begun, make, monkeypatch):
     cell = make("held", "exit(1)")
+    cell.output.write_text("the other's")
     with cell.directory.locked():
-        assert sweep([cell])[0]["held"].state == "failed"
-        assert not cell.directory.failure_file.exists()
-        assert not cell.directory.request_file.exists()
+        if begun:  # by the other, after one has looked
+            looks = iter([False])
+            is_running = RunDirectory.is_running
+            monkeypatch.setattr(
+                RunDirectory,
+                "is_running",
+                lambda run: is_running(run) if next(looks, None) is None else False,
+            )
+        listener = Listener()
+        watched = Sweep([cell], [Slot("here")], listener)
+        (end,) = watched.run().ends
+    assert (end.state, end.reason) == ("elsewhere", "running in another process")
+    assert listener.said[-1] == "[1/1] held: running in another process"
+    assert "1 running in another process" in watched._watched()[1]
+    assert begun or cell.output.read_text() == "the other's"
+    assert not cell.directory.failure_file.exists()
+    assert not cell.directory.request_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state", "said"),
+    [(0.0, "finished", False), (37.0, "finished", True), (37.0, "failed", False)],
+)
+def test_the_time_left_is_said_where_a_cell_has_finished_long_before_the_end(
+    seconds, state, said, make, monkeypatch
+):
+    monkeypatch.setattr("reslab.jobs.sweep.seconds_left", lambda *of: seconds)
+    lines = sweep([make("a", BEGIN + (FINISH if state == "finished" else "exit(1)"))])[1]
+    assert lines[-1].endswith("; about 37 s left") == said
+    assert ("; about" in lines[-1]) == said
 
 
 def test_a_cell_that_cannot_be_started_fails_alone(make, tmp_path):

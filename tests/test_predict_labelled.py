@@ -138,7 +138,7 @@ def test_the_page_the_json_and_the_table_of_some_labelled_pictures_agree(trained
                 page.keyboard.press("ArrowRight")
             sure = confidence >= threshold
             assert text("threshold effect") == (
-                f"At {threshold:.2f}, {100 * sure.mean():.1f}% of the labelled pictures are "
+                f"At {threshold:.2f}, {100 * sure.mean():.1f}% of the labeled pictures are "
                 f"answered, of which {100 * np.array(right)[sure].mean():.2f}% are right"
             )
         assert page.problems == []

@@ -99,10 +99,10 @@ def test_where_only_some_are_labelled_the_terminal_says_of_which_it_speaks(tmp_p
     some = reported(tmp_path, ["cat", "dog"], answers)
     print_outcome(some)
     said = capsys.readouterr().out
-    assert "accuracy 50.00% of 2 labelled" in said
-    assert "at threshold 0.5: 100.00% of the labelled answered, 50.00% of them right" in said
+    assert "accuracy 50.00% of 2 labeled" in said
+    assert "at threshold 0.5: 100.00% of the labeled answered, 50.00% of them right" in said
     print_outcome(reported(tmp_path, ["cat", "dog"], answers[:2]))
-    assert "labelled" not in capsys.readouterr().out
+    assert "labeled" not in capsys.readouterr().out
 
 
 def test_where_only_some_are_labelled_titles_of_figures_say_so(tmp_path, monkeypatch):
@@ -111,7 +111,7 @@ def test_where_only_some_are_labelled_titles_of_figures_say_so(tmp_path, monkeyp
     answers = [("1.png", 0, 0), ("2.png", 1, 0), ("3.png", None, 1)]
     reported(tmp_path, ["cat", "dog"], answers)
     reported(tmp_path, ["cat", "dog"], answers[:2])
-    assert titles == ["a-run: 50.00% of 2 labelled images", "a-run: 50.00% of 2 images"]
+    assert titles == ["a-run: 50.00% of 2 labeled images", "a-run: 50.00% of 2 images"]
 
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf])

@@ -17,6 +17,7 @@ from browser import visited
 from measure_studio import studio as studio_of_its_own
 from reslab.runs.store import RunDirectory
 from reslab.studio import scan as scanning
+from reslab.studio.compare import _differing
 from studio import AtHand, Heard, Served, served, write_run
 
 NAMES = [str(digit) for digit in range(10)]
@@ -90,6 +91,14 @@ def ask(studio, names, view="compare", **more):
 
 def row(rows, name):
     return next(values for key, *values in rows if key == name)
+
+
+def test_lists_of_whole_numbers_are_told_as_such():
+    blocks = [{"model": {"blocks": [2.0, 2.0]}, "n": 1.0}, {"model": {"blocks": [2.0, 3.5]}}]
+    assert _differing([[one] for one in blocks]) == [
+        ["model.blocks", "[2, 2]", "[2, 3.5]"],
+        ["n", "1", "none"],
+    ]
 
 
 def test_only_what_differs_of_the_configurations_is_told_beside_all_results(studio):

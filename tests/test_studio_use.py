@@ -88,7 +88,7 @@ def test_a_large_picture_is_seen_as_small_as_training_had_them_and_its_notes_say
     found = predicted(studio, picture.getvalue(), run=run)
     seen = Image.open(io.BytesIO(base64.b64decode(found["seen"].partition(",")[2])))
     assert (seen.mode, seen.size) == ("L", (16, 16))
-    assert found["notes"] == ["transparency laid over white", "colour to grey"]
+    assert found["notes"] == ["transparency laid over white", "color to gray"]
 
 
 def test_two_runs_answer_side_by_side_best_or_latest(trained, run, tmp_path):

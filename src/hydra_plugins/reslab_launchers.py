@@ -181,10 +181,12 @@ def _value(job: _Job, end: "Ended", error: Exception | None) -> object:
 
 def _error_of_all(ends: Sequence["Ended"]) -> Exception:
     """What a sweep ends with that has named each cell as it ended."""
-    from reslab.cli.app import FAILED, STOPPED
+    from reslab.cli.app import ELSEWHERE, FAILED, STOPPED
     from reslab.errors import UserError
 
-    return UserError(FAILED if any(end.state == "failed" for end in ends) else STOPPED)
+    lines = {"failed": FAILED, "stopped": STOPPED, "elsewhere": ELSEWHERE}
+    states = {end.state for end in ends}
+    return UserError(next((line for state, line in lines.items() if state in states), ""))
 
 
 def _print_results(ends: Sequence["Ended"]) -> None:

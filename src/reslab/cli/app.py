@@ -14,12 +14,15 @@ from reslab.config import CONF_DIR, VERSION_BASE
 from reslab.errors import UserError
 from reslab.runs.extension import nearest
 from reslab.runs.record import Record
-from reslab.runs.store import RunDirectory
+from reslab.runs.store import InUseError, RunDirectory
 from reslab.terminal.reporter import Terminal
 from reslab.terminal.runs import print_outcome
 
 FAILED = "runs of the sweep have failed, and are named above"
 STOPPED = "runs of the sweep were stopped, and are named above; the same command goes on"
+ELSEWHERE = (
+    "runs of the sweep go on in another process, and are named above; `reslab watch` shows them"
+)
 
 
 @hydra.main(version_base=VERSION_BASE, config_path=str(CONF_DIR), config_name="train")
@@ -35,8 +38,10 @@ def train(cfg: DictConfig) -> float:
         line = in_a_line(error)
         if line is None or context.mode != RunMode.MULTIRUN:
             raise
-        Terminal().say(f"reslab: failed: {' '.join(context.overrides.task)}: {line}")
-        raise UserError(FAILED) from error
+        elsewhere = isinstance(error, InUseError)
+        how = "running in another process" if elsewhere else "failed"
+        Terminal().say(f"reslab: {how}: {' '.join(context.overrides.task)}: {line}")
+        raise UserError(ELSEWHERE if elsewhere else FAILED) from error
     print_outcome(outcome, directory.path)
     return objective(directory, outcome.record, cfg.monitor)
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from reslab.errors import UserError
 
+# Overrides of Hydra's own that one run alone would leave aside.
+OF_A_SWEEP = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweep")
 OFF = ("null", "false", "", "{}")  # ways to say that a group is to be nothing
 
 
@@ -109,7 +111,7 @@ def for_hydra(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Hydra's own flags, wherever they stand, and the overrides.
 
     Raises:
-        UserError: A word is neither.
+        UserError: A word is neither, or is about a sweep where none is asked for.
     """
     from hydra._internal.utils import get_args_parser
 
@@ -130,4 +132,8 @@ def for_hydra(words: Sequence[str]) -> tuple[list[str], list[str]]:
         is_its_value = waiting and waiting[0] in (action.choices or waiting)
         if action.nargs != 0 and "=" not in word and is_its_value:
             flags.append(waiting.pop(0))
+    is_one_run = not flags and "hydra.mode=MULTIRUN" not in overrides
+    for word in overrides if is_one_run else ():
+        if word.lstrip("+~").startswith(OF_A_SWEEP):
+            raise UserError(f"{word} is about a sweep, for which `reslab train` needs -m")
     return flags, list(as_overrides(overrides))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from reslab.cli.arguments import as_overrides, at_home
 from reslab.errors import UserError
@@ -53,12 +54,34 @@ CONFIG_DIR = click.option(
     help="A folder of your own with configuration groups, beside reslab's.",
 )
 
+
+def _no_file(context: click.Context, parameter: click.Parameter, value: Path) -> Path:
+    """A folder that is there, or that is made by what first writes into it."""
+    nearest = next(one for one in (value, *value.absolute().parents) if one.exists())
+    if not nearest.is_dir():
+        raise UserError(f"{parameter.opts[0]} {value}: {nearest} is no folder")
+    return value
+
+
+def existing_folder(context: click.Context, parameter: click.Parameter, value: Path) -> Path:
+    """A folder that must be there if it is not the usual one, which may be made later.
+
+    Raises:
+        UserError: There is no such folder.
+    """
+    is_given = context.get_parameter_source(str(parameter.name)) != ParameterSource.DEFAULT
+    if is_given and not value.is_dir():
+        raise UserError(f"{parameter.opts[0]} {value}: there is no such folder")
+    return value
+
+
 RUNS = "outputs/runs"
 RUNS_DIR = click.option(
     "--runs-dir",
     type=PATH,
     default=RUNS,
     show_default=True,
+    callback=_no_file,
     help="Where runs lie.",
 )
 DATA_DIR = click.option(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from reslab.cli.group import CONFIG_DIR, PATH, RUNS_DIR, cli
+from reslab.cli.group import CONFIG_DIR, PATH, RUNS_DIR, cli, existing_folder
 
 
 @cli.command()
@@ -15,6 +15,7 @@ from reslab.cli.group import CONFIG_DIR, PATH, RUNS_DIR, cli
     type=PATH,
     default="data",
     show_default=True,
+    callback=existing_folder,
     help="Where data sets lie, and folders of pictures.",
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address.")

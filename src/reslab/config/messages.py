@@ -14,10 +14,14 @@ from hydra.errors import (
 from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
-from reslab.config.places import composed, list_groups, list_options
+from reslab.config.places import composed, composed_of_hydra, list_groups, list_options
 from reslab.errors import UserError, behind
 
 A_SWEEP = "several values are a sweep, for which `reslab train` needs -m"
+LOCAL = "hydra/launcher=local"
+
+# What OmegaConf calls that of which there is one kind.
+KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> str:
@@ -25,10 +29,12 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     if ours := behind(error, UserError):  # of what an interpolation asks of the machine
         return str(ours)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, name = str(error.missing_cfg_file).partition("/")
-        if not name:
-            return f"there is no configuration {group}"
-        return f"{group}={name}: there is no such file{suggest(name, list_options(group))}"
+        path = str(error.missing_cfg_file)
+        group, _, name = path.rpartition("/") if path.startswith("hydra/") else path.partition("/")
+        if not (group and name):
+            return f"there is no configuration {path}"
+        options = error.options or () if path.startswith("hydra/") else list_options(group)
+        return f"{group}={name}: there is no such file{suggest(name, options)}"
     if isinstance(error, InterpolationResolutionError):
         return f"{error.full_key}: {first_line(error).rpartition('interpolation: ')[2]}"
     text = str(error)
@@ -42,8 +48,12 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
         return f"{found[1]} is there already: write it without the +"
     if found := re.search(r"Could not delete from config. '(.*?)' does not exist", text):
         return f"~{found[1]}: there is no {found[1]} to leave out"
+    if found := re.match(r"Error merging override (.*)", text):
+        return f"{found[1]}: {_wanted(first_line(error.__cause__ or error))}"
     if isinstance(error, ConfigCompositionException) and text.startswith("Could not override"):
         key = text.split("'")[1]
+        if key.startswith("hydra."):
+            return f"there is no option {key}{_suggest_of_hydra(key, overrides)}"
         return f"there is no option {key}{suggest(key, known_keys(overrides), listed=False)}"
     lines = [line for line in text.splitlines()[:2] if "https://" not in line]
     if isinstance(error, OverrideParseException) and str(error.override) not in lines[0]:
@@ -57,6 +67,21 @@ def suggest(name: str, options: Iterable[str], *, listed: bool = True) -> str:
     if near := difflib.get_close_matches(name, options, n=3, cutoff=0.6):
         return f"; did you mean {' or '.join(near)}?"
     return f"; choose from {', '.join(options)}" if listed and options else ""
+
+
+def _suggest_of_hydra(key: str, overrides: Sequence[str]) -> str:
+    """The nearest of Hydra's own keys, or the launcher that has this one."""
+    chosen = [word for word in overrides if word.lstrip("+").startswith("hydra/")]
+    if key in dotted_keys(composed_of_hydra([LOCAL]), "hydra."):
+        return f" without {LOCAL}"
+    keys = dotted_keys(composed_of_hydra(chosen), "hydra.")
+    return suggest(key, (one for one in keys if not one.endswith("._target_")), listed=False)
+
+
+def _wanted(line: str) -> str:
+    """What should have been given where OmegaConf says what it could not convert."""
+    found = re.search(r"(?:could not be converted to|is not a valid) (\w+)", line)
+    return f"it must be {KINDS[found[1]]}" if found and found[1] in KINDS else line
 
 
 def first_line(error: BaseException) -> str:

@@ -7,6 +7,8 @@ from threading import RLock
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from reslab.errors import UserError
@@ -56,6 +58,18 @@ def composed(overrides: Sequence[str]) -> DictConfig:
         hydra.initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE),
     ):
         return hydra.compose("train", [*search_path(), *overrides])
+
+
+def composed_of_hydra(overrides: Sequence[str]) -> dict[str, Any]:
+    """Hydra's own part of the configuration of a sweep, as plain values, nothing interpolated."""
+    with (
+        _composing,
+        hydra.initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE),
+    ):
+        loader = GlobalHydra.instance().config_loader()
+        cfg = loader.load_configuration("train", list(overrides), run_mode=RunMode.MULTIRUN)
+    plain: Any = OmegaConf.to_container(cfg.hydra)
+    return plain
 
 
 @cache

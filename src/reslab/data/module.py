@@ -192,7 +192,7 @@ class ImageData(LightningDataModule):
         if mean is None or std is None:
             measured_mean, measured_std = _measure(images)
             if std is None and min(measured_std) == 0:
-                raise ValueError(f"all training images of {self.name} are of one colour")
+                raise ValueError(f"all training images of {self.name} are of one color")
             mean, std = mean or measured_mean, std or measured_std
         return Normalization(mean, std)
 

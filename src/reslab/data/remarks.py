@@ -72,7 +72,7 @@ def remark_on(folder: PictureFolder, parts: dict[str, Tensor]) -> Iterator[Remar
         smallest, median, largest = (
             "x".join(map(str, sizes[at])) for at in (0, len(sizes) // 2, -1)
         )
-        color = "grey" if folder.channels == 1 else "in color"
+        color = "gray" if folder.channels == 1 else "in color"
         yield Remark(f"{color}, {smallest} to {largest} pixels, median {median}", warns=False)
 
 

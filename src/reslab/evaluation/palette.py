@@ -1,4 +1,4 @@
-"""How what reslab shows looks: Okabe & Ito's colours, distinct also to the colour-blind; pages."""
+"""How what reslab shows looks: Okabe & Ito's colors, distinct also to the color-blind; pages."""
 
 from pathlib import Path
 

@@ -171,7 +171,7 @@ def _limits(about: Description) -> str:
             f"- It knows {len(about.class_names)} classes and answers with one of them whatever it "
             f"is shown; its confidence was measured on {about.dataset} alone.",
             f"- It sees {about.size}x{about.size} pixels"
-            + (" in grey." if about.channels == 1 else " in colour."),
+            + (" in gray." if about.channels == 1 else " in color."),
             "- Pictures unlike the training set's, in origin, framing or light, are answered worse "
             "than the figures above say.",
             "- It is one seed: another differs, by how much a table of several seeds says.",

@@ -49,7 +49,7 @@ def to_metadata(description: Description, pixels: bool) -> str:
     what = "uint8, 0 to 255" if pixels else "float32, (pixels / 255 - mean) / std"
     shape = f"[N, {description.channels}, {description.size}, {description.size}]"
     preprocessing = {
-        "color": "grey" if description.channels == 1 else "RGB",
+        "color": "gray" if description.channels == 1 else "RGB",
         "resize": f"the whole picture to {description.size}x{description.size}, bilinear, "
         "antialiased",
         "input": f"images {shape}, {what}",

@@ -11,6 +11,8 @@ from reslab.runs.control import train_command
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
 
+BAR = re.compile(r"\[[\d:]+<[\d:?]+, .*\]")  # time taken and left, as tqdm writes them
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -51,13 +53,14 @@ class Cell:
         return self.directory.path.with_name(f".{self.directory.name}.txt")
 
     def last_line(self) -> str:
-        """The last that its process printed, empty where there is nothing."""
+        """The last that its process said, empty where that is nothing: a bar says nothing."""
         try:
-            lines = self.output.read_text(errors="replace").splitlines()  # a bar's, too
+            lines = self.output.read_text(errors="replace").splitlines()  # also at \r
         except OSError:
             return ""
-        last = next((line for line in reversed(lines) if line.strip()), "")
-        return visible(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", last).strip().removeprefix("reslab: "))
+        plain = (re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip() for line in reversed(lines))
+        last = next((line for line in plain if line and not BAR.search(line)), "")
+        return visible(last.removeprefix("reslab: "))
 
     def record_failure(self, reason: str) -> None:
         """Has the directory say why there is no run in it, where nothing else is there.

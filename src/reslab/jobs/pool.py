@@ -15,6 +15,8 @@ from reslab.jobs.parent import VARIABLE
 from reslab.jobs.slots import Slot
 from reslab.runs.control import STOPPING
 
+ELSEWHERE = "running in another process"
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -22,13 +24,14 @@ class Ended:
 
     Attributes:
         cell: The cell.
-        state: `finished`; `stopped`, as it was asked to; or `failed`.
+        state: `finished`; `stopped`, as it was asked to; `elsewhere`, as another process runs it;
+            or `failed`.
         reason: Why it is not finished, one line.
         seconds: How long the process lived.
     """
 
     cell: Cell
-    state: Literal["finished", "stopped", "failed"]
+    state: Literal["finished", "stopped", "elsewhere", "failed"]
     reason: str
     seconds: float
 
@@ -96,6 +99,8 @@ class Job:
         if signum in STOPPING or self._killed:
             how = "killed before it had saved" if self._killed else "stopped"
             return Ended(self.cell, "stopped", how, self.seconds)
+        if status > 0 and self.cell.directory.is_running():  # though not here: this has ended
+            return Ended(self.cell, "elsewhere", ELSEWHERE, self.seconds)
         reason = last = self.cell.last_line()
         if status < 0:
             killed = f"killed by signal {signum} ({signal.strsignal(signum)})"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reslab.errors import UserError
 from reslab.jobs.cell import Cell
-from reslab.jobs.pool import Ended, Job, Pool
+from reslab.jobs.pool import ELSEWHERE, Ended, Job, Pool
 from reslab.jobs.slots import Slot
 from reslab.progress import in_words
 from reslab.reporter import Reporter
@@ -17,6 +17,8 @@ from reslab.runs.control import signals_heard
 from reslab.runs.outcome import Outcome
 
 SECONDS_BETWEEN_LOOKS = 0.1
+FEW_SECONDS = 5.0  # of which nobody needs to be told that they are left
+COUNTED = {"failed": "failed", "stopped": "stopped", "elsewhere": ELSEWHERE}
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Sweep:
         """Runs the cells.
 
         The first signal has all that goes on save and end, and nothing new begin; Ctrl-C after it
-        ends them at once. A cell that fails or is stopped by itself leaves the others alone.
+        ends them at once. A cell that fails or is stopped by itself leaves the others alone;
+        one that another process runs is left to that.
         """
         with signals_heard(self._signals.append), self.reporter.watching(self._watched):
             try:
@@ -79,6 +82,8 @@ class Sweep:
         return Swept(ends, self._signals[0] if self._signals else None)
 
     def _start(self, cell: Cell) -> None:
+        if cell.directory.is_running():  # whose output is that of the process there
+            return self._take(Ended(cell, "elsewhere", ELSEWHERE, 0.0))
         try:
             job = self.pool.start(cell)
         except UserError as error:
@@ -103,7 +108,8 @@ class Sweep:
             except UserError as error:
                 end = replace(end, state="failed", reason=str(error))
         self._ends[end.cell.directory.path] = end
-        self._say(end.cell, "; ".join(filter(None, [_in_a_line(end), self._left()])))
+        left = self._left() if end.state == "finished" else ""
+        self._say(end.cell, "; ".join(filter(None, [_in_a_line(end), left])))
 
     def _say(self, cell: Cell, text: str) -> None:
         number = self.cells.index(cell) + 1
@@ -111,10 +117,10 @@ class Sweep:
 
     def _watched(self) -> tuple[list[Path], str]:
         """The directories of what goes on, and a line about all of the cells."""
-        states = Counter(end.state for end in list(self._ends.values()))
+        states = Counter[str](end.state for end in list(self._ends.values()))
         parts = [
             f"{states['finished']} of {len(self.cells)} finished",
-            *(f"{states[state]} {state}" for state in ("failed", "stopped") if states[state]),
+            *(f"{states[state]} {words}" for state, words in COUNTED.items() if states[state]),
             self._left(),
         ]
         running = [job.cell.directory.path for job in self.pool.running]
@@ -125,7 +131,7 @@ class Sweep:
             return ""
         ends, slots = list(self._ends.values()), len(self.pool.slots)
         left = seconds_left(ends, self.pool.running, list(self._waiting), slots)
-        return f"about {in_words(left)} left" if left is not None else ""
+        return f"about {in_words(left)} left" if left and left > FEW_SECONDS else ""
 
 
 def seconds_left(

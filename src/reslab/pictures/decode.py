@@ -29,7 +29,7 @@ from reslab.pictures.png import PNG_BEGINS, Png, read_png, read_png_head
 from reslab.preprocess import resized
 
 BITS, PHOTOMETRIC = 258, 262  # tags of a TIFF
-GREY_TO_COLOR = "grey to colour"
+GREY_TO_COLOR = "gray to color"
 
 # Pillow warns of what is large or damaged; here the results say so.
 warnings.filterwarnings("ignore", module="PIL")
@@ -58,7 +58,7 @@ def decode(path: Path, channels: int, size: int) -> tuple[Tensor, list[str]]:
 
     Args:
         path: A file in one of `FORMATS`, whatever its name ends in.
-        channels: 1 for grey, 3 for colour.
+        channels: 1 for gray, 3 for color.
         size: Height and width in pixels.
 
     Returns:
@@ -166,7 +166,7 @@ def _as_array(
     bits = png.head.bits if png else max(tags.get(BITS, (bits,)))
     if png and bits != 8 and png.head.color_type in (0, 2) and png.has(b"tRNS"):
         raise BadPictureError(
-            f"one transparent colour at {bits} bits a channel is not read; save it with 8"
+            f"one transparent color at {bits} bits a channel is not read; save it with 8"
         )
     # Pillow turns a TIFF when it loads it, and forgets that it was to be turned.
     turned_already = picture.format == "TIFF" and _orientation(picture) in TURNS
@@ -204,14 +204,14 @@ def _as_array(
     if grey and channels == 3:
         notes.append(GREY_TO_COLOR)
     elif not grey and channels == 1:
-        notes.append("colour to grey")
+        notes.append("color to gray")
         turned = turned.convert("RGB")  # from other spaces Pillow takes ways of its own to grey
     wanted = "L" if channels == 1 else "RGB"
     return np.array(turned if turned.mode == wanted else turned.convert(wanted)), notes
 
 
 def is_grey(picture: Image.Image) -> bool:
-    """Whether it has no colours; of a picture with a palette that is up to the palette's."""
+    """Whether it has no colors; of a picture with a palette that is up to the palette's."""
     palette = picture.getpalette("RGB") if picture.mode in ("P", "PA") else None
     if palette is None:
         return picture.mode in ("1", "L", "LA") or picture.mode.startswith("I;16")

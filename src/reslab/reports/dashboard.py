@@ -177,7 +177,7 @@ def _heading(gallery: Gallery, counts: Counter[str], predictions: Predictions | 
     good = ""
     if predictions:
         share = predictions.right.mean()
-        good = f"{share:.2%} of {len(predictions.labels):,} labelled pictures are right; "
+        good = f"{share:.2%} of {len(predictions.labels):,} labeled pictures are right; "
     name = html.escape(gallery.name)
     text = f"<h1>{name}</h1><p>{good}{said}</p>"
     return Div(text=text)

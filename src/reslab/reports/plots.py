@@ -63,7 +63,7 @@ def threshold_effect(
     table = ColumnDataSource(rows.to_dict("list"))
     slider = Slider(start=0, end=1, step=0.01, value=threshold, title="Threshold", name="threshold")
     sure = is_sure(confidence, threshold)
-    whose = " of the labelled pictures" if of_labelled else ""
+    whose = " of the labeled pictures" if of_labelled else ""
     at = f"{threshold:.2f}" if threshold == round(threshold, 2) else f"{threshold:g}"
     text = f"At {at}, {sure.mean():.1%}{whose} are answered"
     if right is not None and sure.any():
@@ -71,8 +71,8 @@ def threshold_effect(
     said = Div(text=text, name="threshold effect")
     counts, curve = histogram(confidence, right), _coverage_curve(table)
     if of_labelled:
-        counts.title.text = "Labelled pictures by confidence"
-        curve.title.text = "What a threshold leaves of the labelled pictures"
+        counts.title.text = "Labeled pictures by confidence"
+        curve.title.text = "What a threshold leaves of the labeled pictures"
     lines = [Span(location=threshold, dimension="height", line_dash="dotted") for _ in range(2)]
     counts.add_layout(lines[0])
     curve.add_layout(lines[1])

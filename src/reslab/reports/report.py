@@ -153,7 +153,7 @@ def report(
             (folder / name).unlink(missing_ok=True)
     if predictions and outcome.metrics:
         write_metrics(folder, outcome.metrics, labelled.mistakes())
-        labelled_alone = "labelled " if len(predictions.labels) < gallery.seen else ""
+        labelled_alone = "labeled " if len(predictions.labels) < gallery.seen else ""
         images = f"{len(predictions.labels):,} {labelled_alone}images"
         title = f"{description.name}: {outcome.metrics['accuracy']:.2%} of {images}"
         _draw(folder, description.name, predictions, outcome.metrics, title)

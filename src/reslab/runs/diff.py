@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from reslab.errors import UserError
-from reslab.runs.identity import differing_keys, hashed_config, select
+from reslab.runs.identity import as_read, differing_keys, hashed_config, select
 from reslab.runs.store import RunDirectory
 
 ENVIRONMENT = ("hardware", "precision", "threads", "versions", "git", "code_digest", "data_digest")
@@ -57,7 +57,7 @@ def diff(first: RunDirectory, second: RunDirectory) -> Difference:
     lost, gained, images = _flipped(first, second)
     return Difference(
         {
-            key: (select(config, key), select(their_config, key))
+            key: (as_read(select(config, key)), as_read(select(their_config, key)))
             for key in differing_keys(config, their_config)
         },
         _differing(one.as_json(), other.as_json(), ENVIRONMENT),

@@ -85,6 +85,15 @@ def canonical(value: Any, ordered: bool = False) -> Any:
     return value
 
 
+def as_read(value: Any) -> Any:
+    """A hashed value as people write it: whole numbers are whole again, also within lists."""
+    if isinstance(value, dict):
+        return {key: as_read(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [as_read(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _has_order(target: str) -> bool:
     """Whether the order of what it is given may matter: all but `Augment` take theirs by name.
 

@@ -8,7 +8,14 @@ from statistics import fmean, stdev
 from typing import Any
 
 from reslab.errors import UserError
-from reslab.runs.identity import differing_keys, hashed_config, label, run_name, select
+from reslab.runs.identity import (
+    as_read,
+    differing_keys,
+    hashed_config,
+    label,
+    run_name,
+    select,
+)
 from reslab.runs.record import Record
 from reslab.runs.store import RunDirectory
 
@@ -97,7 +104,7 @@ def titles(runs: Sequence[Repeat]) -> dict[str, str]:
         if one.recipe and len(recipes[one.label]) > 1:
             words.append(f"recipe={one.recipe}")
         for key in differing[one.label, one.recipe]:
-            words.append(f"{key}={_short(select(one.but_for_its_seed, key))}")
+            words.append(f"{key}={as_read(select(one.but_for_its_seed, key))}")
         return " ".join(words)
 
     return {group: called(one) for group, one in groups.items()}
@@ -106,11 +113,6 @@ def titles(runs: Sequence[Repeat]) -> dict[str, str]:
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
     """The mean, and of several the sample standard deviation."""
     return fmean(values), stdev(values) if len(values) > 1 else None
-
-
-def _short(value: Any) -> Any:
-    """Numbers are hashed as floats and read as what they were."""
-    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _has_its_name(run: Repeat) -> bool:

@@ -25,6 +25,10 @@ from reslab.runs.request import Request
 Content = TypeVar("Content")
 
 
+class InUseError(UserError):
+    """Another process runs what was asked for."""
+
+
 class RunDirectory:
     """The files of one run.
 
@@ -63,7 +67,8 @@ class RunDirectory:
         """Holds the directory for one process; the lock goes when the process does.
 
         Raises:
-            UserError: Another process holds it, or it cannot be written.
+            InUseError: Another process holds it.
+            UserError: It cannot be written.
         """
         with ExitStack() as stack:
             try:
@@ -73,7 +78,7 @@ class RunDirectory:
                 (self.path / ".writable").touch()
                 (self.path / ".writable").unlink()
             except Timeout as error:
-                raise UserError(
+                raise InUseError(
                     f"{self.path} is in use by another process; wait, or `reslab stop {self.name}`"
                 ) from error
             except OSError as error:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reslab.errors import UserError
-from reslab.runs.identity import differing_keys, select
+from reslab.runs.identity import as_read, differing_keys, select
 from reslab.runs.record import Record
 from reslab.runs.seeds import mean_and_deviation
 from reslab.studio.flipped import flipped
@@ -167,9 +167,7 @@ def _mean(values: Sequence[float], form: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """Numbers are hashed as floats, and read as what they were."""
-    if isinstance(value, float):
-        return f"{value:g}"
+    value = as_read(value)
     if isinstance(value, str):
         return re.sub(r"(?<=^[0-9a-f]{12})[0-9a-f]{28,}", "", value)  # of a digest the beginning
     return "none" if value is None else json.dumps(value)

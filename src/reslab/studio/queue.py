@@ -139,7 +139,7 @@ class Queues:
                     self._see_what_is_left(entry, queue)
             elif end := job.look():
                 del self._jobs[entry.id]
-                _end(entry, queue, end.reason if end.state == "failed" else "")
+                _end(entry, queue, end.reason if end.state in ("failed", "elsewhere") else "")
 
     def _see_what_is_left(self, entry: Entry, queue: Queue) -> None:
         """Of what another server began, the directory alone says what became of it."""

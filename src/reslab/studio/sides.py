@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from reslab.errors import UserError
+from reslab.runs.identity import as_read
 from reslab.runs.record import Record
 from reslab.runs.seeds import Repeat, titles
 from reslab.runs.store import RunDirectory
@@ -85,8 +86,7 @@ def titles_among(runs: Sequence[Repeat]) -> dict[str, str]:
 def title(members: Sequence[Repeat], called: Mapping[str, str]) -> str:
     """What a run is called, or several that differ in the seed alone."""
     seed = members[0].config.get("seed")
-    number = f"{seed:g}" if isinstance(seed, float) else seed  # whatever stands in a foreign file
-    seeds = f"{len(members)} seeds" if len(members) > 1 else f"seed {number}"
+    seeds = f"{len(members)} seeds" if len(members) > 1 else f"seed {as_read(seed)}"
     return f"{called[members[0].directory.name]}, {seeds}"
 
 

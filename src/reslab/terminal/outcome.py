@@ -92,11 +92,11 @@ def _print_metrics(metrics: dict[str, Any], of_labelled: bool) -> None:
     headings = ("Class", "Precision", "Recall", "F1", "Images")
     print_table(None, headings, [[str(cell) for cell in row] for row in rows])
     top = [f"top-{k} {share(value)}" for k, value in metrics["top_k_accuracy"].items() if k != "1"]
-    labelled = " labelled" if of_labelled else ""
+    labelled = " labeled" if of_labelled else ""
     parts = [f"accuracy {share(metrics['accuracy'])} of {metrics['images']:,}{labelled}", *top]
     print(f"{', '.join(parts)}, ECE {metrics['ece']:.4f}")
     if metrics["accuracy_when_sure"] is not None:
-        whose = " of the labelled" if of_labelled else ""
+        whose = " of the labeled" if of_labelled else ""
         print(
             f"at threshold {metrics['threshold']}: {share(metrics['coverage'])}{whose} answered, "
             f"{share(metrics['accuracy_when_sure'])} of them right"
