@@ -18,6 +18,7 @@ from reslab.config.places import composed, list_groups, list_options
 from reslab.errors import UserError, behind
 
 A_SWEEP = "several values are a sweep, for which `reslab train` needs -m"
+NOT_READ = "that is no value: a list is written [1,2], text with other characters '…' in quotes"
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> str:
@@ -45,6 +46,10 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     if isinstance(error, ConfigCompositionException) and text.startswith("Could not override"):
         key = text.split("'")[1]
         return f"there is no option {key}{suggest(key, known_keys(overrides), listed=False)}"
+    if found := re.search(r"Error merging override (\S.*)", text):
+        return f"{found[1]}: a value of that kind does not fit there"
+    if isinstance(error, OverrideParseException) and "=" in str(error.override):
+        return f"{error.override}: {NOT_READ}"
     lines = [line for line in text.splitlines()[:2] if "https://" not in line]
     if isinstance(error, OverrideParseException) and str(error.override) not in lines[0]:
         lines.insert(0, str(error.override))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from tornado.escape import xhtml_escape
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from reslab.errors import UserError
@@ -35,6 +36,16 @@ HEADERS = {
     "Cache-Control": "no-cache",
     "Server": "reslab",
 }
+# What a browser shows that is refused: the style sheet is refused too.
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>reslab</title>
+<style>body {{ font: 1rem/1.5 system-ui; max-width: 40rem; margin: 20vh auto; padding: 1rem }}</style>
+<h1>reslab</h1>
+<p>{}</p>
+</html>
+"""
 # A body past its limit is read and dropped as far as that, so that the browser hears why.
 MOST_BYTES_DROPPED = 1 << 30
 
@@ -220,7 +231,11 @@ class Handler(RequestHandler):
             sentence = str(error)
         elif status_code == 500:
             sentence = "a fault of reslab's own: the terminal of `reslab studio` shows where"
-        self.answer({"error": sentence})
+        if "text/html" in self.request.headers.get("Accept", ""):  # a browser's window, no page's
+            self.set_header("Content-Type", "text/html; charset=utf-8")
+            self.finish(PAGE.format(xhtml_escape(sentence)))
+        else:
+            self.answer({"error": sentence})
 
     def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
         """Says where a fault of ours arose; nothing of the address but its path, for the token."""
