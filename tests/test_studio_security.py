@@ -37,7 +37,7 @@ def test_a_browser_is_told_in_a_page_what_to_open_and_nothing_of_the_address_is_
     assert answer.status == 403
     assert answer.headers["Content-Type"].startswith("text/html")
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    assert b"open the address that `reslab studio` has printed" in answer.body
+    assert b"open the address that `reslab studio` printed" in answer.body
     foreign = studio.ask("/<script>", Accept="text/html")
     assert foreign.status == 404
     assert b"<script>" not in foreign.body

@@ -44,7 +44,7 @@ export async function show(main, params) {
     el("div.drop", el("p", "Drop or paste pictures here, or"), el("label.button", file, "Choose files"),
       el("p.hint", "PNG, JPEG, WebP, BMP, GIF, TIFF, PPM; each is resized as a whole, as in training."))),
     el("div", state, results)) : empty("No network to use", networks.length ?
-      "Choose another above." : `No run in ${folder} has a checkpoint.`)))
+      "Choose another above." : `No run in ${folder} has a checkpoint.`))
   if (!usable.length) return
   main.append(await takeaway(usable, checkpoint, params))
 
