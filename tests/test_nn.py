@@ -204,6 +204,9 @@ def test_dropout_drops_the_given_share():
         ("model.stem=conv5x5", "stem"),
         ("model.strides=[1,2]", "strides"),
         ("model.dropout=1.0", "dropout"),
+        ("model.widths=8", "widths must be a list"),
+        ("model.blocks=[2,2,2,0]", "blocks must be a whole number at least 1, got 0"),
+        ("model.strides=[]", "strides must have at least one entry"),
     ],
 )
 def test_wrong_arguments_are_named(override, named):

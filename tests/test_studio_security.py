@@ -32,6 +32,17 @@ def test_without_the_token_nothing_is_served(studio, token):
         assert "reslab studio" in answer.json["error"]
 
 
+def test_a_browser_is_told_in_a_page_what_to_open_and_nothing_of_the_address_is_markup(studio):
+    answer = studio.ask("/", token=None, Accept="text/html,*/*;q=0.8")
+    assert answer.status == 403
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert b"open the address that `reslab studio` printed" in answer.body
+    foreign = studio.ask("/<script>", Accept="text/html")
+    assert foreign.status == 404
+    assert b"<script>" not in foreign.body
+
+
 def test_the_token_is_in_the_address_once_and_then_in_a_cookie_named_with_the_port(studio):
     answer = studio.ask(studio.address.partition(str(studio.port))[2], token=None)
     assert (answer.status, answer.headers["Location"]) == (302, "/")

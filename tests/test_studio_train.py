@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -123,9 +124,27 @@ def test_values_that_no_run_takes_are_refused_each_at_its_field():
     }
     found = previews.preview(TINY | wrong)
     assert found["errors"].keys() == wrong.keys()
-    assert found["errors"]["optimizer.lr"] == "optimizer.lr must be positive, got 0"
+    assert found["errors"]["optimizer.lr"] == "optimizer.lr must be a number above 0, got 0"
     assert "from 0 to 0.999" in found["errors"]["label_smoothing"]
     assert "runs" not in found
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("seed", "0,", "seed=0,: that is no value"),
+        ("seed", "<script>", "seed=<script>: that is no value"),
+        ("seed", "1e3", "seed must be a whole number, written as 1000, got 1000.0"),
+        ("model.widths", "8,8", "model.widths must be a list, such as [1, 2], got 8"),
+        ("model.widths", "[8.5]", "model.widths must be a whole number at least 1, got 8.5"),
+        ("model.widths", "[]", "model.widths must have at least one entry, got []"),
+        ("model.dropout", "1", "model.dropout must be a number from 0 to below 1, got 1"),
+    ],
+)
+def test_what_is_wrong_is_one_plain_sentence_at_its_field(key, value, said):
+    found = previews.preview(TINY | {key: value})
+    assert list(found["errors"]) == [key]
+    assert found["errors"][key].startswith(said)
 
 
 def test_what_a_part_refuses_is_said_at_the_field_of_that_part():
@@ -153,9 +172,13 @@ def test_what_is_lacking_is_said_at_its_field_or_of_all():
 
 def test_fields_have_the_ranges_of_their_constructors_and_what_these_say_of_them():
     about = previews.preview(TINY | {"augment": "flip"})["about"]
-    assert about["label_smoothing"]["range"] == "0 to 0.999"
-    assert about["trainer.max_epochs"]["range"] == "1 or more"
-    assert about["augment.flip.probability"]["range"] == "0 to 1"
+    assert about["label_smoothing"]["range"] == "from 0 to 0.999"
+    assert about["trainer.max_epochs"]["range"] == "at least 1"
+    assert about["augment.flip.probability"]["range"] == "from 0 to 1"
+    assert about["optimizer.lr"]["range"] == "above 0"
+    assert about["model.dropout"]["range"] == "from 0 to below 1"
+    for key, one in about.items():
+        assert not re.search(r"`|None|[Dd]isabled by default", one["text"]), key
     assert about["optimizer.lr"]["text"] == "Initial learning rate."
     assert "val/loss" in about["monitor"]["choices"]
 
@@ -301,6 +324,21 @@ def test_a_refused_start_says_why_in_the_queue_and_among_the_runs(queues, tmp_pa
     assert [entry.state for entry in one.read().entries] == ["running", "waiting"]
 
 
+def test_a_run_that_was_killed_is_interrupted_in_the_queue_as_among_the_runs(queues, tmp_path):
+    one = queues()
+    one.add(entries("a"))
+    one.work()
+    (entry,) = one.read().entries
+    write_run(tmp_path / "runs", "a")  # by now it has begun
+    os.kill(entry.pid, signal.SIGKILL)
+    until(lambda: one.work() or running(one) == [])
+    (entry,) = one.read().entries
+    assert entry.state == RunDirectory(tmp_path / "runs/a").state() == "interrupted"
+    assert entry.reason.startswith("killed by signal 9")
+    one.add(entries("a"))
+    assert [entry.state for entry in one.read().entries] == ["waiting"]
+
+
 def test_a_run_is_not_put_into_the_queue_twice(queues):
     one = queues()
     one.add(entries("a"))
@@ -405,6 +443,27 @@ def test_the_command_that_is_shown_asks_for_the_same_runs(answering):
     assert found["parameters"] == 1386
 
 
+def test_a_value_that_is_given_twice_is_one_run(answering):
+    found = asked(answering, "train/preview", values=TINY | {"seed": "0,0"}).json
+    assert found["names"] == asked(answering, "train/preview", values=TINY).json["names"]
+    assert " -m " in found["command"], "which the command line needs nevertheless"
+
+
+def test_no_command_is_shown_while_anything_is_wrong(answering):
+    """Without the wrong value it would be another run's."""
+    for wrong in ({"optimizer.lr": "0"}, {"seed": "["}, {"model.widths": "[0]"}):
+        found = asked(answering, "train/preview", values=TINY | wrong).json
+        assert list(found["errors"]) == list(wrong)
+        assert "command" not in found
+
+
+def test_what_is_in_the_queue_is_not_offered_to_be_started(answering):
+    before = asked(answering, "train/preview", values=TINY | {"seed": "0,1"}).json
+    assert (before["begun"], before["finished"]) == (0, 0)
+    asked(answering, "train/start", values=TINY)
+    assert asked(answering, "train/preview", values=TINY | {"seed": "0,1"}).json["begun"] == 1
+
+
 def test_what_the_form_describes_is_queued_once(answering):
     values = TINY | {"seed": "0,1"}
     added = asked(answering, "train/start", values=values).json["added"]
@@ -501,7 +560,7 @@ def test_a_run_is_started_stopped_gone_on_with_and_finished_by_the_page(studio, 
         fill_in(page, model__widths="[8,8,8]", optimizer__lr="0", trainer__max_epochs="40")
         error = page.locator("[id='error-optimizer.lr']")
         error.wait_for()
-        assert error.inner_text() == "must be positive, got 0"
+        assert error.inner_text() == "must be a number above 0, got 0"
         assert page.get_by_label("optimizer.lr").get_attribute("aria-invalid") == "true"
         assert page.get_by_role("button", name="Start").is_disabled()
         fill_in(page, optimizer__lr="0.01")

@@ -18,7 +18,7 @@ import reslab
 from browser import visited
 from predicted import predict, results
 from reslab.runs import checkpoint as files
-from studio import AtHand, served
+from studio import AtHand, served, write_run
 from training import only_run
 
 
@@ -164,6 +164,7 @@ def test_a_run_is_one_of_those_served(studio, name):
 
 def test_networks_are_those_with_a_checkpoint_and_a_run_without_says_why(trained, run, tmp_path):
     (tmp_path / "young").mkdir()
+    write_run(tmp_path, "kept", test=0.9)
     shutil.copytree(only_run(trained), tmp_path / run)
     shutil.copy(only_run(trained) / "config.yaml", tmp_path / "young")
     with served(tmp_path) as studio:
@@ -172,8 +173,10 @@ def test_networks_are_those_with_a_checkpoint_and_a_run_without_says_why(trained
         (chosen,) = found["chosen"]
         assert (chosen["dataset"], chosen["channels"], chosen["size"]) == ("digits", 1, 16)
         asked = urlencode({"run": ["young", "../x"]}, doseq=True)
+        (kept,) = studio.ask("/api/use/networks?run=kept").json["chosen"]
         young, foreign = studio.ask(f"/api/use/networks?{asked}").json["chosen"]
-    assert young["problem"].startswith("young has no checkpoint yet")
+    assert young["problem"].startswith("young has no checkpoint: it is interrupted")
+    assert kept["problem"] == "kept has no checkpoint: it is a record without its network"
     assert foreign["problem"].startswith("no run is called ../x")
 
 

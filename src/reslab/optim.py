@@ -44,9 +44,7 @@ class Optimization:
         interval: str | None = None,
         decay_all: bool | None = None,
     ) -> None:
-        check_number("lr", lr, 0, LARGEST)
-        if lr == 0:
-            raise ValueError("lr must be positive, got 0")
+        check_number("lr", lr, 0, LARGEST, without_low=True)
         check_number("weight_decay", weight_decay, 0, LARGEST)
         if interval not in (None, *INTERVALS):
             raise ValueError(f"interval must be one of {', '.join(INTERVALS)}, got {interval}")

@@ -22,6 +22,7 @@ LOCAL = "hydra/launcher=local"
 
 # What OmegaConf calls that of which there is one kind.
 KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
+NOT_READ = "that is no value: a list is written [1,2], text with other characters '…' in quotes"
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> str:
@@ -55,6 +56,8 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
         if key.startswith("hydra."):
             return f"there is no option {key}{_suggest_of_hydra(key, overrides)}"
         return f"there is no option {key}{suggest(key, known_keys(overrides), listed=False)}"
+    if isinstance(error, OverrideParseException) and "=" in str(error.override):
+        return f"{error.override}: {NOT_READ}"
     lines = [line for line in text.splitlines()[:2] if "https://" not in line]
     if isinstance(error, OverrideParseException) and str(error.override) not in lines[0]:
         lines.insert(0, str(error.override))

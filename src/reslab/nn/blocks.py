@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from reslab.nn.joins import Join, MakeJoin
+from reslab.ranges import check_number
 
 
 class BasicBlock(nn.Module):
@@ -45,8 +46,7 @@ class Head(nn.Module):
 
     def __init__(self, in_channels: int, num_classes: int, dropout: float) -> None:
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {dropout}")
+        check_number("dropout", dropout, 0, 1, without_high=True)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(in_channels, num_classes)
 

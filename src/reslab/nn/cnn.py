@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from reslab.nn.blocks import Head, settle_layers
+from reslab.ranges import check_wholes
 
 
 class PlainCNN(nn.Module):
@@ -16,7 +17,7 @@ class PlainCNN(nn.Module):
         name: What people call it; `conf/model` has the published one.
         widths: Channels of each stage; each halves the image.
         dropout: Probability of dropping a feature before the classifier.
-        layers_as: Whose layers these are, see `settle_layers`.
+        layers_as: Whose layers these are: `keras`, or null for torch's.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class PlainCNN(nn.Module):
     ) -> None:
         super().__init__()
         self.name = name
+        check_wholes("widths", widths, 1)
         self.stages = nn.Sequential()
         channels = in_channels
         for width in widths:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from reslab.nn.blocks import BasicBlock, Head, settle_layers
 from reslab.nn.joins import AddJoin, MakeJoin
 from reslab.nn.stems import STEMS
+from reslab.ranges import check_wholes
 
 
 class ResNet(nn.Module):
@@ -18,14 +19,14 @@ class ResNet(nn.Module):
         num_classes: Number of classes K.
         name: What people call it; `conf/model` has the published ones.
         join: Makes the join of each block; `NoJoin` turns the network plain.
-        stem: A key of `STEMS`.
+        stem: The layers before the first stage: conv3x3, conv3x3_stride2 or conv7x7_pool.
         widths: Channels of each stage; the stem has the first stage's.
         blocks: Blocks in each stage.
         strides: Stride of each stage's first block.
         dropout: Probability of dropping a feature before the classifier.
         project_every_stage: Whether the first join of every stage projects, also where the shapes
             do not ask for it; None, as False, only where they do.
-        layers_as: Whose layers these are, see `settle_layers`.
+        layers_as: Whose layers these are: `keras`, or null for torch's.
     """
 
     def __init__(
@@ -47,6 +48,8 @@ class ResNet(nn.Module):
         self.name = name
         if stem not in STEMS:
             raise ValueError(f"stem must be one of {', '.join(STEMS)}, got {stem}")
+        for part, values in (("widths", widths), ("blocks", blocks), ("strides", strides)):
+            check_wholes(part, values, 1)
         if not len(widths) == len(blocks) == len(strides):
             raise ValueError(
                 f"widths, blocks and strides must have one entry a stage, "

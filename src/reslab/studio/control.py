@@ -52,6 +52,13 @@ class QueueHandler(Handler):
             raise RequestError(400, f"{key} must be a list of texts")
         return names
 
+    async def there(self) -> dict[str, str]:
+        """Runs that are not to be begun, by their names: finished, running or in the queue."""
+        facts = await asyncio.to_thread(self.scan.facts)
+        there = {one.name: one.state for one in facts if one.state in ("finished", "running")}
+        queued = (await asyncio.to_thread(self.queues.read)).entries
+        return there | {one.name: "in the queue" for one in queued if not one.has_ended}
+
     async def begin(self, runs: Sequence[dict[str, Any]]) -> list[str]:
         """Puts runs into the queue, those left out that are finished, running or waiting.
 
@@ -61,10 +68,7 @@ class QueueHandler(Handler):
         Raises:
             UserError: There are no others.
         """
-        facts = await asyncio.to_thread(self.scan.facts)
-        there = {one.name: one.state for one in facts if one.state in ("finished", "running")}
-        queued = (await asyncio.to_thread(self.queues.read)).entries
-        there |= {one.name: "in the queue" for one in queued if one.state != "failed"}
+        there = await self.there()
         added = {
             run["name"]: Entry(
                 name=run["name"],

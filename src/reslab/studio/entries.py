@@ -15,7 +15,7 @@ from reslab.runs.store import RunDirectory
 
 @dataclass(frozen=True)
 class Entry:
-    """A run that waits, goes on, or was refused.
+    """A run that waits, goes on, was refused, or was killed.
 
     Attributes:
         name: The run directory's.
@@ -24,8 +24,8 @@ class Entry:
         config_dirs: The user's own folders with configurations.
         variables: Of the environment, which a run that goes on had.
         id: Its own, whatever the run is called.
-        state: Where it stands; one that has ended is gone, unless it has failed.
-        reason: Why it has failed, one line.
+        state: Where it stands; one that has ended is gone, unless something has ended it.
+        reason: What has, one line.
         stopping: Whether it was told to stop.
         slot: Which of the slots it has.
         pid: Its process.
@@ -38,7 +38,7 @@ class Entry:
     config_dirs: tuple[str, ...] = ()
     variables: dict[str, str] = field(default_factory=dict)
     id: str = field(default_factory=lambda: secrets.token_hex(4))
-    state: Literal["waiting", "running", "failed"] = "waiting"
+    state: Literal["waiting", "running", "failed", "interrupted"] = "waiting"
     reason: str = ""
     stopping: bool = False
     slot: int = 0
@@ -55,6 +55,11 @@ class Entry:
     def is_running(self) -> bool:
         """Whether it was begun, and nobody has seen its end."""
         return self.state == "running"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is here only to say why it has ended."""
+        return self.state in ("failed", "interrupted")
 
     def is_alive(self, runs_dir: Path) -> bool:
         """Whether its process lives, and is of this folder of runs, no copy's."""

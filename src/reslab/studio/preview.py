@@ -5,10 +5,10 @@ import importlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from reslab.analysis.diagram import draw_network
 from reslab.analysis.summary import count_parameters
-from reslab.config import compose, explain, instantiate, single_runs
+from reslab.config import compose, explain, instantiate, is_own_target, single_runs
 from reslab.errors import UserError
 from reslab.loss import CLASS_WEIGHTS
 from reslab.machine import describe_hardware
@@ -34,7 +34,6 @@ CHOSEN = {f"trainer.{name}": choices for name, choices in CHOICES.items()} | {
     "monitor": MONITORS,
     "class_weights": (None, *CLASS_WEIGHTS),
 }
-BEYOND = 1e6  # which nobody would type: the range has no end to speak of
 
 
 def preview(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,8 +41,8 @@ def preview(values: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         `errors` by field, `error` of no field in particular; of each field its range, choices and
-        meaning as `about`; the `number` of runs; and if nothing is wrong, of the first of them
-        `parameters` and `macs`, and of all `runs` their overrides, names and work.
+        meaning as `about`; the `number` of combinations of values; and if nothing is wrong, of the
+        first run `parameters` and `macs`, and of all `runs` their overrides, names and work.
 
     Raises:
         UserError: Nothing can be composed of it.
@@ -61,7 +60,8 @@ def preview(values: Mapping[str, Any]) -> dict[str, Any]:
     if wish.errors:
         return answer
     try:
-        return answer | _count(cfg) | {"runs": [_run(one) for one in runs]}
+        found = {run["name"]: run for run in map(_run, runs)}  # values may be given twice
+        return answer | _count(cfg).counts | {"runs": list(found.values())}
     except UserError as refused:
         return answer | {"error": str(refused)}
 
@@ -84,7 +84,7 @@ def _run(overrides: Sequence[str]) -> dict[str, Any]:
     work = Work(
         dataset=cfg.dataset.name,
         hardware=_hardware(cfg),
-        macs=_count(cfg)["macs"],
+        macs=_count(cfg).counts["macs"],
         batch_size=cfg.dataset.batch_size,
         epochs=cfg.trainer.max_epochs,
         batches=cfg.trainer.get("limit_train_batches"),
@@ -93,18 +93,27 @@ def _run(overrides: Sequence[str]) -> dict[str, Any]:
     return {"overrides": overrides, "name": run_name(cfg), "work": asdict(work)}
 
 
-# What networks come to that were built, by what they are of.
-_counted: dict[str, dict[str, int]] = {}
+class Counted(NamedTuple):
+    """What a network comes to, and the ranges that its constructors have asked for."""
+
+    counts: dict[str, int]
+    ranges: list[tuple[str, Range]]
 
 
-def _count(cfg: DictConfig) -> dict[str, int]:
+# Of networks that were built, by what they are of.
+_counted: dict[str, Counted] = {}
+
+
+def _count(cfg: DictConfig) -> Counted:
     plain: Any = OmegaConf.to_container(cfg, resolve=True)
     shape = [plain["dataset"][key] for key in ("channels", "size", "num_classes")]
     text = json.dumps([plain["model"], shape])
     if text not in _counted:
-        network = build_network(cfg)
+        with noted() as ranges:
+            network = build_network(cfg)
         macs = sum(layer.macs for layer in try_network(cfg, network))
-        _counted[text] = {"parameters": count_parameters(network), "macs": macs}
+        counts = {"parameters": count_parameters(network), "macs": macs}
+        _counted[text] = Counted(counts, ranges)
     return _counted[text]
 
 
@@ -114,24 +123,41 @@ def _leave_out_what_is_refused(wish: Wish) -> str:
     Returns:
         What is refused that has no field.
     """
-    while True:
-        try:
-            for one in _each_value_once(wish.overrides):
-                _check(one)
-            return ""
-        except UserError as error:
-            text = str(error)
-            named = [key for key in wish.keys if _is_named(key, text)]
-            key = next((key for key in named if key in wish.others), named[0] if named else None)
-            if key is None:
-                return text
-            wish.errors[key] = text
-            if not wish.others.pop(key, None):  # it is another's fault, or nothing was filled in
-                return ""
+    while fault := _fault(wish, _check):
+        if not _put_at_its_field(fault, wish):
+            return fault if fault not in wish.errors.values() else ""
+    # Of a network one fault at a time: without one value the others may not go together.
+    if fault := _fault(wish, lambda one: _count(compose(one))):
+        _put_at_its_field(fault, wish)
+        return fault if fault not in wish.errors.values() else ""
+    return ""
+
+
+def _fault(wish: Wish, try_one: Callable[[list[str]], object]) -> str:
+    try:
+        for one in _each_value_once(wish.overrides):
+            try_one(one)
+        return ""
+    except UserError as error:
+        return str(error)
+
+
+def _put_at_its_field(fault: str, wish: Wish) -> bool:
+    """Takes the value out that a fault is of, and says it there if a field is named at all.
+
+    Returns:
+        Whether there was one: it may be another's fault, or nothing was filled in.
+    """
+    named = [key for key in wish.keys if _is_named(key, fault)]
+    key = next((key for key in named if key in wish.others), named[0] if named else None)
+    if key is None:
+        return False
+    wish.errors[key] = fault
+    return wish.others.pop(key, None) is not None
 
 
 def _check(overrides: Sequence[str]) -> None:
-    """Refuses what a run would, before it reads its data."""
+    """Refuses what a run would, before it reads its data and builds its network."""
     cfg = compose(overrides)
     try:
         check(cfg)
@@ -158,9 +184,11 @@ def _about(cfg: DictConfig, keys: Mapping[str, Any]) -> dict[str, dict[str, Any]
     """What fields can be, as the checks of a run and the constructors have it, and what for."""
     ranges = {key: Range(*limits, whole=True) for key, limits in WHOLE.items()}
     ranges |= {key: Range(*limits, whole=False) for key, limits in REAL.items()}
+    asked = {"model": _count(cfg).ranges}
     for group in ("dataset", "optimizer"):
-        with noted() as notes:
+        with noted() as asked[group]:
             instantiate(cfg, group)
+    for group, notes in asked.items():
         for name, limits in notes:
             key = f"{group}.{name}"
             if key not in keys:  # of a part, such as a step of augmentation
@@ -168,7 +196,7 @@ def _about(cfg: DictConfig, keys: Mapping[str, Any]) -> dict[str, dict[str, Any]
             ranges.setdefault(key, limits)
     return {
         key: {
-            "range": _in_words(ranges[key]) if key in ranges else "",
+            "range": ranges[key].in_words() if key in ranges else "",
             "choices": [
                 one if isinstance(one, str) else as_typed(one) for one in CHOSEN.get(key, ())
             ],
@@ -178,23 +206,26 @@ def _about(cfg: DictConfig, keys: Mapping[str, Any]) -> dict[str, dict[str, Any]
     }
 
 
-def _in_words(limits: Range) -> str:
-    if limits.high >= BEYOND:
-        return f"{limits.low:g} or more"
-    return f"{limits.low:g} to {limits.high:g}"
-
-
 def _documented(cfg: DictConfig, key: str) -> str:
-    """What the docstring of what takes a value says of it, its first line."""
+    """What the docstring of what takes a value says of it: its first sentence that is for users.
+
+    References to code are not, nor is what libraries say of values that a run does not take.
+    """
     node, _, name = key.rpartition(".")
     target = OmegaConf.select(cfg, f"{node}._target_") if node else None
-    if target is None:
+    if target is None or not (target.startswith("reslab.") or is_own_target(target)):
         return ""
     module, _, attribute = target.rpartition(".")
     made = getattr(importlib.import_module(module), attribute)
     for text in (made.__doc__, made.__init__.__doc__):
-        if found := re.search(rf"^\s+{name}(?: \([^)]*\))?:\s+(.+)$", text or "", re.MULTILINE):
-            return found[1].strip()
+        entry = rf"^( +){name}(?: \([^)]*\))?:\s+(.+(?:\n\1 +.+)*)"
+        if found := re.search(entry, text or "", re.MULTILINE):
+            said = re.sub(r"\s+", " ", found[2])
+            for ours, typed in (("None", "null"), ("True", "true"), ("False", "false")):
+                said = re.sub(rf"\b{ours}\b", typed, said)
+            said = re.sub(r",? \(?see :?\w*:?`+[^`]*`+\)?", "", said)
+            said = re.sub(r":\w+:`~?([^`]*)`|`+([^`]*)`+", r"\1\2", said)
+            return re.split(r"(?<=[.!?])\s+(?=[A-Z])", said)[0]
     return ""
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import psutil
 
@@ -75,10 +76,10 @@ class Queues:
                 if entry.has_let_go(entry.cell(self.runs_dir).directory):
                     queue.remove(entry)
                     self._jobs.pop(entry.id, None)
-            there = {entry.name for entry in queue.entries if entry.state != "failed"}
+            there = {entry.name for entry in queue.entries if not entry.has_ended}
             if twice := next((entry for entry in entries if entry.name in there), None):
                 raise UserError(f"{twice.name} is in the queue already")
-            anew = {entry.name for entry in entries}  # which had failed
+            anew = {entry.name for entry in entries}  # which had ended
             queue.entries = [one for one in queue.entries if one.name not in anew] + [*entries]
 
     def set_order(self, ids: Sequence[str]) -> None:
@@ -139,7 +140,7 @@ class Queues:
                     self._see_what_is_left(entry, queue)
             elif end := job.look():
                 del self._jobs[entry.id]
-                _end(entry, queue, end.reason if end.state in ("failed", "elsewhere") else "")
+                self._end(entry, queue, end.reason if end.state in ("failed", "elsewhere") else "")
 
     def _see_what_is_left(self, entry: Entry, queue: Queue) -> None:
         """Of what another server began, the directory alone says what became of it."""
@@ -150,14 +151,17 @@ class Queues:
             cell.record_failure(reason)
         elif cell.directory.state() == "failed":
             reason = cell.directory.failure_file.read_text().partition("\n")[0]
-        _end(entry, queue, reason)
+        self._end(entry, queue, reason)
 
-
-def _end(entry: Entry, queue: Queue, reason: str) -> None:
-    if reason:
-        queue.put(replace(entry, state="failed", reason=reason))
-    else:
-        queue.remove(entry)
+    def _end(self, entry: Entry, queue: Queue, reason: str) -> None:
+        """Keeps an entry that something has ended, in the word that the table of runs has."""
+        if reason:
+            run = entry.cell(self.runs_dir).directory
+            interrupted = run.state() == "interrupted"
+            state: Literal["interrupted", "failed"] = "interrupted" if interrupted else "failed"
+            queue.put(replace(entry, state=state, reason=reason))
+        else:
+            queue.remove(entry)
 
 
 @cache

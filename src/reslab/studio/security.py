@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from tornado.escape import xhtml_escape
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from reslab.errors import UserError
@@ -35,6 +36,7 @@ HEADERS = {
     "Cache-Control": "no-cache",
     "Server": "reslab",
 }
+REFUSED = Path(__file__).with_name("pages") / "refused.html"  # to a browser's window
 # A body past its limit is read and dropped as far as that, so that the browser hears why.
 MOST_BYTES_DROPPED = 1 << 30
 
@@ -164,9 +166,7 @@ class Handler(RequestHandler):
             self.redirect("/")
             return
         if not self.access.opened_by(self.get_cookie(cookie) or ""):
-            raise RequestError(
-                403, "open the address that `reslab studio` has printed: it has a token"
-            )
+            raise RequestError(403, "open the address that `reslab studio` printed: it has a token")
 
     def data_received(self, chunk: bytes) -> None:
         self._length += len(chunk)
@@ -182,10 +182,8 @@ class Handler(RequestHandler):
             RequestError: It is longer than this handler takes.
         """
         if self._length > self.most_bytes:
-            most = f"{self.most_bytes / (1 << 20):g} MiB"
-            raise RequestError(
-                413, f"that is {self._length / (1 << 20):.0f} MiB; {most} is the most"
-            )
+            got, most = self._length / (1 << 20), self.most_bytes / (1 << 20)
+            raise RequestError(413, f"that is {got:.0f} MiB; {most:g} MiB is the most")
         return bytes(self._body)
 
     def asked(self) -> dict[str, Any]:
@@ -220,7 +218,10 @@ class Handler(RequestHandler):
             sentence = str(error)
         elif status_code == 500:
             sentence = "a fault of reslab's own: the terminal of `reslab studio` shows where"
-        self.answer({"error": sentence})
+        if "text/html" not in self.request.headers.get("Accept", ""):
+            return self.answer({"error": sentence})
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.finish(REFUSED.read_text().replace("SENTENCE", xhtml_escape(sentence)))
 
     def log_exception(self, kind: Any, error: Any, trace: Any) -> None:
         """Says where a fault of ours arose; nothing of the address but its path, for the token."""

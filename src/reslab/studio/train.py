@@ -42,18 +42,19 @@ class Preview(TrainHandler):
     async def post(self) -> None:
         found = await self.worker.run(preview, values=self.values())
         runs = found.pop("runs", [])
-        found["command"] = _command(
-            found.pop("overrides"), self.scan.folder, found.get("number", 1)
-        )
-        facts = await asyncio.to_thread(self.scan.facts)
-        states = {one.name: one.state for one in facts}
-        records = [one.record for one in facts if one.record]
-        left = [one for one in runs if states.get(one["name"]) != "finished"]
+        overrides, number = found.pop("overrides"), found.get("number", 1)
+        if runs:  # nothing is wrong: a command without what is would be another run's
+            found["command"] = _command(overrides, self.scan.folder, number)
+        records = [one.record for one in await asyncio.to_thread(self.scan.facts) if one.record]
+        there = await self.there()
+        left = [one for one in runs if one["name"] not in there]
+        finished = [one for one in runs if there.get(one["name"]) == "finished"]
         seconds = [estimate_seconds(Work(**one["work"]), records) for one in left]
         known = [one for one in seconds if one is not None]
         found |= {
             "names": [one["name"] for one in runs],
-            "finished": len(runs) - len(left),
+            "finished": len(finished),
+            "begun": len(runs) - len(left) - len(finished),
             "time": in_words(sum(known)) if len(known) == len(left) else "",
         }
         self.answer(found)

@@ -91,14 +91,16 @@ def _networks(scan: "Scan", names: list[str]) -> dict[str, Any]:
         networks[line["name"]] = f"{text[0]}, seed {text[seed]}, {reached}"
     chosen = [_about(scan, name, networks) for name in names or list(networks)[:1]]
     listed = [{"name": name, "title": title} for name, title in networks.items()]
-    return {"networks": listed, "chosen": chosen, "folder": str(scan.folder)}
+    return {"networks": listed, "chosen": chosen, "folder": str(scan.folder)} | {
+        "most_bytes": Predict.most_bytes
+    }
 
 
 def _about(scan: "Scan", name: str, networks: dict[str, str]) -> dict[str, Any]:
     try:
         run = scan.find(name)
         if name not in networks:
-            raise UserError(f"{name} has no checkpoint yet: it gets one with its first epoch")
+            raise UserError(f"{name} {_why_without(run)}")
         dataset = run.kept_config()["dataset"]
         given = {key: dataset.get(key) for key in ("channels", "size")}
         latest = run.latest.last.exists()
@@ -107,6 +109,15 @@ def _about(scan: "Scan", name: str, networks: dict[str, str]) -> dict[str, Any]:
         }
     except (UserError, KeyError, AttributeError) as error:
         return {"name": name, "problem": str(error)}
+
+
+def _why_without(run: RunDirectory) -> str:
+    state = run.state()
+    if state == "running":
+        return "has no checkpoint yet: it gets one with its first epoch"
+    if state == "finished":
+        return "has no checkpoint: it is a record without its network"
+    return f"has no checkpoint: it is {state}, and had not come to the end of an epoch"
 
 
 # What follows is called in the process that computes.

@@ -3,27 +3,27 @@
 import {ask, el, ending, poll, say} from "./api.js"
 import {link, remember} from "./app.js"
 import {drawQueue} from "./controls.js"
-import {action, button, select} from "./parts.js"
+import {button, select} from "./parts.js"
 
 const LATER = ["trainer", "logger", "ablation"] // groups that are seldom chosen
 
 export function show(main, params) {
   const signal = ending(), inputs = new Map() // of each group and field, with what stands around it
-  let offered, drawn, timer, asking = false, again = false
+  let offered, queued, drawn, timer, asking = false, again = false
 
   const values = () => Object.fromEntries(params)
   const form = el("form.form", {onsubmit: (event) => event.preventDefault()})
   const facts = el("dl", el("dt", "Network"), el("dd", "PyTorch is being loaded, which takes some seconds …"))
   const trouble = el("p.error", {role: "alert"})
-  const start = action("Start", () => ask("train/start", {values: values()}), {class: "primary", disabled: true})
+  const start = button("Start", begin, {class: "primary", disabled: true})
   const drawing = el("details", {ontoggle: draw}, el("summary", "Drawing of the network"))
-  const command = el("pre", {tabIndex: 0})
+  const command = el("pre", {tabIndex: 0}), copier = button("Copy", copy, {class: "quiet push"})
+  const terminal = el("div", {hidden: true}, el("div.row", el("h2", "The same in a terminal"), copier), command)
   const queue = el("section.panel", {"aria-label": "Queue"})
   const will = el("section.panel.will", {"aria-label": "What it will be"},
     el("h2", "What it will be"), facts, trouble,
     el("div.row", start, el("a.button.quiet", {href: link("train")}, "Clear the form")),
-    drawing, el("div.row", el("h2", "The same in a terminal"),
-      button("Copy", copy, {class: "quiet push"})), command)
+    drawing, terminal)
   main.append(el("h1", "Train"), el("div.train", form, el("div.aside", will, queue)))
 
   function put(name, value) {
@@ -31,7 +31,7 @@ export function show(main, params) {
     else params.delete(name)
     remember(params)
     inputs.get(name).label.classList.toggle("set", Boolean(value))
-    start.disabled = true // until it is known what that will be
+    start.disabled = copier.disabled = true // until it is known what that will be
     clearTimeout(timer)
     timer = setTimeout(look, 250)
   }
@@ -105,7 +105,7 @@ export function show(main, params) {
     else tell(answer)
   }
 
-  function tell({errors = {}, error, about = {}, command: line = "", names = [], finished, time, ...counts}) {
+  function tell({errors = {}, error, about = {}, command: line = "", names = [], finished, begun, time, ...counts}) {
     const wrong = error || (Object.keys(errors).length ? "What is marked is to be put right." : "")
     for (const [name, one] of inputs) {
       const fault = errors[name] ?? "", known = about[name]
@@ -117,17 +117,18 @@ export function show(main, params) {
       one.hint.title = one.hint.textContent ||= known.text
       one.label.querySelector("datalist")?.replaceChildren(...known.choices.map((value) => el("option", {value})))
     }
-    const many = names.length > 1, left = names.length - finished
+    const many = names.length > 1, left = names.length - finished - begun
     trouble.textContent = wrong
     command.textContent = line
     start.disabled = Boolean(wrong) || !left
     start.textContent = many ? `Start ${left} runs` : "Start"
-    drawing.hidden = facts.hidden = Boolean(wrong)
+    copier.disabled = drawing.hidden = facts.hidden = terminal.hidden = Boolean(wrong)
     if (wrong) return
-    const there = many ? `${finished} of them` : "already"
+    const there = (number) => number > 0 && (many ? `${number} of them` : "already")
     const rows = {
       [many ? "Sweep" : "Run"]: many ? `${names.length} runs` : names[0],
-      Finished: finished > 0 && el("a", {href: link("runs", {q: many ? "" : names[0]})}, there),
+      Finished: finished > 0 && el("a", {href: link("runs", {q: many ? "" : names[0]})}, there(finished)),
+      "In the queue": there(begun),
       Parameters: counts.parameters.toLocaleString("en"),
       MACs: `${counts.macs.toLocaleString("en")} an image`,
       Time: left > 0 && (time ? `about ${time}${many ? " in all" : ""}` : "not known: no run here tells yet"),
@@ -135,6 +136,12 @@ export function show(main, params) {
     facts.replaceChildren(...Object.entries(rows).filter(([, value]) => value)
       .flatMap(([name, value]) => [el("dt", name), el("dd", value)]))
     draw()
+  }
+
+  async function begin() {
+    start.disabled = true // until it is known what is left to start
+    say(await ask("train/start", {values: values()}).then(() => "", (error) => error.message))
+    look()
   }
 
   async function draw() {
@@ -155,7 +162,10 @@ export function show(main, params) {
   }
 
   poll("queue", (state) => {
+    const names = state.entries.map((one) => `${one.name} ${one.state}`).join()
     if (offered != (offered = state.options)) fill() // at first, and when a file came
+    else if (queued != names) look() // what may be started is another
+    queued = names
     drawQueue(queue, state)
   }, 1)
 }

@@ -14,7 +14,7 @@ const failed = (place) => (error) => {
 }
 
 export async function show(main, params) {
-  const {networks, chosen, folder} = await ask(withParams("use/networks", {run: params.getAll("run")}))
+  const {networks, chosen, folder, most_bytes: most} = await ask(withParams("use/networks", {run: params.getAll("run")}))
   main.append(el("h1", "Use"))
   if (!chosen.length) return main.append(empty("No network yet",
     `No run in ${folder} has a checkpoint. Train one, which takes a minute:`, firstCommand()))
@@ -22,6 +22,7 @@ export async function show(main, params) {
   const usable = chosen.filter((one) => !one.problem), grey = usable.find((one) => one.channels == 1)
   const checkpoint = params.get("checkpoint") ?? "best", asked = {run: usable.map((one) => one.name), checkpoint}
   const [first, second] = chosen.map((one) => one.name), titles = networks.map(({name, title}) => [name, title])
+  for (const {name, problem} of chosen) if (problem) titles.unshift([name, `${name}: not to be used`])
   const go = (change) => {
     location.hash = link("use", {...Object.fromEntries(params), run: [first, second], ...change})
   }
@@ -36,14 +37,16 @@ export async function show(main, params) {
     choice("Checkpoint", checkpoint, [["best", "best on validation"], ["latest", "latest"]],
       (name) => ({checkpoint: name}))),
   ...chosen.filter((one) => one.problem).map((one) => el("p.error", one.problem)),
-  el("div.using",
+  usable.length ? el("div.using",
     el("div", grey && [pad(grey.size, draw), el("p.hint", grey.size < 20 ?
       `Draw a digit that fills the square, as in ${grey.dataset}.` :
       `Draw a digit within the dashed square, where ${grey.dataset} has its own.`)],
     el("div.drop", el("p", "Drop or paste pictures here, or"), el("label.button", file, "Choose files"),
       el("p.hint", "PNG, JPEG, WebP, BMP, GIF, TIFF, PPM; each is resized as a whole, as in training."))),
-    el("div", state, results)))
-  if (usable.length) main.append(await takeaway(usable, checkpoint, params))
+    el("div", state, results)) : empty("No network to use", networks.length ?
+      "Choose another above." : `No run in ${folder} has a checkpoint.`))
+  if (!usable.length) return
+  main.append(await takeaway(usable, checkpoint, params))
 
   function take(files) {
     for (const blob of files) pictures.unshift({name: blob.name || "a pasted picture", blob})
@@ -62,7 +65,8 @@ export async function show(main, params) {
   function asSeen(picture) {
     const place = el("div.tiles", el("p.soft", "…")), {name, blob} = picture
     const of = withParams("use/predict", {...asked, name})
-    if (picture.of != of) picture.found = usable.length ? ask(of, blob) : Promise.resolve({answers: []})
+    if (picture.of != of) picture.found = blob.size <= most ? ask(of, blob) : Promise.reject(new Error(
+      `that is ${Math.round(blob.size / 2 ** 20)} MiB; ${most / 2 ** 20} MiB is the most`))
     picture.of = of
     picture.found.then(({answers}) =>
       place.replaceChildren(...answers.map((one, at) => answer(one, usable[at], name)))).catch(failed(place))
@@ -82,7 +86,6 @@ export async function show(main, params) {
     take(event.dataTransfer.files)
   }, {signal})
   draw()
-  if (!usable.length) return
   state.textContent = "Loading torch and the network, which takes some seconds the first time …"
   ask(withParams("use/ready", asked), {}).then(() => {
     state.textContent = pictures.length ? "" : "Ready: what is drawn or dropped shows here."
