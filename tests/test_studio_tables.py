@@ -9,8 +9,9 @@ import pytest
 
 from browser import visited
 from reslab.config import places
+from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
-from studio import AtHand, served
+from studio import AtHand, served, write_run
 
 pytestmark = pytest.mark.slow  # for the table's runs are trained first
 
@@ -172,6 +173,18 @@ def test_every_table_is_listed_reslab_s_and_a_user_s(studio):
     assert {"he2016", "liu_goh", "virakden", "narrow"} <= listed.keys()
     assert listed["narrow"]["title"] == "Narrow & short"
     assert listed["narrow"]["quick"] == ["seed=0", "trainer.max_epochs=1"]
+
+
+def test_the_table_that_is_shown_at_first_has_runs_if_any_has(tmp_path):
+    with served(tmp_path) as studio:
+        first = lambda: studio.ask("/api/tables").json["first"]  # noqa: E731
+        assert first() == "liu_goh"
+        folder = write_run(tmp_path, "of-none")
+        assert first() == "liu_goh"
+        Request.here(["dataset=digits"], "resnet3").write(folder / "request.json")
+        folder.touch()
+        write_run(tmp_path, "another")
+        assert first() == "resnet3"
 
 
 def test_a_number_opens_its_runs_in_a_browser(studio, runs, cells):
