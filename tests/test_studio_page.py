@@ -71,6 +71,56 @@ def test_seeds_are_folded_and_open_by_mouse_and_by_keyboard(page):
     until_there_are(page, 6)
 
 
+@pytest.mark.parametrize(("down", "up"), [("j", "k"), ("ArrowDown", "ArrowUp")])
+def test_keys_move_through_the_runs_from_anywhere_but_a_field(page, down, up):
+    here = lambda: page.evaluate("() => document.activeElement.dataset.name")  # noqa: E731
+    names = named(page)
+    for key, at in [(down, 0), (down, 1), (down, 2), (up, 1)]:
+        page.keyboard.press(key)
+        assert here() == names[at]
+    page.get_by_role("button", name="Filter").focus()
+    page.keyboard.press(down)
+    assert here() == names[1], "where one was last"
+    page.keyboard.press("Space")
+    page.get_by_label("Search").focus()
+    page.keyboard.press(down)
+    assert page.evaluate("() => document.activeElement.type") == "search"
+    page.get_by_label("Search").fill("")
+    page.get_by_role("link", name="Watch").first.focus()
+    page.keyboard.press(f"Control+{down}")
+    assert here() is None, "what is the browser's stays the browser's"
+
+
+def test_of_folded_seeds_some_may_be_selected(page, studio):
+    page.goto(f"http://127.0.0.1:{studio.port}/#runs?run=seed-1")
+    page.reload()
+    box = page.locator("tbody tr", has_text="3 seeds").get_by_role("checkbox")
+    page.get_by_text("1 selected").wait_for()
+    assert box.evaluate("(one) => [one.checked, one.indeterminate]") == [False, True]
+    box.click()
+    page.get_by_text("3 selected").wait_for()
+    assert box.evaluate("(one) => [one.checked, one.indeterminate]") == [True, False]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_what_to_do_with_the_selected_covers_no_row_of_a_short_list(page, width):
+    page.set_viewport_size({"width": width, "height": 800})
+    page.locator("tbody input").last.check()
+    page.evaluate("() => scrollTo(0, 1e6)")
+    row = page.locator("tbody tr").last.bounding_box()
+    assert row["y"] + row["height"] <= page.get_by_role("toolbar").bounding_box()["y"]
+
+
+@pytest.mark.parametrize("view", ["Runs", "Tables", "Use"])
+def test_on_a_phone_the_view_that_is_shown_is_in_sight_in_the_navigation(page, studio, view):
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.goto(f"http://127.0.0.1:{studio.port}/#{view.lower()}")
+    link = page.get_by_role("navigation", name="Views").get_by_role("link", name=view)
+    page.wait_for_function("(view) => document.title.startsWith(view)", arg=view)
+    inside, at = link.locator("xpath=..").bounding_box(), link.bounding_box()
+    assert inside["x"] - 1 <= at["x"] < at["x"] + at["width"] <= inside["x"] + inside["width"] + 1
+
+
 def test_a_heading_sorts_and_what_is_not_known_is_last(page):
     page.get_by_label("Fold seeds").uncheck()
     heading = page.get_by_role("button", name="Test, %")

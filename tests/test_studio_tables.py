@@ -9,9 +9,10 @@ import pytest
 
 from browser import visited
 from reslab.config import places
+from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
 from reslab.studio.queue import Queues
-from studio import AtHand, served
+from studio import AtHand, served, write_run
 
 pytestmark = pytest.mark.slow  # for the table's runs are trained first
 
@@ -194,6 +195,18 @@ def test_what_is_missing_is_started_by_the_page_as_the_table_has_it(
             name: (*overrides, place) for name, overrides in lacks.items()
         }
         assert page.problems == []
+
+
+def test_the_table_that_is_shown_at_first_has_runs_if_any_has(tmp_path):
+    with served(tmp_path) as studio:
+        first = lambda: studio.ask("/api/tables").json["first"]  # noqa: E731
+        assert first() == "liu_goh"
+        folder = write_run(tmp_path, "of-none")
+        assert first() == "liu_goh"
+        Request.here(["dataset=digits"], "resnet3").write(folder / "request.json")
+        folder.touch()
+        write_run(tmp_path, "another")
+        assert first() == "resnet3"
 
 
 def test_a_number_opens_its_runs_in_a_browser(studio, runs, cells):

@@ -87,18 +87,50 @@ def test_seeds_are_one_line_of_their_mean_on_the_band_from_the_least_to_the_most
     assert other["name"] == "digits-baseline_cnn lr=0.2, seed 0"
     assert [first["color"], other["color"]] == list(COLORS[:2])
     together = pd.concat([runs.frames[f"seed-{seed}"] for seed in range(3)])
+    together = together[together["epoch"] <= 4]  # where the shortest ends
     for figure, part, scale in [("loss", "val", 1), ("accuracy", "train", 100)]:
         expected = scale * together.groupby("epoch")[f"{part}/{figure}"].agg(["mean", "min", "max"])
         words = {"val": "validation", "train": "training"}[part]
-        xs, ys = lines(first, figure)[f"{first['name']}, {words}"]
+        xs, ys = lines(first, figure)[f"{first['name']}, {words} (n = 3)"]
         assert xs == list(expected.index)
         np.testing.assert_allclose(ys, expected["mean"])
         at = ["train", "val"].index(part)
         band = first["figures"][figure]["bands"]
-        np.testing.assert_allclose(band["ys"][at][:9], expected["min"])
-        np.testing.assert_allclose(band["ys"][at][9:], expected["max"][::-1])
+        np.testing.assert_allclose(band["ys"][at][:4], expected["min"])
+        np.testing.assert_allclose(band["ys"][at][4:], expected["max"][::-1])
         assert band["xs"][at] == [*xs, *reversed(xs)]
     assert other["figures"]["loss"]["bands"]["xs"] == []
+
+
+def test_beyond_the_shortest_seed_each_goes_on_by_itself_and_faint(studio, runs):
+    first, _ = series(studio, runs.names)["series"]
+    source = first["figures"]["throughput"]["lines"]
+    assert source["name"] == [
+        *(f"{first['name']} (n = 3)", "seed-0, beyond the mean", "seed-1, beyond the mean")
+    ]
+    assert source["alpha"][1:] == [0.25, 0.25]
+    for xs, ys, name in list(zip(source["xs"], source["ys"], runs.names[-1:] + runs.names))[1:]:
+        assert xs == list(range(4, 10))
+        np.testing.assert_allclose(ys, 20 * 64 / runs.frames[name]["train_seconds"][3:])
+
+
+def test_an_epoch_that_one_seed_has_no_number_for_is_not_in_the_mean(studio, runs):
+    frame = runs.frames["seed-1"]
+    frame.loc[1, "val/loss"] = float("nan")
+    replace(runs.folder / "seed-1/metrics.csv", frame.to_csv(index=False))
+    together = pd.concat([runs.frames[f"seed-{seed}"] for seed in range(3)])
+    expected = together.groupby("epoch")["val/loss"].agg(["mean", "count"])
+    (one,) = series(studio, runs.names[:3], part="val")["series"]
+    xs, ys = lines(one, "loss")[f"{one['name']}, validation (n = 3)"]
+    assert xs == [1, 3, 4]
+    np.testing.assert_allclose(ys, [expected["mean"][at] for at in xs])
+    # A seed that has not ended its first epoch has no part in it.
+    write_epochs(runs.folder / "seed-2", 0)
+    (one,) = series(studio, runs.names[:3], part="train")["series"]
+    ((name, (xs, ys)),) = lines(one, "loss").items()
+    assert name.endswith("3 seeds, training (n = 2)")
+    expected = pd.concat([runs.frames["seed-0"], runs.frames["seed-1"]]).groupby("epoch")
+    np.testing.assert_allclose(ys, expected["train/loss"].mean())
 
 
 def test_each_run_has_its_line_where_seeds_are_not_folded_and_a_part_may_be_left_out(studio, runs):
@@ -145,6 +177,7 @@ def test_only_series_of_which_something_changed_are_told_again_even_if_they_get_
         assert found == ([frame[name].tolist() for name in METRICS[::2]] if epochs else [])
         assert len(answer["order"]) == 2
         cursor = answer["cursor"]
+    assert series(studio, ["other", "gone"])["missing"] == ["gone"]
     # Other choices are other lines.
     assert len(series(studio, runs.names, since=cursor, smooth=0.5)["series"]) == 2
     assert series(studio, ["other", "gone"])["notes"] == [
@@ -231,7 +264,9 @@ def test_losses_within_an_epoch_go_on_to_span_it_however_many_they_are(tmp_path,
 def test_gradients_are_a_line_a_layer_and_the_log_is_told_to_its_end(studio, runs):
     ask = lambda **more: studio.ask(path(["other"], "details", **more)).json  # noqa: E731
     assert ask()["gradients"] is None
-    assert ask()["log"] == ""
+    assert ask()["log"] == "This run kept no log."
+    with locks.held(runs.folder / "other/run.lock"):
+        assert ask()["log"] == "Nothing yet."
     rows = [
         (epoch, name, way, epoch + depth / 10)
         for epoch in range(3)
@@ -331,8 +366,8 @@ def test_new_points_come_by_themselves_and_leave_the_zoom(studio, runs):
     query = urlencode([("run", name) for name in runs.names])
     with visited(f"{studio.address}#watch?{query}", accept_downloads=True) as page:
         page.goto(f"http://127.0.0.1:{studio.port}/#watch?{query}")
-        until_drawn(page, 9)
-        assert drawn(page)["ys"][2] == runs.frames["other"]["train/loss"].tolist()
+        until_drawn(page, 4)
+        assert drawn(page)["ys"][6] == runs.frames["other"]["train/loss"].tolist()
         place = page.locator(".panel:has(h2:text-is('Loss')) .bk-Canvas").bounding_box()
         # A zoom by the mouse, which is the user's and stays.
         page.mouse.move(place["x"] + 150, place["y"] + 60)
@@ -344,7 +379,7 @@ def test_new_points_come_by_themselves_and_leave_the_zoom(studio, runs):
         assert zoomed[1] - zoomed[0] < 6
         frame = write_epochs(runs.folder / "other", 30, 7)
         until_drawn(page, 30)
-        assert drawn(page)["ys"][2] == frame["train/loss"].tolist()
+        assert drawn(page)["ys"][6] == frame["train/loss"].tolist()
         assert drawn(page)["x"] == zoomed
         assert drawn(page, "accuracy")["x"][1] > 29  # of which nobody has chosen a part
         page.reload()
@@ -362,6 +397,7 @@ def test_new_points_come_by_themselves_and_leave_the_zoom(studio, runs):
             page.mouse.move(place["x"] + 280, place["y"] + place["height"] / 2 - 60 + 2 * down)
             if tip.count():
                 break
+        assert page.get_by_text("training", exact=True).first.is_visible()
         name, _, value = tip.locator(".bk-tooltip-row-value").all_inner_texts()
         assert (name, value) == ("digits-baseline_cnn lr=0.2, seed 0", "0.1")
 
@@ -373,4 +409,14 @@ def test_new_points_come_by_themselves_and_leave_the_zoom(studio, runs):
             page.get_by_role("button", name="Save Loss as PNG").click()
         assert download.value.suggested_filename == "loss.png"
         assert download.value.path().read_bytes().startswith(b"\x89PNG")
+        assert page.problems == []
+
+
+@pytest.mark.slow
+def test_of_runs_that_are_gone_nothing_is_drawn_and_no_control_shown(studio):
+    with visited(f"{studio.address}#watch?run=gone") as page:
+        page.get_by_role("heading", name="None of these runs is there any more").wait_for()
+        assert page.locator("main select:visible, main .panel:visible:not(.empty)").count() == 0
+        page.wait_for_timeout(2500)
+        assert not page.get_by_role("status").is_visible()
         assert page.problems == []

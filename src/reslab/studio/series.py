@@ -19,6 +19,7 @@ FIGURES: dict[str, tuple[tuple[str, str, str], ...]] = {
     "throughput": (("throughput", "", "solid"),),
 }
 NEVER_SMOOTHED = ("lr",)
+FAINT = 0.25  # of lines beside those that one is to look at
 CROWD = 40  # series, from which on lines are thin and let others through
 LINES = ("xs", "ys", "color", "alpha", "width", "dash", "name")
 BANDS = ("xs", "ys", "color")
@@ -81,8 +82,8 @@ def series(scan: Scan, names: Sequence[str], choice: Choice, cursor: str = "") -
 
     Returns:
         The `order` of all series' keys; those `series` that are new or changed, each with its
-        sources for each of the `figures`; `notes`, a kind and a sentence; whether some run is
-        `live`; and the `cursor`.
+        sources for each of the `figures`; `notes`, a kind and a sentence; the names that are
+        `missing`; whether some run is `live`; and the `cursor`.
     """
     scan.read_all()
     groups: dict[str, list[Known]] = {}
@@ -107,6 +108,7 @@ def series(scan: Scan, names: Sequence[str], choice: Choice, cursor: str = "") -
         "order": list(groups),
         "series": found,
         "notes": _notes(everyone, missing),
+        "missing": missing,
         "live": any(one.line["state"] == "running" for one in everyone),
         "cursor": ",".join(marks),
     }
@@ -142,20 +144,32 @@ def _one(key: str, members: Sequence[Known], look: Look, choice: Choice) -> dict
                 continue
             name = look.name + words
             raw = [_points(one, choice.x, column) for one in kept]
-            rows = _over_seeds([_smoothed(points, weight) for points in raw])
-            if not rows:
+            seeds = [points for one in raw if (points := _smoothed(one, weight))]
+            if not seeds:
                 continue
-            xs, means, least, most = (list(values) for values in zip(*rows, strict=True))
-            if weight and len(members) == 1:
-                before = [list(values) for values in zip(*raw[0].values(), strict=True)]
-                lines.append((*before, look.color, 0.25, 1, dash, f"{name}, not smoothed"))
-            lines.append((xs, means, look.color, look.alpha, look.width, dash, name))
-            if len(members) > 1:
+            style = look.color, look.alpha, look.width, dash
+            if len(members) == 1:
+                if weight:
+                    faint = look.color, FAINT, 1, dash, f"{name}, not smoothed"
+                    lines.append((*_line(raw[0]), *faint))
+                lines.append((*_line(seeds[0]), *style, name))
+                continue
+            shared = _over_seeds(seeds)
+            end = max(shared, default=0.0)
+            if shared:
+                xs, means, least, most = map(list, zip(*shared.values(), strict=True))
+                lines.append((xs, means, *style, f"{name} (n = {len(seeds)})"))
                 bands.append(([*xs, *reversed(xs)], [*least, *reversed(most)], look.color))
+            for one, points in zip(members, raw, strict=True):
+                rest = {at: point for at, point in _smoothed(points, weight).items() if at >= end}
+                if max(rest, default=end) > end:
+                    alone = f"{one.directory.name}{words}, beyond the mean"
+                    faint = look.color, FAINT, 1, dash, alone
+                    lines.append((*_line(rest), *faint))
         if figure == "batches":
             for run in (one.directory for one in members if one.line["state"] == "running"):
-                style = look.color, look.alpha, look.width, "solid", run.name
-                lines.append((*batches(run), *style))
+                solid = look.color, look.alpha, look.width, "solid", run.name
+                lines.append((*batches(run), *solid))
         # Of a single point a line shows nothing.
         dots = [(*xs, *ys, *style[:2], style[-1]) for xs, ys, *style in lines if len(xs) == 1]
         figures[figure] = {
@@ -186,15 +200,19 @@ def _smoothed(points: Points, weight: float) -> Points:
     }
 
 
-def _over_seeds(all_points: Sequence[Points]) -> list[tuple[float, float, float, float]]:
-    """Of every epoch place, mean, least and most, over those runs that have come so far."""
-    rows = []
-    for epoch in sorted({epoch for points in all_points for epoch in points}):
-        there = [points[epoch] for points in all_points if epoch in points]
-        places, values = zip(*there, strict=True)
+def _line(points: Points) -> tuple[list[float], list[float]]:
+    """Places, and values."""
+    return [place for place, _ in points.values()], [value for _, value in points.values()]
+
+
+def _over_seeds(seeds: Sequence[Points]) -> dict[float, tuple[float, float, float, float]]:
+    """Place, mean, least and most of each epoch that all have: a mean of fewer would jump there."""
+    shared = {}
+    for epoch in sorted(set(seeds[0]).intersection(*seeds)):
+        places, values = zip(*(points[epoch] for points in seeds), strict=True)
         mean = sum(values) / len(values)
-        rows.append((sum(places) / len(places), mean, min(values), max(values)))
-    return rows
+        shared[epoch] = (sum(places) / len(places), mean, min(values), max(values))
+    return shared
 
 
 def _notes(everyone: Sequence[Known], missing: Sequence[str]) -> list[tuple[str, str]]:

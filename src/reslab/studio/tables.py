@@ -26,10 +26,18 @@ _composing = threading.Lock()  # Hydra is one for all threads
 
 
 class Tables(Handler):
-    """Which tables there are."""
+    """Which tables there are, and which is shown at first: one whose recipes were run."""
 
     async def get(self) -> None:
-        self.answer({"tables": await asyncio.to_thread(_titles)})
+        self.answer(await asyncio.to_thread(self._tables))
+
+    def _tables(self) -> dict[str, Any]:
+        self.scan.read_all()
+        run = {one.recipe for one in self.scan.facts()}
+        found = [read_publication(name) for name in list_options("table")]
+        begun = (one.name for one in found if run & {row.recipe for row in one.rows})
+        titles = [{"name": one.name, "title": one.title, "quick": list(one.quick)} for one in found]
+        return {"tables": titles, "first": next(begun, "liu_goh")}
 
 
 class Cells(Handler):
@@ -68,11 +76,6 @@ class Add(QueueHandler):
 
 
 HANDLERS = [("tables", Tables), ("tables/cells", Cells), ("queue/add", Add)]
-
-
-def _titles() -> list[dict[str, Any]]:
-    found = [read_publication(name) for name in list_options("table")]
-    return [{"name": one.name, "title": one.title, "quick": list(one.quick)} for one in found]
 
 
 def look_up(name: str, quick: bool, changes: str, runs_dir: str) -> dict[str, Any]:

@@ -6,7 +6,15 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
-from bokeh.models import ColumnDataSource, HoverTool, LinearColorMapper, PrintfTickFormatter
+from bokeh.models import (
+    ColorBar,
+    ColumnDataSource,
+    FixedTicker,
+    HoverTool,
+    LinearColorMapper,
+    NumeralTickFormatter,
+    PrintfTickFormatter,
+)
 from bokeh.palettes import Viridis256
 
 from reslab.reports.cells import safe
@@ -23,17 +31,24 @@ LINE = {"xs": "xs", "ys": "ys", "line_cap": "round", "line_join": "round"}
 
 @dataclass(frozen=True)
 class Axis:
-    """A figure's vertical axis: its name with its unit; whether it may be logarithmic."""
+    """A figure's vertical axis.
+
+    Attributes:
+        name: Its name with its unit.
+        may_be_log: Whether it may be logarithmic.
+        large: Whether its numbers are so large that their thousands are separated.
+    """
 
     name: str
     may_be_log: bool = False
+    large: bool = False
 
 
 AXES = {
     "loss": Axis("Loss", may_be_log=True),
     "accuracy": Axis("Accuracy, %"),
     "lr": Axis("Learning rate", may_be_log=True),
-    "throughput": Axis("Images per second"),
+    "throughput": Axis("Images per second", large=True),
     "batches": Axis("Loss of a batch", may_be_log=True),
 }
 
@@ -55,6 +70,9 @@ def curves_figure(of: str, below: str, *, log: bool) -> Any:
         drawn.y_range.default_span = 0.001  # around one that stays as it is
     if of == "lr" and scale == "linear":
         drawn.yaxis.formatter = PrintfTickFormatter(format="%.3g")
+    if axis.large:
+        drawn.yaxis.formatter = NumeralTickFormatter(format="0,0")
+    form, formatter = ("0,0", "numeral") if axis.large else ("%.4g", "printf")
     bands = ColumnDataSource({key: [] for key in BANDS}, name="bands")
     lines = ColumnDataSource({key: [] for key in LINES}, name="lines")
     dots = ColumnDataSource({key: [] for key in DOTS}, name="dots")
@@ -67,36 +85,43 @@ def curves_figure(of: str, below: str, *, log: bool) -> Any:
         line_width="width",
         line_dash="dash",
     )
-    what = [("", "@name"), (SIDES[below], "$snap_x{0.[00]}"), (axis.name, "$snap_y{%.4g}")]
-    drawn.add_tools(_hover(drawn, lines, what))
+    what = [("", "@name"), (SIDES[below], "$snap_x{0.[00]}"), (axis.name, f"$snap_y{{{form}}}")]
+    drawn.add_tools(_hover(drawn, lines, what, formatter))
     at = drawn.scatter("x", "y", source=dots, color="color", alpha="alpha", size=7)
-    what = [("", "@name"), (SIDES[below], "@x{0.[00]}"), (axis.name, "@y{%.4g}")]
-    drawn.add_tools(HoverTool(renderers=[at], tooltips=what, formatters={"@y": "printf"}))
+    what = [("", "@name"), (SIDES[below], "@x{0.[00]}"), (axis.name, f"@y{{{form}}}")]
+    drawn.add_tools(HoverTool(renderers=[at], tooltips=what, formatters={"@y": formatter}))
     return drawn
 
 
 def gradients_figure(theme: str) -> Any:
-    """A line a layer, from the first in violet to the last in yellow, those of a skip dashed."""
+    """A line a layer, those of a skip dashed; beside them the colors from the first to the last."""
     below, beside = "Epoch (0: the first batch)", "L2 norm of the gradient"
     drawn = plot("gradients", "", below, beside, "log", **SHAPE)
     drawn.xaxis.ticker.min_interval = 1
     lines = ColumnDataSource({key: [] for key in ("xs", "ys", "name", "depth", "dash")})
     lines.name = "lines"
     seen = Viridis256[70:] if theme == "dark" else Viridis256[:225]
-    color = {"field": "depth", "transform": LinearColorMapper(seen, low=0, high=1)}
+    mapper = LinearColorMapper(seen, low=0, high=1)
+    color = {"field": "depth", "transform": mapper}
+    ends = {0: "first layer", 1: "last layer"}
+    bar = ColorBar(color_mapper=mapper, ticker=FixedTicker(ticks=list(ends)), width=8)
+    bar.major_label_overrides = ends
+    drawn.add_layout(bar, "right")
     drawn.multi_line(**LINE, source=lines, line_color=color, line_width=1.5, line_dash="dash")
     what = [("", "@name"), ("Epoch", "$snap_x{0}"), ("Norm", "$snap_y{%.4g}")]
-    drawn.add_tools(_hover(drawn, lines, what))
+    drawn.add_tools(_hover(drawn, lines, what, "printf"))
     return drawn
 
 
-def _hover(drawn: Any, lines: ColumnDataSource, what: list[tuple[str, str]]) -> HoverTool:
+def _hover(
+    drawn: Any, lines: ColumnDataSource, what: list[tuple[str, str]], formatter: str
+) -> HoverTool:
     """Says what the lines near the pointer are, for which nobody has to hit a line exactly."""
     near = drawn.multi_line("xs", "ys", source=lines, line_color=None, line_width=12)
     return HoverTool(
         renderers=[near],
         tooltips=what,
-        formatters={"$snap_y": "printf"},
+        formatters={"$snap_y": formatter},
         line_policy="nearest",
         limit=3,
     )
@@ -181,12 +206,14 @@ class Details(Handler):
         name = self.get_query_argument("run", strip=False)
         run = await asyncio.to_thread(self.scan.find, name)
         before, _, log_before = self.get_query_argument("since", "").partition(".")
-        now, log_now = stamp(run.gradients_file), stamp(run.log_file)
+        live = run.state() == "running"
+        now, log_now = stamp(run.gradients_file), stamp(run.log_file, about=live)
         answer: dict[str, Any] = {"run": run.name, "cursor": f"{now}.{log_now}"}
         if now != before:
             answer["gradients"] = await asyncio.to_thread(gradients, run)
         if log_now != log_before:
-            answer["log"] = await asyncio.to_thread(tail, run.log_file)
+            nothing = "Nothing yet." if live else "This run kept no log."
+            answer["log"] = await asyncio.to_thread(tail, run.log_file) or nothing
         self.answer(answer)
 
 

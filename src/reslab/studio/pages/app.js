@@ -37,6 +37,7 @@ async function show() {
   const signal = ending()
   for (const one of links.children)
     one.setAttribute("aria-current", one.hash == link(view) ? "page" : "false")
+  links.querySelector("[aria-current=page]").scrollIntoView({block: "nearest", inline: "center"})
   document.title = `${VIEWS[view]} · reslab`
   document.getElementById("theme").textContent = isDark() ? "Light" : "Dark"
   const place = el("div")

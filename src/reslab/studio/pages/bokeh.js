@@ -41,7 +41,7 @@ export async function figure(place, path, params = {}) {
   return {model, feed, plot, picture: () => root.export().canvas}
 }
 
-// Saves a figure's picture, with what its colors mean below it: names and colors.
+// Saves a figure's picture, with what its lines mean below it: names, and colors or `dashed`.
 export async function savePicture(name, picture, series) {
   const unit = devicePixelRatio, style = getComputedStyle(document.querySelector(".panel"))
   const canvas = new OffscreenCanvas(picture.width, picture.height + 20 * unit * (series.length + 1))
@@ -53,7 +53,8 @@ export async function savePicture(name, picture, series) {
   context.font = `13px ${style.fontFamily}`
   for (const [at, one] of series.entries()) {
     const y = picture.height / unit + 20 * (at + 1)
-    write(one.color, "fillRect", 10, y - 6, 18, 3)
+    for (const [x, width] of one.dashed ? [[10, 4], [17, 4], [24, 4]] : [[10, 18]])
+      write(one.color ?? style.color, "fillRect", x, y - 6, width, 3)
     write(style.color, "fillText", one.name, 36, y)
   }
   const link = el("a", {download: `${name}.png`, href: URL.createObjectURL(await canvas.convertToBlob())})

@@ -4,6 +4,21 @@ import {ask, el, poll, say, withParams} from "./api.js"
 import {choose, link} from "./app.js"
 import {button, empty, primary, select, table} from "./parts.js"
 
+// A part of a configuration in few words: `{"_target_": "reslab.nn.Pool", "size": 2}` is `Pool(size=2)`.
+function short(text) {
+  const written = (value) => {
+    if (Array.isArray(value)) return `[${value.map(written).join(", ")}]`
+    if (value?.constructor != Object) return `${value}`
+    const {_target_: target = "", ...rest} = value
+    return `${target.split(".").at(-1)}(${Object.entries(rest).map(([key, one]) => `${key}=${written(one)}`).join(", ")})`
+  }
+  try {
+    return text.startsWith("{") || text.startsWith("[") ? written(JSON.parse(text)) : text
+  } catch {
+    return text // several values
+  }
+}
+
 export function show(main, params) {
   const runs = [...new Set(params.getAll("run"))], body = el("div.compare"), pictures = el("div")
   const asked = () => withParams("compare", {run: runs, base: params.get("base")})
@@ -37,7 +52,8 @@ export function show(main, params) {
     const shown = able.find(({name}) => name == params.get("with")) ?? able[0]
     const named = ({name, title}) => able.length < 2 ? title :
       button(title, () => change("with", name), {"aria-pressed": String(name == shown.name)})
-    const differing = {"Configuration that differs": config, "Machine and code that differ": environment}
+    const differing = {"Configuration that differs": config.map((row) => row.map(short)),
+      "Machine and code that differ": environment}
     body.replaceChildren(...gone, table("What differs", head, {"": results, ...differing}),
       section("Image by image", el("p.row", el("label.check", "Compared with", against)),
         able.length > 0 && table("Image by image", columns, {"": able.map((one) => [named(one), ...one.text])}),

@@ -47,7 +47,7 @@ export function show(main, params) {
   const body = el("tbody"), end = el("div.end"), nothing = el("div", {hidden: true})
   const actions = el("div.actions", {role: "toolbar", "aria-label": "Selected runs"})
   const table = el("div.scroll.tall", {hidden: true}, el("table",
-    {role: "treegrid", "aria-label": "Runs", "aria-multiselectable": "true", onkeydown: keyed},
+    {role: "treegrid", "aria-label": "Runs", "aria-multiselectable": "true"},
     el("thead", head, filters), body), end)
   main.append(el("div.row", el("h1", "Runs"), chips, el("div.row.push",
     fold, button("Filter", () => { filters.hidden = !filters.hidden }), search)), table, nothing, actions)
@@ -103,8 +103,9 @@ export function show(main, params) {
   function row(line) {
     const runs = line.runs ?? [line.name], chosen = params.getAll("run")
     const selected = runs.every((run) => chosen.includes(run))
+    const partly = !selected && runs.some((run) => chosen.includes(run))
     const open = line.runs && params.getAll("open").includes(line.name)
-    const state = JSON.stringify([line, selected, open, [...hidden]])
+    const state = JSON.stringify([line, selected, partly, open, [...hidden]])
     const before = drawn.get(line.name)
     if (before?.state == state) return before.tr
     const leads = line.runs ? {onclick: () => toggle("open", [line.name], !open)} :
@@ -118,7 +119,8 @@ export function show(main, params) {
     if (line.runs) tr.setAttribute("aria-expanded", open)
     tr.replaceChildren(
       el("td", {class: line.inside && "inside"},
-        el("input", {type: "checkbox", tabIndex: -1, checked: selected, "aria-label": `Select ${line.name}`,
+        el("input", {type: "checkbox", tabIndex: -1, checked: selected, indeterminate: partly,
+          "aria-label": `Select ${line.name}`,
           onchange: (event) => toggle("run", runs, event.target.checked)}),
         el(line.runs ? "button.name" : "a.name",
           {tabIndex: -1, title: `${line.name}\n${keys.join("\n")}`, ...leads}, label),
@@ -156,27 +158,29 @@ export function show(main, params) {
         primary("Train", "train"), firstCommand()))
   }
 
+  // Keys, wherever the focus is but in a field: to move leads first to the row where one was last.
   function keyed(event) {
-    const tr = event.target.closest("tbody tr")
-    if (!tr) return
-    const to = {ArrowDown: tr.nextElementSibling, ArrowUp: tr.previousElementSibling,
-      Home: body.firstElementChild, End: body.lastElementChild}[event.key]
-    const turns = {ArrowRight: "false", ArrowLeft: "true"}[event.key]
+    const {key, target} = event
+    if (event.ctrlKey || event.altKey || event.metaKey) return
+    if (target.matches("input:not([type=checkbox]), textarea, select")) return
+    const tr = target.closest("tbody tr"), last = body.querySelector("[tabindex='0']")
+    const turns = {ArrowRight: "false", ArrowLeft: "true"}[key]
+    const down = tr ? tr.nextElementSibling : last, up = tr ? tr.previousElementSibling : last
+    const to = {ArrowDown: down, j: down, ArrowUp: up, k: up,
+      Home: tr && body.firstElementChild, End: tr && body.lastElementChild}[key]
     if (to) {
-      tr.tabIndex = -1
+      last.tabIndex = -1
       to.tabIndex = 0
       to.focus()
-    } else if (event.key == " ") tr.querySelector("input").click()
-    else if (event.key == "Enter" || turns && tr.ariaExpanded == turns) tr.querySelector(".name").click()
+    } else if (key == "/") search.focus()
+    else if (!tr) return
+    else if (key == " ") tr.querySelector("input").click()
+    else if (key == "Enter" || turns && tr.ariaExpanded == turns) tr.querySelector(".name").click()
     else return
     event.preventDefault()
   }
 
-  addEventListener("keydown", (event) => {
-    if (event.key != "/" || event.target.matches("input, textarea, select")) return
-    search.focus()
-    event.preventDefault()
-  }, {signal: ending()})
+  addEventListener("keydown", keyed, {signal: ending()})
 
   new IntersectionObserver(([one]) => {
     if (!one.isIntersecting || !more) return

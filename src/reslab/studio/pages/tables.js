@@ -7,8 +7,9 @@ import {action, check, table} from "./parts.js"
 const opens = (runs) => link("watch", {run: runs})
 
 export async function show(main, params) {
-  const {tables} = await ask("tables")
-  const {name, quick} = tables.find((one) => one.name == params.get("table")) ?? tables[0]
+  const {tables, first} = await ask("tables")
+  const called = (name) => tables.find((one) => one.name == name)
+  const {name, quick} = called(params.get("table")) ?? called(first)
   const asked = {table: name, with: params.get("with"), quick: quick.length ? params.get("quick") : ""}
   const go = (change) => { location.hash = link("tables", {...asked, ...change}) }
   const changes = el("input",

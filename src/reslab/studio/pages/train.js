@@ -150,10 +150,16 @@ export function show(main, params) {
     drawn = wanted
     const {svg, error} = await ask("train/drawing", {values: values()}).catch((one) => ({error: one.message}))
     if (signal.aborted || drawn != wanted) return
-    const src = URL.createObjectURL(new Blob([svg ?? ""], {type: "image/svg+xml"}))
-    drawing.replaceChildren(drawing.firstChild, error ? el("p.soft", error) : el("div.paper", {tabIndex: 0},
-      el("img", {src, alt: "The network's layers, and what skips them",
-        onload: () => URL.revokeObjectURL(src)})))
+    const picture = () => el("img", {src: `data:image/svg+xml,${encodeURIComponent(svg)}`,
+      alt: "The network's layers, and what skips them"})
+    const enlarge = () => {
+      const large = el("dialog", {"aria-label": "Drawing of the network", onclose: () => large.remove()},
+        el("div.row", button("Close", () => large.close(), {class: "quiet push"})), picture())
+      drawing.append(large)
+      large.showModal()
+    }
+    drawing.replaceChildren(drawing.firstChild, ...error ? [el("p.soft", error)] :
+      [el("button.paper", {type: "button", title: "Show it large", onclick: enlarge}, picture())])
   }
 
   function copy({target}) {

@@ -10,7 +10,7 @@ const FIGURES = {batches: "Loss within the epoch", loss: "Loss", accuracy: "Accu
 
 export function show(main, params) {
   const runs = [...new Set(params.getAll("run"))], series = new Map(), panels = {}
-  let order = [], cursor = "", seen = "", lit = "", building = Promise.resolve(), asked = 0
+  let order = [], missing = [], begun = false, cursor = "", seen = "", lit = "", building = Promise.resolve(), asked = 0
   if (!runs.length) return offer(main)
 
   const get = (name) => params.get(name) ?? ""
@@ -33,17 +33,20 @@ export function show(main, params) {
   const log = el("pre.log", {tabIndex: 0, role: "region", "aria-label": "End of the log"})
 
   for (const [name, title] of Object.entries(FIGURES)) {
-    const of = panels[name] = {place: el("div")}
+    const of = panels[name] = {place: el("div"), dashes: el("p.row.hint.dashes")}
     const save = (kind, how) => button(kind, how, {class: "quiet", "aria-label": `Save ${title} as ${kind}`})
-    const picture = () => savePicture(name, of.picture(), name == "gradients" ? [] : visible().slice(0, 40))
+    const picture = () => savePicture(name, of.picture(),
+      [...name == "gradients" ? [] : visible().slice(0, 40), ...dashes(name)])
     const numbers = () => {
       location = `/api/${wanted("watch/numbers", {of: name, hide: params.getAll("hide"), of_run: one()})}`
     }
     of.panel = el("section.panel", {hidden: true}, el("div.row", el("h2", title),
-      el("div.row.push", save("PNG", picture), save("CSV", numbers))), of.place)
+      el("div.row.push", save("PNG", picture), save("CSV", numbers))), of.dashes, of.place)
   }
   const {gradients, ...curves} = panels, tiles = el("div.tiles", Object.values(curves).map(({panel}) => panel))
-  main.append(el("div.row", el("h1", "Watch"), el("div.row.push.controls",
+  const gone = el("div", {hidden: true}, el("h1", "Watch"),
+    empty("None of these runs is there any more", "", primary("Select runs", "runs")))
+  const whole = el("div", {hidden: true}, el("div.row", el("h1", "Watch"), el("div.row.push.controls",
     choice("Parts", "part", [["", "Training and validation"], ["train", "Training"], ["val", "Validation"]], look),
     choice("Horizontal axis", "x", [["", "Over epochs"], ["minutes", "Over time"]], otherAxes),
     choice("Vertical axis", "log", [["", "Linear scale"], ["1", "Logarithmic scale"]], otherAxes),
@@ -51,6 +54,7 @@ export function show(main, params) {
   legend, notes, tiles, el("div.row.details", el("label.check", "Gradients and log of",
     choice("Run of gradients and log", "of", runs.map((name) => [name, name]), lookAtOne))),
   el("div.tiles", gradients.panel, el("section.panel", el("div.row", el("h2", "Log")), log)))
+  main.append(whole, gone)
 
   // Declares the figures anew, each with the zoom that the address has.
   function build() {
@@ -66,6 +70,16 @@ export function show(main, params) {
     }))).then(draw).then(lookAtOne).catch((error) => say(error.message))
   }
 
+  // What dashed and solid lines are, where a figure has both.
+  const dashes = (name) => {
+    const dashed = {gradients: "on a skip", loss: "training", accuracy: "training"}[name]
+    const both = panels[name].both ?? !get("part")
+    return dashed && both ? [{name: dashed, dashed: true},
+      {name: name == "gradients" ? "on the main path" : "validation"}] : []
+  }
+  const explain = (name) => panels[name].dashes.replaceChildren(...dashes(name).map(({name, dashed}) =>
+    el("span", el(dashed ? "span.swatch.dashed" : "span.swatch.solid"), name)))
+
   const visible = () => order.map((key) => series.get(key)).filter((one) => !params.getAll("hide").includes(one.key))
 
   function draw() {
@@ -76,6 +90,7 @@ export function show(main, params) {
         for (const [column, values] of Object.entries(columns))
           ((data[source] ??= {})[column] ??= []).push(...column == "alpha" ? seen(one.key, values) : values)
       of.panel.hidden = !data.lines?.xs.length
+      explain(name)
       if (!of.panel.hidden) for (const source in data) of.feed?.(source, data[source])
     }
   }
@@ -100,14 +115,18 @@ export function show(main, params) {
     }))
   }
 
-  const one = () => get("of") || runs[0]
+  const one = () => get("of") || runs.find((run) => !missing.includes(run))
   const wanted = (path, more) => withParams(path, {run: runs, theme: isDark() ? "dark" : "light",
     ...Object.fromEntries(["x", "part", "smooth", "each"].map((name) => [name, get(name)])), ...more})
 
   function take(answer) {
     for (const one of answer.series) series.set(one.key, one)
     const named = JSON.stringify(answer.order.map((key) => [key, series.get(key).name]))
-    ;({order, cursor} = answer)
+    ;({order, missing, cursor} = answer)
+    gone.hidden = order.length > 0
+    whole.hidden = !gone.hidden
+    if (order.length && !begun) poll(details, takeOne, 2)
+    begun ||= order.length > 0
     if (named != legend.content) tell(legend.content = named)
     notes.replaceChildren(...answer.notes.map(([kind, text]) => el("p", {class: kind}, text)))
     if (answer.series.length) draw()
@@ -121,21 +140,23 @@ export function show(main, params) {
   function takeOne(answer) {
     if (answer.run != one()) return
     seen = answer.cursor
-    if (answer.log != null) log.textContent = answer.log || "Nothing yet."
-    if (answer.log != null) log.scrollTop = log.scrollHeight
+    if (answer.log) log.textContent = answer.log
+    if (answer.log) log.scrollTop = log.scrollHeight
     if (!("gradients" in answer)) return
     gradients.panel.hidden = !answer.gradients
+    gradients.both = answer.gradients?.dash.includes("dashed")
+    explain("gradients")
     if (answer.gradients) gradients.feed?.("lines", answer.gradients)
   }
   const details = () => withParams("watch/details", {run: one(), since: seen})
   function lookAtOne() {
+    if (!begun) return
     seen = ""
     ask(details()).then(takeOne, (error) => say(error.message))
   }
 
   build()
   poll(newest, take)
-  poll(details, takeOne, 2)
 }
 
 // Nothing is selected: what to do.
