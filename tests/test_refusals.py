@@ -63,7 +63,7 @@ def refused(cfg) -> str:
         ("dataset.seed=-1", "dataset.seed must be a whole number at least 0, got -1"),
         ("optimizer.lr=fast", "optimizer.lr must be a number above 0, got fast"),
         ("optimizer.lr=0", "optimizer.lr must be a number above 0, got 0"),
-        ("optimizer.weight_decay=null", "optimizer.weight_decay must be a number from 0"),
+        ("optimizer.weight_decay=null", "optimizer.weight_decay must be a number at least 0"),
         ("model=mini_resnet +join.foo=1", "join has no option foo"),
         ("model=mini_resnet join=pad model.widths=[4,3,2,1]", "join: a join that pads cannot"),
         ("model=mini_resnet model.widths=[4]", "model.widths, blocks and strides must have"),
