@@ -105,7 +105,10 @@ _counted: dict[str, Counted] = {}
 
 
 def _count(cfg: DictConfig) -> Counted:
-    plain: Any = OmegaConf.to_container(cfg, resolve=True)
+    try:
+        plain: Any = OmegaConf.to_container(cfg, resolve=True)
+    except OmegaConfBaseException as error:  # of a value that follows from others
+        raise UserError(explain(error, ())) from error
     shape = [plain["dataset"][key] for key in ("channels", "size", "num_classes")]
     text = json.dumps([plain["model"], shape])
     if text not in _counted:
@@ -184,7 +187,9 @@ def _about(cfg: DictConfig, keys: Mapping[str, Any]) -> dict[str, dict[str, Any]
     """What fields can be, as the checks of a run and the constructors have it, and what for."""
     ranges = {key: Range(*limits, whole=True) for key, limits in WHOLE.items()}
     ranges |= {key: Range(*limits, whole=False) for key, limits in REAL.items()}
-    asked = {"model": _count(cfg).ranges}
+    asked: dict[str, list[tuple[str, Range]]] = {}
+    with contextlib.suppress(UserError):  # which is said elsewhere
+        asked["model"] = _count(cfg).ranges
     for group in ("dataset", "optimizer"):
         with noted() as asked[group]:
             instantiate(cfg, group)
