@@ -67,7 +67,7 @@ def refused(cfg) -> str:
         ("model=mini_resnet +join.foo=1", "join has no option foo"),
         ("model=mini_resnet join=pad model.widths=[4,3,2,1]", "join: a join that pads cannot"),
         ("model=mini_resnet model.widths=[4]", "model.widths, blocks and strides must have"),
-        ("model.dropout=2", "model.dropout must be in"),
+        ("model.dropout=2", "model.dropout must be a number from 0 to below 1"),
         ("+model.dropuot=1", "model has no option dropuot; did you mean dropout?"),
         ("optimizer.lr=-1", "optimizer.lr must be a number above 0, got -1"),
         ("+optimizer.optimizer.ep=1", "optimizer.optimizer has no option ep; did you mean eps"),

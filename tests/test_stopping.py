@@ -33,7 +33,9 @@ def tell(*signums):
     def send():
         for signum in signums:
             os.kill(os.getpid(), signum)
-            time.sleep(0.2)  # else two of a kind may be one
+            time.sleep(
+                1
+            )  # else two of a kind may be one, where little time is given to this process
 
     return send
 

@@ -110,7 +110,8 @@ def check_number(
 def _check(name: str, value: Any, limits: Range) -> None:
     if (notes := _noted.get()) is not None:
         notes.append((name, limits))
-    if limits.whole and isinstance(value, float) and value.is_integer() and value in limits:
+    # Of 1.0 nobody knows: to Lightning it is the whole.
+    if limits.whole and isinstance(value, float) and value.is_integer() and 1 < value in limits:
         raise ValueError(f"{name} must be a whole number, written as {value:.0f}, got {value}")
     is_of_kind = isinstance(value, int) if limits.whole else isinstance(value, int | float)
     if not (is_of_kind and _is_number(value) and value in limits):

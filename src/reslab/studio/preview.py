@@ -10,7 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -26,6 +25,7 @@ from reslab.runs.identity import run_name
 from reslab.runs.network import build_network
 from reslab.runs.options import CHOICES
 from reslab.runs.pins import as_typed
+from reslab.runs.trainer import device_of
 from reslab.studio.form import MOST_RUNS, Wish
 from reslab.studio.pace import Work
 
@@ -235,5 +235,4 @@ def _documented(cfg: DictConfig, key: str) -> str:
 
 
 def _hardware(cfg: DictConfig) -> str:
-    on_gpu = cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()
-    return describe_hardware(torch.device("cuda" if on_gpu else "cpu"))
+    return describe_hardware(device_of(cfg))
