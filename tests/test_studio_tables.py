@@ -11,6 +11,7 @@ from browser import visited
 from reslab.config import places
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
+from reslab.studio import scan
 from reslab.studio.queue import Queues
 from studio import AtHand, served, write_run
 
@@ -197,7 +198,8 @@ def test_what_is_missing_is_started_by_the_page_as_the_table_has_it(
         assert page.problems == []
 
 
-def test_the_table_that_is_shown_at_first_has_runs_if_any_has(tmp_path):
+def test_the_table_that_is_shown_at_first_has_runs_if_any_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(scan, "SECONDS_BETWEEN_LOOKS", 0)
     with served(tmp_path) as studio:
         first = lambda: studio.ask("/api/tables").json["first"]  # noqa: E731
         assert first() == "liu_goh"
