@@ -1,6 +1,7 @@
 """Where configurations lie: reslab's own, and beside them a user's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import RLock
@@ -50,22 +51,25 @@ def search_path() -> list[str]:
     return [f"hydra.searchpath=[{','.join(folders)}]"] if folders else []
 
 
-def composed(overrides: Sequence[str]) -> DictConfig:
-    """What Hydra makes of the files and a list of overrides, its errors as they are."""
-    # Hydra has one state for all of a process: a thread waits for the one before.
+@contextmanager
+def _hydra() -> Iterator[None]:
+    """Hydra, which has one state for all of a process: a thread waits for the one before."""
     with (
         _composing,
         hydra.initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE),
     ):
+        yield
+
+
+def composed(overrides: Sequence[str]) -> DictConfig:
+    """What Hydra makes of the files and a list of overrides, its errors as they are."""
+    with _hydra():
         return hydra.compose("train", [*search_path(), *overrides])
 
 
 def composed_of_hydra(overrides: Sequence[str]) -> dict[str, Any]:
     """Hydra's own part of the configuration of a sweep, as plain values, nothing interpolated."""
-    with (
-        _composing,
-        hydra.initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE),
-    ):
+    with _hydra():
         loader = GlobalHydra.instance().config_loader()
         cfg = loader.load_configuration("train", list(overrides), run_mode=RunMode.MULTIRUN)
     plain: Any = OmegaConf.to_container(cfg.hydra)

@@ -32,7 +32,7 @@ def stop(directory: RunDirectory, reporter: Reporter = SILENT) -> None:
     """
     if not directory.is_running():
         raise UserError(f"{directory.path} is not running: it is {directory.state()}")
-    request = _request(directory)
+    request = _request(directory, str(directory.path))
     if not request.is_alive:
         raise UserError(
             f"{directory.path} runs on {request.host} (process {request.pid}), not here: "
@@ -69,10 +69,7 @@ def resume(directory: RunDirectory) -> int:
     state = directory.state()
     if state in ("finished", "running"):
         raise UserError(f"{directory.path} is {state}: there is nothing to resume")
-    request = _request(directory)
-    for folder in (request.folder, *request.config_dirs):
-        if not Path(folder).is_dir():
-            raise UserError(f"{directory.path} was begun with {folder}, which is not there")
+    request = request_to_repeat(directory, str(directory.path))
     environment = {k: v for k, v in os.environ.items() if k not in VARIABLES} | request.variables
     return _run(resume_command(directory, request), Path(request.folder), environment)
 
@@ -94,11 +91,28 @@ def train_command(
     ]
 
 
-def _request(directory: RunDirectory) -> Request:
+def request_to_repeat(directory: RunDirectory, called: str) -> Request:
+    """What a run was asked for, all of which is still there.
+
+    Args:
+        directory: The run.
+        called: What errors call it.
+
+    Raises:
+        UserError: There is no request, or a folder of its is gone.
+    """
+    request = _request(directory, called)
+    for folder in (request.folder, *request.config_dirs):
+        if not Path(folder).is_dir():
+            raise UserError(f"{called} was begun with {folder}, which is not there")
+    return request
+
+
+def _request(directory: RunDirectory, called: str) -> Request:
     request = directory.request()
     if request is None:
         raise UserError(
-            f"{directory.path} has no {directory.request_file.name}: it was begun by an older "
+            f"{called} has no {directory.request_file.name}: it was begun by an older "
             f"version; give its command again"
         )
     return request

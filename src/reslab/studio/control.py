@@ -16,7 +16,7 @@ from reslab.config import own_folders, parse_overrides
 from reslab.errors import UserError
 from reslab.progress import in_words
 from reslab.reporter import Reporter
-from reslab.runs.control import stop
+from reslab.runs.control import request_to_repeat, stop
 from reslab.runs.pins import as_typed
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
@@ -171,15 +171,7 @@ def _entry(run: RunDirectory, *, again: bool) -> Entry:
     state = run.state()
     if state == "running" or (state == "finished" and not again):
         raise UserError(f"{run.name} is {state}")
-    request = run.request()
-    if request is None:
-        raise UserError(
-            f"{run.name} has no {run.request_file.name}: it was begun by an older version; give "
-            f"its command again"
-        )
-    for folder in (request.folder, *request.config_dirs):
-        if not Path(folder).is_dir():
-            raise UserError(f"{run.name} was begun with {folder}, which is not there")
+    request = request_to_repeat(run, run.name)
     return Entry(
         name=run.name,
         overrides=_started_over(request) if again else request.overrides,
