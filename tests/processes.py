@@ -68,6 +68,15 @@ class Finished:
         return lines[0]
 
 
+def wait_for(condition, timeout: float = 120):
+    """What a condition comes to, once that is true."""
+    deadline = time.monotonic() + timeout
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"it was not true within {timeout} s"
+        time.sleep(0.05)
+    return found
+
+
 def start(
     cwd: Path, *arguments: str, kill: tuple[str, int] | None = None, **environment: str
 ) -> Started:

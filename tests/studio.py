@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from processes import wait_for
 from reslab.reporter import Reporter
 from reslab.runs.record import Provenance, Record
 from reslab.runs.request import Request
@@ -180,11 +180,7 @@ def record(seed: int, test: float) -> Record:
 
 def until(condition, seconds: float = 10) -> Any:
     """What a condition comes to, once that is true."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.05)
-    return value
+    return wait_for(condition, seconds)
 
 
 class Studio:

@@ -15,7 +15,7 @@ from datetime import datetime
 import pytest
 
 from conftest import open_to_others
-from processes import run, start
+from processes import run, start, wait_for
 from reslab.runs.store import RunDirectory, list_runs
 from studio import served
 from training import SMALL, assert_same_results, only_run
@@ -44,14 +44,6 @@ ASKED = (
     "logger=none",
     "trainer.max_epochs=120",
 )
-
-
-def wait_for(condition, timeout=120):
-    deadline = time.monotonic() + timeout
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return found
 
 
 def knows_its_pace(directory):

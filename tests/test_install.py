@@ -36,31 +36,23 @@ def installed(tmp_path_factory):
     return folder / "venv/bin"
 
 
-def call(installed: Path, cwd: Path, *arguments: str, **environment: str) -> str:
+def run_in(cwd: Path, command: Path, *arguments: str, **environment: str) -> str:
     clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     done = subprocess.run(
-        [installed / "reslab", *arguments],
-        cwd=cwd,
-        env=clean | environment,
-        capture_output=True,
-        text=True,
+        [command, *arguments], cwd=cwd, env=clean | environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
+def call(installed: Path, cwd: Path, *arguments: str, **environment: str) -> str:
+    return run_in(cwd, installed / "reslab", *arguments, **environment)
+
+
 def test_it_is_the_wheel_s_package_and_configuration(installed, tmp_path):
     code = "import reslab, reslab.config as c; print(reslab.__file__, c.CONF_DIR, sep='\\n')"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    done = subprocess.run(
-        [installed / "python", "-c", code],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for line in done.stdout.splitlines():
+    said = run_in(tmp_path, installed / "python", "-c", code)
+    for line in said.splitlines():
         assert line.startswith(str(installed.parent)), line
 
 
@@ -70,18 +62,10 @@ def test_it_serves_the_studio_s_page(installed, tmp_path):
         "import reslab.studio.server as s; "
         "print(*sorted(p.name for p in [*s.PAGES.iterdir(), s.STYLE_SHEET] if p.is_file()))"
     )
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    done = subprocess.run(
-        [installed / "python", "-c", code],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    said = run_in(tmp_path, installed / "python", "-c", code)
     ours = REPOSITORY / "src/reslab"
     names = {path.name for path in (ours / "studio/pages").iterdir()} | {"style.css"}
-    assert done.stdout.split() == sorted(names)
+    assert said.split() == sorted(names)
 
 
 def test_it_trains(installed, tmp_path):

@@ -4,12 +4,11 @@ import json
 import os
 import re
 import signal
-import time
 
 import psutil
 import pytest
 
-from processes import run, start
+from processes import run, start, wait_for
 from reslab.runs.store import list_runs
 from training import SMALL, assert_same_results
 
@@ -19,14 +18,6 @@ LOCAL = ("hydra/launcher=local", "hydra.launcher.slots=2")
 SWEEP = ("train", "-m", *SMALL, "logger=none", "trainer=exact")
 LONG = (*SWEEP, "trainer.max_epochs=500", "seed=0,1", *LOCAL)
 SHORT = (*SWEEP, "trainer.max_epochs=1")
-
-
-def wait_for(condition, timeout=120):
-    deadline = time.monotonic() + timeout
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return found
 
 
 def training(folder, number=2):
