@@ -128,35 +128,23 @@ def _pairs(found: Sequence[Side], base: Side) -> list[dict[str, Any]]:
             "name": side.name,
             "title": side.title,
             "why": why.get(side.name, ""),
-            "text": _pair(comparisons[side.name], corrected[side.name].adjusted_p)
-            if side.name in comparisons
-            else [],
+            "text": _pair(corrected[side.name]) if side.name in corrected else [],
         }
         for side in found
     ]
 
 
-def _pair(one: "Comparison", adjusted: float) -> list[str]:
-    def between(interval: tuple[float, float] | None) -> str:
-        return "" if interval is None else "{:+.2f} to {:+.2f}".format(*interval)
+def _pair(one: "Comparison") -> list[str]:
+    """As tables write it, with one p a seed besides."""
+    from reslab.tables.columns import PAIR_COLUMNS, probability
 
-    def each(values: Sequence[float], write: Callable[[Any], str]) -> str:
-        return " / ".join(write(value) for value in values)
-
+    text = {column.name: column.text(one) for column in PAIR_COLUMNS}
+    shown = ("difference", "image interval", "seed interval", "images")
     return [
-        f"{one.difference:+.2f}" + ("" if one.std is None else f" ± {one.std:.2f}"),
-        between(one.image_interval),
-        between(one.seed_interval),
-        f"{one.images:,}",
-        each(one.only_first, "{:,}".format),
-        each(one.only_second, "{:,}".format),
-        each(one.p, _p),
-        _p(adjusted),
+        *(text[name] for name in (*shown, "only first", "only second")),
+        " / ".join(map(probability, one.p)),
+        text["p"],
     ]
-
-
-def _p(value: float) -> str:
-    return f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
 
 
 def _mean(values: Sequence[float], form: str) -> str:

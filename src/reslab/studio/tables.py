@@ -6,10 +6,11 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reslab.config import CONF_DIR, list_options, own_folders
+from reslab.config import list_options
 from reslab.errors import UserError
+from reslab.runs.pins import as_typed
 from reslab.studio.control import QueueHandler
-from reslab.studio.form import HIDDEN
+from reslab.studio.form import HIDDEN, options
 from reslab.studio.security import Handler, RequestError
 from reslab.tables.publication import read_publication
 
@@ -22,7 +23,7 @@ TO_START = ("missing", "interrupted", "failed")  # as `reslab reproduce` does
 
 # In the process that computes: tables by what was asked, each with what was last found of it.
 _composed: dict[tuple[Any, ...], "_Known"] = {}
-_composing = threading.Lock()  # Hydra is one for all threads
+_composing = threading.Lock()  # what is asked twice at once is composed once
 
 
 class Tables(Handler):
@@ -44,18 +45,14 @@ class Cells(Handler):
     """A table's rows as they are now, with the state of each of their runs."""
 
     async def get(self) -> None:
-        self.answer(await self.found())
-
-    async def found(self) -> dict[str, Any]:
-        """What is found of the table that is asked for."""
-        found: dict[str, Any] = await self.worker.run(
+        found = await self.worker.run(
             look_up,
             name=self.get_query_argument("table"),
             quick=self.get_query_argument("quick", "") == "1",
             changes=self.get_query_argument("with", ""),
             runs_dir=str(self.scan.folder),
         )
-        return found
+        self.answer(found)
 
 
 class Add(QueueHandler):
@@ -92,11 +89,11 @@ def look_up(name: str, quick: bool, changes: str, runs_dir: str) -> dict[str, An
     """
     overrides = _split(changes)
     with _composing:
-        asked = name, quick, *overrides, runs_dir, _files_of_configuration()
+        asked = name, quick, *overrides, runs_dir, options()
         if asked not in _composed:
             from reslab.tables.plan import load_table
 
-            place = "runs_dir='{}'".format(runs_dir.replace("\\", r"\\").replace("'", r"\'"))
+            place = f"runs_dir={as_typed(runs_dir)}"
             table = load_table(name, [*overrides, place], quick=quick)
             command = ["reslab", "reproduce", name, *(["--quick"] if quick else []), *overrides]
             _composed[asked] = _Known(table, place, shlex.join(command))
@@ -189,13 +186,6 @@ def _changed(file: Path) -> int:
         return file.stat().st_mtime_ns
     except OSError:
         return 0
-
-
-def _files_of_configuration() -> tuple[int, int]:
-    """How many there are, and when the latest was written: a table may be a user's own."""
-    roots = [CONF_DIR, *map(Path, own_folders())]
-    times = [_changed(file) for root in roots for file in root.rglob("*.yaml")]
-    return len(times), max(times)
 
 
 def _split(changes: str) -> list[str]:

@@ -74,13 +74,11 @@ def _latest(handler: Handler) -> bool:
 
 
 def _networks(scan: "Scan", names: list[str]) -> dict[str, Any]:
-    found = scan.changes()
-    while found["more"]:
-        found = scan.changes()
+    scan.read_all()
     seed, test, begun = (COLUMNS.index(name) for name in ("Seed", "Test, %", "Begun"))
     lines = [
         line
-        for line in found["lines"]
+        for line in scan.changes()["lines"]
         if "runs" not in line and RunDirectory(scan.folder / line["name"]).best.exists()
     ]
     lines.sort(key=lambda line: -(line["number"][begun] or 0))

@@ -148,8 +148,9 @@ def _over_seeds(key: str) -> Callable[[Comparison], str]:
     return lambda pair: " / ".join(f"{count:,}" for count in getattr(pair, key))
 
 
-def _p(pair: Comparison) -> str:
-    return f"{pair.adjusted_p:.3f}" if pair.adjusted_p >= 0.001 else f"{pair.adjusted_p:.0e}"
+def probability(value: float) -> str:
+    """As tables write it: three places, or of a smaller one the power of ten."""
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
 
 
 PAIR_COLUMNS = (
@@ -162,7 +163,7 @@ PAIR_COLUMNS = (
     Column("images", "Images", lambda pair: f"{pair.images:,}", terminal=False),
     Column("only first", "Only 1st", _over_seeds("only_first"), terminal=False),
     Column("only second", "Only 2nd", _over_seeds("only_second"), terminal=False),
-    Column("p", "p (Holm)", _p),
+    Column("p", "p (Holm)", lambda pair: probability(pair.adjusted_p)),
 )
 
 Chosen = list[tuple[Column, list[str]]]
