@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -13,31 +14,22 @@ from reslab.jobs.pool import Pool
 from reslab.jobs.slots import Slot
 
 
-def when(condition, then):
-    """Does something as soon as a condition holds, from another thread."""
+@contextmanager
+def told_when_ready(cells, *signums):
+    """Signals this process as soon as all cells are ready; all has been sent when it ends."""
+    sent = cells[0].directory.path / "told"
 
-    def wait():
-        deadline = time.monotonic() + 60
-        while not condition() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        then()
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def ready(*cells):
-    return lambda: all((cell.directory.path / "ready").exists() for cell in cells)
-
-
-def tell(*signums):
-    def send():
+    def tell():
+        wait_until(lambda: all((cell.directory.path / "ready").exists() for cell in cells))
         for signum in signums:
             os.kill(os.getpid(), signum)
-            time.sleep(
-                1
-            )  # else two of a kind may be one, where little time is given to this process
+            time.sleep(1)  # else two of a kind may be one, where this process gets little time
+        sent.touch()
 
-    return send
+    telling = threading.Thread(target=tell, daemon=True)
+    telling.start()
+    yield
+    telling.join()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -45,8 +37,8 @@ def test_the_first_signal_has_all_save_and_nothing_new_begin(make, signum):
     if signal.getsignal(signum) == signal.SIG_IGN:
         pytest.skip("this signal is ignored here, and stays so")
     cells = [make(name, BEGIN + SAVE) for name in "abc"]
-    when(ready(*cells[:2]), tell(signum))
-    ends, said, told = sweep(cells)
+    with told_when_ready(cells[:2], signum):
+        ends, said, told = sweep(cells)
     assert told == signum
     assert {name: end.state for name, end in ends.items()} == {"a": "stopped", "b": "stopped"}
     assert all((cell.directory.path / "saved").exists() for cell in cells[:2])
@@ -56,9 +48,9 @@ def test_the_first_signal_has_all_save_and_nothing_new_begin(make, signum):
 
 def test_a_second_ctrl_c_ends_them_at_once(make):
     cells = [make(name, BEGIN + STALL) for name in "ab"]
-    when(ready(*cells), tell(signal.SIGINT, signal.SIGINT))
     begun = time.monotonic()
-    ends, _, told = sweep(cells)
+    with told_when_ready(cells, signal.SIGINT, signal.SIGINT):
+        ends, _, told = sweep(cells)
     assert time.monotonic() - begun < 30
     assert told == signal.SIGINT
     assert {(end.state, end.reason) for end in ends.values()} == {
@@ -69,9 +61,10 @@ def test_a_second_ctrl_c_ends_them_at_once(make):
 def test_a_closing_terminal_s_second_signal_does_not_end_what_saves(make):
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
         pytest.skip("this signal is ignored here, and stays so")
-    cell = make("a", BEGIN + SAVE.replace("(run /", "time.sleep(1.5); (run /", 1))
-    when(ready(cell), tell(signal.SIGHUP, signal.SIGHUP, signal.SIGTERM))
-    ends, *_ = sweep([cell])
+    until_told = "\n    while not (run / 'told').exists(): time.sleep(0.02)\n    (run /"
+    cell = make("a", BEGIN + SAVE.replace("(run /", until_told, 1))
+    with told_when_ready([cell], signal.SIGHUP, signal.SIGHUP, signal.SIGTERM):
+        ends, *_ = sweep([cell])
     assert ends["a"].reason == "stopped"
     assert (cell.directory.path / "saved").exists()
 
