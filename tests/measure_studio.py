@@ -22,6 +22,11 @@ PORT = 8999
 IDLE_SECONDS = 10
 COUNT = """(number) => [...document.querySelectorAll(".chip")]
     .reduce((sum, one) => sum + parseInt(one.textContent.replace(",", "")), 0) == number"""
+FOLDED = "(number) => document.querySelectorAll('tr[aria-expanded]').length >= number"
+CURVES = """(number) => window.Bokeh?.documents.some((one) =>
+    one.get_model_by_name("lines")?.data.xs?.length >= number)"""
+WATCHED = 300  # runs, over one another
+DRAWN = 100  # rows at least; the rest of the table of runs is drawn on scrolling
 BY_ACCURACY = """() => document.querySelector("[aria-sort=descending]").textContent == "Val, %" """
 
 
@@ -67,12 +72,27 @@ def measure(number: int, folder: Path) -> None:
         write_run(runs, "new", seed=7)
         until(COUNT, number + 1)
         print(f"  {time.perf_counter() - began:5.2f} s  a new run is there")
+        began = time.perf_counter()
+        page.get_by_label("Fold seeds").check()
+        until(FOLDED, min(number // 3, DRAWN))
+        print(f"  {time.perf_counter() - began:5.2f} s  folded over seeds")
         page.wait_for_timeout(2000)
         before = sum(server.cpu_times()[:2])
         page.wait_for_timeout(1000 * IDLE_SECONDS)
         share = (sum(server.cpu_times()[:2]) - before) / IDLE_SECONDS
         memory = server.memory_info().rss / 2**20
         print(f"  {share:5.1%}    of a core for an idle tab; {memory:.0f} MiB of memory")
+        watch = "#watch?each=1&" + "&".join(f"run=run-{at:04}" for at in range(WATCHED))
+        for what, go in {
+            "the page being open": lambda: page.evaluate(
+                "(hash) => { location.hash = hash }", watch
+            ),
+            "opened anew": page.reload,
+        }.items():
+            began = time.perf_counter()
+            go()
+            until(CURVES, WATCHED)
+            print(f"  {time.perf_counter() - began:5.2f} s  {WATCHED} runs' curves, {what}")
         assert not page.problems, page.problems
 
 
