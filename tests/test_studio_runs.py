@@ -73,7 +73,20 @@ def test_running_is_proven_by_the_lock_and_ends_with_it(runs):
         assert [cell(line, one) for one in ("State", "Left", "Epochs")] == [
             *("running 25%", "3 min", "2 of 5")
         ]
-    assert scan.changes()["lines"][0]["state"] == "interrupted"
+    (line,) = scan.changes()["lines"]
+    assert (line["state"], line["done"], cell(line, "Left")) == ("interrupted", None, "")
+    assert [cell(line, one) for one in ("State", "Epochs")] == ["interrupted 25%", "2 of 5"]
+
+
+def test_a_run_that_was_interrupted_before_it_had_saved_says_that_it_begins_again(runs):
+    folder = write_run(runs, "a-run")
+    write_run(runs, "finished", seed=1, test=0.9)
+    lines = by_name(Scan(runs).changes())
+    assert lines["a-run"]["note"] == "nothing is saved yet: it will begin again"
+    assert lines["finished"]["note"] == ""
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints/last.ckpt").touch()
+    assert by_name(Scan(runs).changes())["a-run"]["note"] == ""
 
 
 def test_a_tab_is_told_only_what_has_changed_since_it_asked(runs):

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 import pytest
@@ -337,6 +337,27 @@ def test_a_run_that_was_killed_is_interrupted_in_the_queue_as_among_the_runs(que
     assert entry.reason.startswith("killed by signal 9")
     one.add(entries("a"))
     assert [entry.state for entry in one.read().entries] == ["waiting"]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_run_of_another_server_s_that_was_killed_stays_in_the_queue_to_say_so(
+    queues, tmp_path, asked
+):
+    one = queues()
+    one.add(entries("a"))
+    one.work()
+    (entry,) = one.read().entries
+    write_run(tmp_path / "runs", "a")
+    if asked:
+        with one.changed() as queue:
+            queue.put(replace(entry, stopping=True))
+    os.kill(entry.pid, signal.SIGKILL)
+    two = queues()
+    until(lambda: two.work() or running(two) == [])
+    assert [(one.name, one.state) for one in two.read().entries] == (
+        [] if asked else [("a", "interrupted")]
+    )
+    assert all(one.reason for one in two.read().entries)
 
 
 def test_a_run_is_not_put_into_the_queue_twice(queues):

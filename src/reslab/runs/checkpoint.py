@@ -93,6 +93,11 @@ class LatestCheckpoint:
         if self.last.exists():
             duplicate(self.last, self.previous)
 
+    @property
+    def exists(self) -> bool:
+        """Whether anything is saved, intact or not."""
+        return self.last.exists() or self.previous.exists()
+
     def load(self) -> tuple[Path, dict[str, Any], list[str]] | None:
         """The newest intact checkpoint, its path, and what was wrong with a newer one.
 

@@ -143,14 +143,16 @@ class Queues:
                 self._end(entry, queue, end.reason if end.state in ("failed", "elsewhere") else "")
 
     def _see_what_is_left(self, entry: Entry, queue: Queue) -> None:
-        """Of what another server began, the directory alone says what became of it."""
+        """Of what another server began, what it left alone says what became of it."""
         cell = entry.cell(self.runs_dir)
-        reason = ""
+        reason, state = "", cell.directory.state()
         if not (cell.directory.config_file.exists() or cell.directory.failure_file.exists()):
             reason = cell.last_line() or "it ended before its run began, and said nothing"
             cell.record_failure(reason)
-        elif cell.directory.state() == "failed":
-            reason = cell.directory.failure_file.read_text().partition("\n")[0]
+        elif state == "failed":
+            reason = cell.directory.why()
+        elif state == "interrupted" and not entry.stopping:
+            reason = cell.last_line() or "it ended before the run was finished, and said nothing"
         self._end(entry, queue, reason)
 
     def _end(self, entry: Entry, queue: Queue, reason: str) -> None:

@@ -37,7 +37,8 @@ class Facts:
         seconds: Of all epochs together.
         begun: When it began or last went on, seconds since 1970.
         recipe: The recipe's name.
-        progress: Of a running one.
+        progress: Of one that is running, or was when it was interrupted.
+        unsaved: Whether it was interrupted before it had saved anything.
         record: Of a finished one.
     """
 
@@ -51,6 +52,7 @@ class Facts:
     begun: float | None = None
     recipe: str | None = None
     progress: Progress | None = None
+    unsaved: bool = False
     record: Record | None = None
 
     @classmethod
@@ -69,8 +71,9 @@ class Facts:
             known |= {"seconds": record.seconds, "record": record}
         else:
             known |= _curve(run)
-        if state == "running":
+        if state in ("running", "interrupted"):
             known["progress"] = run.progress()
+        known["unsaved"] = state == "interrupted" and not run.latest.exists
         return cls(run.name, state, (run.why() if state == "failed" else "") or fault, **known)
 
 
@@ -99,10 +102,15 @@ def line(facts: Facts, title: str, group: str, copy_of: str | None) -> dict[str,
     """
     at, record = facts.progress, facts.record
     epochs = f"{at.epoch} of {at.epochs}" if at else _text(facts.epochs)
+    left = at.seconds_left if at and facts.state == "running" else None
+    notes = {
+        f"a copy of {copy_of}, not counted": copy_of is not None,
+        "nothing is saved yet: it will begin again": facts.unsaved,
+    }
     cells: list[tuple[str, float | None]] = [
         (title, None),
-        (f"running {at.done:.0%}" if at else facts.state, None),
-        (in_words(at.seconds_left), at.seconds_left) if at else ("", None),
+        (f"{facts.state} {at.done:.0%}" if at else facts.state, None),
+        (in_words(left), left),
         (_text(facts.seed), facts.seed),
         (epochs, facts.epochs),
         _percent([facts.val] if facts.val is not None else []),
@@ -113,8 +121,8 @@ def line(facts: Facts, title: str, group: str, copy_of: str | None) -> dict[str,
         (facts.recipe or "", None),
     ]
     return _line(facts.name, group, facts.state, facts.why, cells) | {
-        "done": at.done if at else None,
-        "note": f"a copy of {copy_of}, not counted" if copy_of else "",
+        "done": at.done if at and facts.state == "running" else None,
+        "note": "; ".join(note for note, holds in notes.items() if holds),
     }
 
 
@@ -126,7 +134,8 @@ def line_of_seeds(members: Sequence[Facts], title: str, group: str) -> dict[str,
     state = next(
         state for state in ("running", "failed", "interrupted", "finished") if counts[state]
     )
-    left = [one.progress.seconds_left or 0 for one in members if one.progress]
+    running = [one.progress for one in members if one.progress and one.state == "running"]
+    left = [at.seconds_left or 0 for at in running]
     cells: list[tuple[str, float | None]] = [
         (title, None),
         (text, None),
