@@ -3,8 +3,9 @@
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
-from types import NoneType, UnionType
+from types import UnionType
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
 from reslab.errors import UserError
@@ -204,14 +205,14 @@ def build_from(kind: Any, content: Mapping[str, Any]) -> Any:
     Raises:
         ValueError: A field is missing or of another type.
     """
-    hints, values, wrong = get_type_hints(kind), {}, []
+    fitting, values, wrong = _fitting(kind), {}, []
     if not isinstance(content, Mapping):
         raise ValueError(f"{content!r:.40} is no {kind.__name__}")
     for one in fields(kind):
         key = KEYS.get(one.name, one.name)
         if key in content:
             value = content[key]
-            if not _is_a(value, hints[one.name]):
+            if type(value) not in fitting[one.name]:
                 wrong.append(f"{key} is {value!r:.40}")
             values[one.name] = tuple(value) if isinstance(value, list) else value
         elif one.default is MISSING:
@@ -221,16 +222,17 @@ def build_from(kind: Any, content: Mapping[str, Any]) -> Any:
     return kind(**values)
 
 
-def _is_a(value: Any, hint: Any) -> bool:
-    """Whether a value that came from JSON is of a field's type."""
+@cache
+def _fitting(kind: Any) -> dict[str, frozenset[type]]:
+    """Of each field the types of JSON's, and of its own parts, that are of the field's type."""
+    return {name: _types(hint) for name, hint in get_type_hints(kind).items()}
+
+
+def _types(hint: Any) -> frozenset[type]:
     if isinstance(hint, UnionType):
-        return any(_is_a(value, one) for one in get_args(hint))
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+        return frozenset().union(*map(_types, get_args(hint)))
     kind = get_origin(hint) or hint
-    return isinstance(value, list if kind is tuple else NoneType if kind is NoneType else kind)
+    return frozenset({float: (int, float), tuple: (list,)}.get(kind, (kind,)))
 
 
 def read_record(path: Path) -> Record | None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,16 @@ class InUseError(UserError):
     """Another process runs what was asked for."""
 
 
+class _File:
+    """A path below a run's, made when it is asked for: lists of runs need few of them."""
+
+    def __init__(self, *parts: str) -> None:
+        self._parts = parts
+
+    def __get__(self, run: "RunDirectory", kind: object = None) -> Path:
+        return run.path.joinpath(*self._parts)
+
+
 class RunDirectory:
     """The files of one run.
 
@@ -40,22 +51,27 @@ class RunDirectory:
     logits and labels; `failure.txt` why the last attempt ended; TensorBoard's event files.
     """
 
+    request_file = _File("request.json")
+    config_file = _File("config.yaml")
+    progress_file = _File("progress.json")
+    log_file = _File("log.txt")
+    checkpoints = _File("checkpoints")
+    best = _File("checkpoints", "best.ckpt")
+    state_kept = _File("checkpoints", "state.ckpt")
+    metrics_file = _File("metrics.csv")
+    gradients_file = _File("gradients.csv")
+    record_file = _File("metrics.json")
+    predictions_file = _File("predictions.npz")
+    failure_file = _File("failure.txt")
+    lock_file = _File("run.lock")
+
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.request_file = path / "request.json"
-        self.config_file = path / "config.yaml"
-        self.progress_file = path / "progress.json"
-        self.log_file = path / "log.txt"
-        self.checkpoints = path / "checkpoints"
-        self.best = self.checkpoints / "best.ckpt"
-        self.latest = LatestCheckpoint(self.checkpoints)
-        self.state_kept = self.checkpoints / "state.ckpt"
-        self.metrics_file = path / "metrics.csv"
-        self.gradients_file = path / "gradients.csv"
-        self.record_file = path / "metrics.json"
-        self.predictions_file = path / "predictions.npz"
-        self.failure_file = path / "failure.txt"
-        self.lock_file = path / "run.lock"
+
+    @property
+    def latest(self) -> LatestCheckpoint:
+        """Where to go on."""
+        return LatestCheckpoint(self.checkpoints)
 
     @property
     def name(self) -> str:
@@ -206,12 +222,16 @@ def _plain_values(path: Path) -> object:
 
 def list_runs(folder: Path) -> list[RunDirectory]:
     """The runs below a folder, oldest first; one that was refused has no `config.yaml`."""
-    begun: dict[Path, float] = {}
-    for name in ("config.yaml", "request.json"):
-        for file in folder.glob(f"*/{name}"):
+    begun: dict[str, float] = {}
+    try:
+        places = sorted(os.listdir(folder))
+    except OSError:  # not there, or no folder
+        places = []
+    for place in places:
+        for name in ("config.yaml", "request.json"):
             with contextlib.suppress(OSError):  # deleted just now
-                begun.setdefault(file.parent, file.stat().st_mtime)
-    return [RunDirectory(path) for path in sorted(begun, key=lambda path: (begun[path], path))]
+                begun.setdefault(place, os.stat(f"{folder}/{place}/{name}").st_mtime)
+    return [RunDirectory(folder / place) for place in sorted(begun, key=lambda name: begun[name])]
 
 
 def find_run(run: str, folder: Path) -> RunDirectory:

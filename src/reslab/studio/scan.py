@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reslab.errors import UserError
+from reslab.runs.facts import Facts
+from reslab.runs.index import Index
 from reslab.runs.seeds import Repeat, count_once, titles
 from reslab.runs.store import RunDirectory
-from reslab.studio.runs import Facts, line, line_of_seeds
+from reslab.studio.runs import line, line_of_seeds
 
 SECONDS_BETWEEN_LOOKS = 0.4
 SECONDS_A_LOOK = 0.3  # at the most: what is left is for the next, so that a table shows at once
@@ -71,7 +73,7 @@ class Scan:
         self._lock = threading.Lock()
         self._origin = secrets.token_hex(4)  # the cursor of a server before this one is none
         self._seen: dict[str, _Seen] = {}
-        self._lines = _Lines()
+        self._index, self._lines = Index(folder), _Lines()
         self._look_number, self._looked, self._whole = 0, 0.0, False
 
     def find(self, name: str) -> RunDirectory:
@@ -160,6 +162,8 @@ class Scan:
         if named_anew:
             changed |= self._name()
         self._write(changed)
+        if self._whole:
+            self._index.save()
         self._looked = time.monotonic()
 
     def _look_at(self, one: _Seen, changed: int) -> bool:
@@ -171,7 +175,7 @@ class Scan:
             return False
         fault = ""
         try:
-            one.repeat = Repeat.read(run)
+            one.repeat = self._index.read(run)
         except UserError as error:
             one.repeat = None
             fault = str(error) if run.config_file.exists() else ""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reslab.errors import UserError
+from reslab.runs.index import Index
 from reslab.runs.seeds import Repeat, count_once, mean_and_deviation, titles
 from reslab.runs.store import RunDirectory
 from reslab.terminal.console import print_table
@@ -17,7 +18,10 @@ def print_runs_by_seed(runs: list[RunDirectory], folder: Path) -> None:
     which there are copies counts once.
     """
     begun = [run for run in runs if run.config_file.exists()]
-    counted, copies = count_once([found for run in begun if (found := _read(run))])
+    refused = [run for run in runs if not run.config_file.exists()]
+    index = Index(folder)
+    counted, copies = count_once([found for run in begun if (found := _read(run, index))])
+    index.save()
     groups: dict[str, list[Repeat]] = {}
     for run in counted:
         groups.setdefault(run.group, []).append(run)
@@ -28,14 +32,14 @@ def print_runs_by_seed(runs: list[RunDirectory], folder: Path) -> None:
         print_table(None, ("Runs", "n", "Val, %", "Test, %"), rows)
     for copy, original in copies:
         print(f"{copy.directory.path} is not counted: it is a copy of {original.directory.name}")
-    for other in (run for run in runs if run not in begun):
+    for other in refused:
         why = f": {reason}" if (reason := other.why()) else ""
         print(f"{other.path} is not counted: {other.state()}{why}")
 
 
-def _read(run: RunDirectory) -> Repeat | None:
+def _read(run: RunDirectory, index: Index) -> Repeat | None:
     try:
-        return Repeat.read(run)
+        return index.read(run)
     except UserError as error:
         print(f"warning: {error}", file=sys.stderr)
         return None

@@ -3,10 +3,8 @@
 import textwrap
 from collections.abc import Sequence
 
-from rich import box
 from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 
 
 def print_table(title: str | None, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -17,19 +15,22 @@ def print_table(title: str | None, headings: Sequence[str], rows: Sequence[Seque
     console = Console(markup=False, emoji=False)  # brackets and colons are just that
     if not console.is_terminal:
         console.width = 160
-    columns = zip(headings, *rows, strict=True)
-    needed = sum(max(map(cell_len, column)) + 1 for column in columns) - 1
-    if console.is_terminal and needed > console.width:
+    widths = [max(map(cell_len, column)) for column in zip(headings, *rows, strict=True)]
+    if console.is_terminal and sum(widths) + len(widths) - 1 > console.width:
         console.print(stacked(title, headings, rows, console.width), highlight=False)
         return
-    table = Table(
-        title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, show_edge=False
-    )
-    for index, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if index else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    if title:
+        console.print(title, style="italic", highlight=False, soft_wrap=True)
+    console.print(_aligned(headings, widths), style="bold", highlight=False, soft_wrap=True)
+    print("─" * (sum(widths) + len(widths) - 1), file=console.file)
+    for row in rows:  # each by rich would take a second for two thousand
+        print(_aligned(row, widths), file=console.file)
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    spaces = [" " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)]
+    others = [space + text for space, text in zip(spaces[1:], row[1:], strict=True)]
+    return " ".join([row[0] + spaces[0], *others])
 
 
 def stacked(

@@ -1,13 +1,14 @@
 """What the commands about runs print: at once, so without torch."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from reslab.errors import UserError
 from reslab.progress import in_words
 from reslab.runs.diff import Difference
+from reslab.runs.facts import Facts
+from reslab.runs.index import Index
 from reslab.runs.outcome import Outcome
 from reslab.runs.store import RunDirectory
 from reslab.terminal.console import print_table
@@ -32,32 +33,31 @@ def print_runs(runs: list[RunDirectory], folder: Path) -> None:
         print(f"no runs under {folder}")
         return
     headings = ("Run", "State", "Left", "Epochs", "Val, %", "Test, %", "Min")
-    rows = [(run.name, *_state(run), *_results(run)) for run in runs]
+    index = Index(folder)
+    rows = [_row(run, index) for run in runs]
+    index.save()
     shown = [at for at, name in enumerate(headings) if name != "Left" or any(r[at] for r in rows)]
     print_table(None, [headings[at] for at in shown], [[row[at] for at in shown] for row in rows])
 
 
-def _state(run: RunDirectory) -> tuple[str, str]:
-    """The state, of a running one with how much is done, and the time left."""
-    state, at = run.state(), None
-    if state == "running":
-        at = run.progress()
-    if at is None:
-        return state, ""
-    return f"{state} {at.done:.0%}", in_words(at.seconds_left)
+def _row(run: RunDirectory, index: Index) -> tuple[str, ...]:
+    repeat = None
+    with contextlib.suppress(UserError):  # spoilt: there is nothing to show
+        repeat = index.read(run)
+    facts = Facts.read(run, run.state(), repeat, "")
+    state, left, at = facts.state, "", facts.progress
+    if at and state == "running":
+        state, left = f"{state} {at.done:.0%}", in_words(at.seconds_left)
+    epochs = "" if facts.epochs is None else f"{facts.epochs}"
+    if facts.record and (extends := facts.record.extends):
+        epochs = f"{extends.epoch} + {facts.record.epochs - extends.epoch}"
+    test = facts.record.test_accuracy if facts.record else None
+    minutes = "" if facts.seconds is None else f"{facts.seconds / 60:.1f}"
+    return run.name, state, left, epochs, _percent(facts.val), _percent(test), minutes
 
 
-def _results(run: RunDirectory) -> tuple[str, str, str, str]:
-    try:
-        history, record = pd.read_csv(run.metrics_file), run.record()
-    except (OSError, ValueError, UserError):  # not there yet, or spoilt: there is nothing to show
-        return "", "", "", ""
-    val = record.val_accuracy if record else history["val/accuracy"].max()
-    test = f"{100 * record.test_accuracy:.2f}" if record else ""
-    epochs = f"{len(history)}"
-    if record and record.extends:
-        epochs = f"{record.extends.epoch} + {len(history) - record.extends.epoch}"
-    return epochs, f"{100 * val:.2f}", test, f"{history['seconds'].sum() / 60:.1f}"
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.2f}"
 
 
 def print_difference(first: str, second: str, difference: Difference) -> None:
