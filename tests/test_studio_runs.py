@@ -190,10 +190,10 @@ def test_what_a_run_is_called_changes_with_those_beside_it(runs):
 def test_many_runs_are_told_of_part_by_part(runs, monkeypatch):
     for at in range(7):
         write_run(runs, f"run-{at}", lr=at)
-    monkeypatch.setattr(scanning, "SECONDS_A_LOOK", -1)
+    monkeypatch.setattr(scanning, "SECONDS_OF_A_FIRST_LOOK", -1)
     scan = Scan(runs)
     assert (scan.changes()["lines"], scan.changes()["more"]) == ([], True)
-    monkeypatch.setattr(scanning, "SECONDS_A_LOOK", 60)
+    monkeypatch.setattr(scanning, "SECONDS_OF_A_FIRST_LOOK", 60)
     answer = scan.changes()
     assert (len(answer["lines"]), answer["more"]) == (7, False)
 

@@ -17,7 +17,9 @@ from reslab.runs.store import RunDirectory
 from reslab.studio.runs import line, line_of_seeds
 
 SECONDS_BETWEEN_LOOKS = 0.4
-SECONDS_A_LOOK = 0.3  # at the most: what is left is for the next, so that a table shows at once
+# Of the first look at the most, so that a table shows at once; what it leaves is for the next ones,
+# each of which may take twice as long as that before: each names all runs anew.
+SECONDS_OF_A_FIRST_LOOK = 0.3
 SETTLED_NS = 1_000_000_000  # no file system tells times apart less well
 
 
@@ -74,7 +76,7 @@ class Scan:
         self._origin = secrets.token_hex(4)  # the cursor of a server before this one is none
         self._seen: dict[str, _Seen] = {}
         self._index, self._lines = Index(folder), _Lines()
-        self._look_number, self._looked, self._whole = 0, 0.0, False
+        self._look_number, self._looks, self._looked, self._whole = 0, 0, 0.0, False
 
     def find(self, name: str) -> RunDirectory:
         """The run of that name, in this folder and nowhere else.
@@ -138,7 +140,8 @@ class Scan:
 
     def _look(self) -> None:
         self._look_number += 1
-        deadline = time.monotonic() + SECONDS_A_LOOK
+        self._looks = 1 if self._whole else self._looks + 1  # since all was seen
+        deadline = time.monotonic() + SECONDS_OF_A_FIRST_LOOK * 2 ** (self._looks - 1)
         entries = _folders(self.folder)
         gone = self._seen.keys() - entries.keys()
         changed = {self._seen.pop(name).group for name in gone}
