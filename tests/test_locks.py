@@ -13,7 +13,10 @@ import filelock
 import pytest
 
 from conftest import open_to_others
+from mount import mounted_without_locks
+from processes import run, start, wait_for
 from reslab import locks
+from reslab.runs.store import list_runs
 
 _context = multiprocessing.get_context("fork")
 
@@ -42,9 +45,9 @@ def holder(tmp_path):
     """Starts a process that holds the lock; ends all of them in the end."""
     started = []
 
-    def start(*, host=None, flock=True):
+    def start(path=tmp_path / "lock", *, host=None, flock=True):
         ready = _context.Event()
-        process = _context.Process(target=hold, args=(tmp_path / "lock", host, flock, ready))
+        process = _context.Process(target=hold, args=(path, host, flock, ready))
         process.start()
         started.append(process)
         assert ready.wait(30)
@@ -56,11 +59,17 @@ def holder(tmp_path):
         process.join()
 
 
-@pytest.fixture
-def no_flock(monkeypatch):
-    monkeypatch.setattr(fcntl, "flock", fcntl.flock)
-    take_flock_away()
+@pytest.fixture(params=["pretended", "mounted"])
+def no_flock(request, monkeypatch, tmp_path):
+    """A lock's place where the system has none, and what is to be said to `holder`."""
     monkeypatch.setattr(locks, "LEASE_SECONDS", 2.0)
+    if request.param == "pretended":
+        monkeypatch.setattr(fcntl, "flock", fcntl.flock)
+        take_flock_away()
+        yield tmp_path / "lock", {"flock": False}
+        return
+    with mounted_without_locks(tmp_path) as place:
+        yield place / "lock", {}
 
 
 def seconds_to_take(path, timeout):
@@ -107,36 +116,54 @@ def test_a_process_has_the_lock_open_that_it_holds_and_no_file_that_looks_like_i
     assert locks.may_hold(pid, lock), "who has a lease has no file open"
 
 
-def test_without_locks_of_the_system_too_it_is_one_process_s(holder, no_flock, tmp_path):
-    process = holder(flock=False)
-    assert locks.is_held(tmp_path / "lock")
-    with pytest.raises(filelock.Timeout), locks.held(tmp_path / "lock", timeout=0.2):
+def test_without_locks_of_the_system_too_it_is_one_process_s(holder, no_flock):
+    lock, how = no_flock
+    process = holder(lock, **how)
+    assert locks.is_held(lock)
+    with pytest.raises(filelock.Timeout), locks.held(lock, timeout=0.2):
         pass
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    assert seconds_to_take(tmp_path / "lock", 5) < 5, "its process is known to be dead"
+    assert seconds_to_take(lock, 5) < 5, "its process is known to be dead"
 
 
 @pytest.mark.slow
-def test_what_a_dead_node_left_is_taken_after_a_lease_and_not_before(holder, no_flock, tmp_path):
+def test_what_a_dead_node_left_is_taken_after_a_lease_and_not_before(holder, no_flock):
     """Nobody here can ask whether a process of another host lives."""
-    process = holder(host="another-node", flock=False)
-    with pytest.raises(filelock.Timeout), locks.held(tmp_path / "lock", timeout=0.2):
+    lock, how = no_flock
+    process = holder(lock, host="another-node", **how)
+    with pytest.raises(filelock.Timeout), locks.held(lock, timeout=0.2):
         pass  # it answers
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    assert 1 < seconds_to_take(tmp_path / "lock", 20) < 10
-    assert locks.is_held(tmp_path / "lock") is False
+    assert 1 < seconds_to_take(lock, 20) < 10
+    assert locks.is_held(lock) is False
 
 
-def test_a_holder_whose_lease_was_taken_ends(holder, no_flock, tmp_path):
+def test_a_holder_whose_lease_was_taken_ends(holder, no_flock):
     """A node that hung and came back must not write beside the one that took its place."""
-    process = holder(host="another-node", flock=False)
+    lock, how = no_flock
+    process = holder(lock, host="another-node", **how)
     os.kill(process.pid, signal.SIGSTOP)
-    with locks.held(tmp_path / "lock", timeout=20):
+    with locks.held(lock, timeout=20):
         os.kill(process.pid, signal.SIGCONT)
         process.join(20)
         assert process.exitcode == -signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_a_run_trains_is_seen_stops_and_goes_on_on_a_mount_without_locks(tmp_path):
+    asked = ("train", "dataset=digits", "model=baseline_cnn", "model.widths=[8,8,8]")
+    with mounted_without_locks(tmp_path) as place:
+        asked = (*asked, "trainer.max_epochs=100", f"runs_dir={place}")
+        first = start(tmp_path, *asked)
+        (directory,) = wait_for(lambda: [one for one in list_runs(place) if one.progress()])
+        assert directory.state() == "running"
+        first.send(signal.SIGTERM)
+        assert first.wait().code == 128 + signal.SIGTERM
+        assert directory.state() == "interrupted"
+        assert run(tmp_path, *asked).code == 0
+        assert directory.state() == "finished"
 
 
 def test_a_file_that_may_not_be_read_says_nothing(holder, tmp_path):
