@@ -49,3 +49,35 @@ def test_the_committed_records_are_whole_and_give_the_committed_table(
     assert rows[0] == rows[1]
     contents = [json.loads((folder / "table.json").read_text()) for folder in (fresh, committed)]
     assert contents[0]["pairs"] == contents[1]["pairs"]
+
+
+def test_the_readings_page_says_what_the_records_say():
+    """Its five statements, in their order, of the numbers in the table that it shows."""
+    content = json.loads((REFERENCE / "liu_goh_readings/cifar10/table.json").read_text())
+    rows = {row["model"]: row for row in content["rows"]}
+    pairs = {(pair["first"], pair["second"]): pair for pair in content["pairs"]}
+    mini, skip = "Mini-ResNet, stride {}", "ResNet-18, skip, stride {}"
+    plain = "ResNet-18, no skip, stride {}"
+
+    def gaps(name):
+        row = rows[name]
+        return [row[by] - row["published_accuracy"] for by in ("by_loss", "by_accuracy", "last")]
+
+    for network in (mini, skip):
+        assert max(gaps(network.format(2))) < -3
+        assert all(abs(gap) < 1 for gap in gaps(network.format(1)))
+    for name, row in rows.items():
+        assert 0 <= row["by_accuracy"] - row["by_loss"] < (0.5 if "stride 1" in name else 2)
+    for stride, most in ((2, 3), (1, 1)):
+        name = mini.format(stride)
+        assert 0 < rows[f"{name}, Keras, peeking"]["accuracy"] - rows[name]["accuracy"] < most
+    assert pairs[skip.format(1), plain.format(1)]["adjusted_p"] > 0.05
+    halved = pairs[skip.format(2), plain.format(2)]
+    assert halved["difference"] < 0
+    assert halved["adjusted_p"] < 0.05
+    assert min(gaps(plain.format(1))) > 3
+    minutes = [rows[name.format(2)]["published_minutes"] for name in (skip, plain)]
+    assert 8.5 < minutes[1] / minutes[0] < 9
+    assert rows[plain.format(2)]["macs"] < rows[skip.format(2)]["macs"]
+    assert rows[mini.format(1)]["macs"] / rows[mini.format(2)]["macs"] == pytest.approx(4, abs=0.1)
+    assert rows[mini.format(1)]["parameters"] == rows[mini.format(2)]["parameters"]

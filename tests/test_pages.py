@@ -60,9 +60,9 @@ def test_tables_are_the_rendered_ones(page):
             assert f"| {row['model']} | {shown} |" in table
 
 
-def test_all_that_is_rendered_is_on_the_page_of_results():
-    page = REPOSITORY / "docs/results.md"
-    shown = {(page.parent / path).resolve() for path, _ in tables(page)}
+def test_all_that_is_rendered_is_on_a_page_of_results():
+    pages = [REPOSITORY / "docs" / name for name in ("results.md", "readings.md")]
+    shown = {(page.parent / path).resolve() for page in pages for path, _ in tables(page)}
     assert shown == set(REFERENCE.glob("*/*/table.md"))
     assert len(shown) == 6
     assert len(tables(README)) == 1
@@ -97,15 +97,16 @@ def test_make_readme_fills_every_place_that_is_rendered():
 def test_a_table_without_records_is_said_to_be_not_yet_run():
     said = dict(
         re.findall(
-            r"^\| `(\w+)` \| .* \| (\[results\]\(results\.md\)|not yet run) \|$",
+            r"^\| `(\w+)` \| .* \| (\[results\]\((?:results|readings)\.md\)|not yet run) \|$",
             TEXTS[REPOSITORY / "docs/tables.md"],
             re.MULTILINE,
         )
     )
     kept = {path.name for path in REFERENCE.iterdir() if list(path.glob("*/runs/*"))}
     assert said == {
-        name: "[results](results.md)" if name in kept else "not yet run"
+        name: f"[results]({page})" if name in kept else "not yet run"
         for name in list_options("table")
+        for page in ["readings.md" if name == "liu_goh_readings" else "results.md"]
     }
 
 
