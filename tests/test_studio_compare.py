@@ -239,7 +239,7 @@ def test_what_is_compared_is_chosen_in_the_page_and_stands_in_the_address(studio
         page.locator("tbody th", has_text="optimizer.lr").wait_for()
         first = page.get_by_role("heading", name="Only digits-baseline_cnn lr=0.2, 3 seeds")
         first.wait_for(timeout=20_000)
-        page.get_by_role("button", name="digits-baseline_cnn lr=0.3, seed 0").click()
+        page.get_by_role("radio", name="digits-baseline_cnn lr=0.3, seed 0").check()
         page.get_by_role("heading", name="Only digits-baseline_cnn lr=0.3, seed 0").wait_for()
         assert first.count() == 0
         page.wait_for_function(

@@ -78,7 +78,7 @@ def test_a_new_file_of_the_users_is_offered_at_once(tmp_path, monkeypatch):
     assert "mine" in form["groups"][0]["options"]
     assert form["groups"][0]["about"] == "My own."
     assert fields(form)["patience"] | {"about": ""} == {
-        **{"key": "patience", "otherwise": "3", "by_recipe": True, "first": True, "about": ""}
+        **{"key": "patience", "otherwise": "3", "by_recipe": True, "part": "recipe", "about": ""}
     }
 
 

@@ -10,8 +10,8 @@ from reslab.errors import UserError
 from reslab.runs.identity import as_read, differing_keys, select
 from reslab.runs.record import Record
 from reslab.runs.seeds import mean_and_deviation
+from reslab.studio.drawn import Drawn
 from reslab.studio.flipped import flipped
-from reslab.studio.security import Handler
 from reslab.studio.sides import Side, answers, sides
 
 if TYPE_CHECKING:
@@ -158,16 +158,31 @@ def _text(value: Any) -> str:
     value = as_read(value)
     if isinstance(value, str):
         return re.sub(r"(?<=^[0-9a-f]{12})[0-9a-f]{28,}", "", value)  # of a digest the beginning
-    return "none" if value is None else json.dumps(value)
+    return "none" if value is None else _in_few_words(value)
 
 
-class Compare(Handler):
+def _in_few_words(value: Any) -> str:
+    """A part of a configuration: `Pool(size=2)` is what has `reslab.nn.Pool` as its target."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_in_few_words, value))}]"
+    if isinstance(value, dict):
+        target = str(value.get("_target_", "")).rpartition(".")[2]
+        given = (f"{key}={_in_few_words(one)}" for key, one in value.items() if key != "_target_")
+        return f"{target}({', '.join(given)})"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+class Compare(Drawn):
     """What differs, and what came of it."""
+
+    template = "compare.html"
 
     async def get(self) -> None:
         runs, missing = await asyncio.to_thread(self._runs)
         base = self.get_query_argument("base", "", strip=False)
-        answer = await self.worker.run(compare, runs=runs, base=base)
+        answer = {"sides": [], "notes": []}
+        if runs:
+            answer = await self.worker.run(compare, runs=runs, base=base)
         answer["notes"] += [f"{name} is not among the runs, or not whole" for name in missing]
         self.answer(answer)
 
@@ -182,6 +197,8 @@ class Compare(Handler):
 
 class Flipped(Compare):
     """The test images that one side has right and another wrong, as pictures."""
+
+    template = "flipped.html"
 
     async def get(self) -> None:
         runs, _ = await asyncio.to_thread(self._runs)

@@ -20,6 +20,7 @@ from reslab.runs.control import request_to_repeat, stop
 from reslab.runs.pins import as_typed
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
+from reslab.studio.drawn import Drawn
 from reslab.studio.entries import Entry
 from reslab.studio.form import options
 from reslab.studio.queue import Queues
@@ -87,8 +88,10 @@ class QueueHandler(Handler):
         return list(added)
 
 
-class State(QueueHandler):
+class State(Drawn, QueueHandler):
     """The queue, and a text that changes with what the form offers."""
+
+    template = "queue.html"
 
     async def get(self) -> None:
         queue = await asyncio.to_thread(self.queues.read)

@@ -12,9 +12,10 @@ from urllib.parse import quote
 
 from reslab.errors import UserError
 from reslab.pictures.formats import SUFFIXES
+from reslab.studio.drawn import Drawn
 from reslab.studio.making import EXPORTS, RESULTS, make
 from reslab.studio.security import Handler, RequestError
-from reslab.studio.use import checkpoint
+from reslab.studio.use import OfNetworks, checkpoint
 
 CHUNK = 1 << 20
 MOST_FOLDERS, DEEPEST = 500, 3
@@ -88,8 +89,10 @@ class Checkpoint(Downloads):
         await self.send(checkpoint(run, kind == "latest"), f"{run.name}-{kind}.ckpt")
 
 
-class Make(Downloads):
+class Make(Drawn, Downloads):
     """Has something made, and says how far it is; asked again, it is not made twice."""
+
+    template = "made.html"
 
     async def post(self) -> None:
         asked = self.asked()
@@ -143,8 +146,10 @@ class MadeFile(Downloads):
         await self.send(order.folder / name, f"{order.run}-{name}", shown=shown)
 
 
-class Folders(Handler):
+class Folders(OfNetworks):
     """Folders with pictures, by their names below the one with data."""
+
+    template = "takeaway.html"
 
     async def get(self) -> None:
         self.answer({"folders": list(await asyncio.to_thread(folders, self.settings["data_dir"]))})

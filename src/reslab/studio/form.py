@@ -37,6 +37,7 @@ FIRST = (
     *("seed", "trainer.max_epochs", "dataset.batch_size", "optimizer.lr"),
     *("optimizer.weight_decay", "model.dropout", "label_smoothing", "patience"),
 )
+SELDOM = ("trainer", "logger", "ablation")  # groups that are chosen late, if at all
 # What is not asked: where things lie is the server's to know, and a queue has no terminal.
 HIDDEN = re.compile(
     r"data_dir|runs_dir|resume|rerun|init_from|extend_from|dataset\.(data_dir|name|content|source"
@@ -127,7 +128,8 @@ def read_form(values: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         `groups` with their options, what is chosen where the user has not, and the first comment
-        of what is; `fields` with what they are when nothing is filled in; `errors` by their names.
+        of what is; `fields` with what they are when nothing is filled in; of each in which `part`
+        of the form it stands; `errors` by their names.
 
     Raises:
         UserError: Nothing can be composed of it.
@@ -146,6 +148,7 @@ def read_form(values: Mapping[str, Any]) -> dict[str, Any]:
                 "options": list_options(group),
                 "otherwise": by_recipe.get(group, firsts.get(group)) or "",
                 "by_recipe": group in by_recipe,
+                "part": "recipe" if group in by_recipe else _part(group),
                 "about": _about(
                     group, chosen.get(group) or by_recipe.get(group, firsts.get(group))
                 ),
@@ -157,13 +160,22 @@ def read_form(values: Mapping[str, Any]) -> dict[str, Any]:
                 "key": key,
                 "otherwise": as_typed(value),
                 "by_recipe": key in set_by_recipe,
-                "first": key in FIRST,
+                "part": "recipe" if key in set_by_recipe else _part(key),
                 "about": comments.get(key, ""),
             }
             for key, value in wish.keys.items()
         ],
         "errors": wish.errors,
     }
+
+
+def _part(key: str) -> str:
+    """Of the form, in which a group or field stands that the recipe leaves open."""
+    if key == "recipe":
+        return "top"
+    if key in FIRST or (key in GROUPS and key not in SELDOM):
+        return "first"
+    return key.partition(".")[0] if "." in key else "run"
 
 
 def options() -> str:

@@ -76,6 +76,7 @@ def application(
             (r"/(\w+\.\w+)", Files, {"path": PAGES}),
             (r".*", Unknown),
         ],
+        template_path=str(PAGES),
         access=access,
         scan=scan,
         queues=Queues(runs_dir, lambda: control.running_here(scan)),

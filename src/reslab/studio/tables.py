@@ -10,8 +10,9 @@ from reslab.config import list_options
 from reslab.errors import UserError
 from reslab.runs.pins import as_typed
 from reslab.studio.control import QueueHandler
+from reslab.studio.drawn import Drawn
 from reslab.studio.form import HIDDEN, options
-from reslab.studio.security import Handler, RequestError
+from reslab.studio.security import RequestError
 from reslab.tables.publication import read_publication
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ _composed: dict[tuple[Any, ...], "_Known"] = {}
 _composing = threading.Lock()  # what is asked twice at once is composed once
 
 
-class Tables(Handler):
+class Tables(Drawn):
     """Which tables there are, and which is shown at first: one whose recipes were run."""
+
+    template = "tables.html"
 
     async def get(self) -> None:
         self.answer(await asyncio.to_thread(self._tables))
@@ -41,8 +44,10 @@ class Tables(Handler):
         return {"tables": titles, "first": next(begun, "liu_goh")}
 
 
-class Cells(Handler):
+class Cells(Drawn):
     """A table's rows as they are now, with the state of each of their runs."""
+
+    template = "cells.html"
 
     async def get(self) -> None:
         found = await self.worker.run(

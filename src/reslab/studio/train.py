@@ -9,6 +9,7 @@ from reslab.config import own_folders
 from reslab.errors import UserError
 from reslab.progress import in_words
 from reslab.studio.control import QueueHandler, where_runs_lie
+from reslab.studio.drawn import Drawn, address
 from reslab.studio.form import read_form
 from reslab.studio.pace import Work, estimate_seconds
 from reslab.studio.security import RequestError
@@ -29,8 +30,10 @@ class TrainHandler(QueueHandler):
         return values
 
 
-class Form(TrainHandler):
+class Form(Drawn, TrainHandler):
     """The form."""
+
+    template = "form.html"
 
     async def post(self) -> None:
         self.answer(await asyncio.to_thread(read_form, self.values()))
@@ -56,7 +59,9 @@ class Preview(TrainHandler):
             "finished": len(finished),
             "begun": len(runs) - len(left) - len(finished),
             "time": in_words(sum(known)) if len(known) == len(left) else "",
+            "left": len(left),
         }
+        found["facts"] = _facts(found) if runs else []
         self.answer(found)
 
 
@@ -103,6 +108,27 @@ def list_runs(values: dict[str, str]) -> list[dict[str, Any]]:
             raise UserError(error)
     runs: list[dict[str, Any]] = found["runs"]
     return runs
+
+
+def _facts(found: dict[str, Any]) -> list[tuple[str, ...]]:
+    """What is shown of the runs: names and texts, and where a text leads to, if it does."""
+    names, many = found["names"], len(found["names"]) > 1
+    time = f"about {found['time']}{' in all' if many else ''}" if found["time"] else ""
+
+    def there(number: int) -> str:
+        return f"{number} of them" if many else "already"
+
+    facts: list[tuple[str, ...]] = [("Sweep", f"{len(names)} runs") if many else ("Run", names[0])]
+    if found["finished"]:
+        seen = address("runs", q="" if many else names[0])
+        facts.append(("Finished", there(found["finished"]), f"#{seen}"))
+    if found["begun"]:
+        facts.append(("In the queue", there(found["begun"])))
+    facts.append(("Parameters", f"{found['parameters']:,}"))
+    facts.append(("MACs", f"{found['macs']:,} an image"))
+    if found["left"]:
+        facts.append(("Time", time or "not known: no run here tells yet"))
+    return facts
 
 
 def _command(overrides: list[str], folder: Path, number: int) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reslab.errors import UserError
 from reslab.runs.store import RunDirectory
+from reslab.studio.drawn import Drawn
 from reslab.studio.runs import COLUMNS
 from reslab.studio.security import Handler, RequestError
 
@@ -23,11 +24,22 @@ MOST_CLASSES = 10  # of a ranking
 NETWORKS_KEPT = 4
 
 
-class Networks(Handler):
+class OfNetworks(Drawn):
+    """What is told of runs by their titles."""
+
+    def title(self, name: str) -> str:
+        """What a run is called."""
+        one = self.scan.known(name)
+        return _title(one.line) if one else name
+
+
+class Networks(Drawn):
     """The runs that have a network, the latest first, and more of those that are asked for."""
 
+    template = "use.html"
+
     async def get(self) -> None:
-        names = self.get_query_arguments("run")[:MOST_RUNS]
+        names = [name for name in self.get_query_arguments("run") if name][:MOST_RUNS]
         self.answer(await asyncio.to_thread(_networks, self.scan, names))
 
 
@@ -40,8 +52,10 @@ class Ready(Handler):
         self.answer({})
 
 
-class Predict(Handler):
+class Predict(OfNetworks):
     """What networks take a picture for, which is the request's body."""
+
+    template = "predict.html"
 
     most_bytes = 20 << 20
 
@@ -75,23 +89,25 @@ def _latest(handler: Handler) -> bool:
 
 def _networks(scan: "Scan", names: list[str]) -> dict[str, Any]:
     scan.read_all()
-    seed, test, begun = (COLUMNS.index(name) for name in ("Seed", "Test, %", "Begun"))
+    begun = COLUMNS.index("Begun")
     lines = [
         line
         for line in scan.changes()["lines"]
         if "runs" not in line and RunDirectory(scan.folder / line["name"]).best.exists()
     ]
     lines.sort(key=lambda line: -(line["number"][begun] or 0))
-    networks = {}
-    for line in lines:
-        text = line["text"]
-        reached = f"{text[test]} %" if text[test] else line["state"]
-        networks[line["name"]] = f"{text[0]}, seed {text[seed]}, {reached}"
+    networks = {line["name"]: _title(line) for line in lines}
     chosen = [_about(scan, name, networks) for name in names or list(networks)[:1]]
     listed = [{"name": name, "title": title} for name, title in networks.items()]
     return {"networks": listed, "chosen": chosen, "folder": str(scan.folder)} | {
         "most_bytes": Predict.most_bytes
     }
+
+
+def _title(line: dict[str, Any]) -> str:
+    text = dict(zip(COLUMNS, line["text"], strict=True))
+    reached = f"{text['Test, %']} %" if text["Test, %"] else line["state"]
+    return f"{text['Run']}, seed {text['Seed']}, {reached}"
 
 
 def _about(scan: "Scan", name: str, networks: dict[str, str]) -> dict[str, Any]:

@@ -25,24 +25,14 @@ export function el(selector, ...children) {
   const one = document.createElement(tag)
   const attributes = children[0]?.constructor == Object ? children.shift() : {}
   for (const [name, value] of Object.entries(attributes)) {
+    if (value === false || value == null) continue
     if (name.startsWith("on")) one.addEventListener(name.slice(2), value)
     else if (name in one && typeof value != "string") one[name] = value
-    else if (value !== false && value != null) one.setAttribute(name, value)
+    else one.setAttribute(name, value)
   }
   one.classList.add(...classes)
   one.append(...children.flat().filter((child) => child != null && child !== false))
   return one
-}
-
-// Draws an element's children anew if what they show is another: a button that is being pressed
-// stays, and so does the focus.
-export function redraw(place, shown, draw) {
-  const text = JSON.stringify(shown)
-  if (place.dataset.shown == text) return
-  const focused = place.contains(document.activeElement) && document.activeElement.ariaLabel
-  place.dataset.shown = text
-  place.replaceChildren(...draw().filter(Boolean))
-  if (focused) place.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus()
 }
 
 // The path with parameters, whatever their values are; a list gives its name several times.
@@ -53,10 +43,11 @@ export function withParams(path, params) {
   return text ? `${path}?${text}` : path
 }
 
-// The answer to GET, or to POST with a body: a Blob or what becomes JSON. Throws the server's words.
+// The answer to GET, or to POST with a body, a Blob or what becomes JSON: what was JSON, or the text
+// of HTML. Throws the server's words.
 export async function ask(path, body) {
   const signal = AbortSignal.any([view.signal, AbortSignal.timeout(60000)])
-  const options = {signal, method: body === undefined ? "GET" : "POST"}
+  const options = {signal, method: body === undefined ? "GET" : "POST", headers: {Accept: "text/html, application/json"}}
   if (body !== undefined) options.body = body instanceof Blob ? body : JSON.stringify(body)
   let answer
   try {
@@ -65,33 +56,39 @@ export async function ask(path, body) {
     if (options.signal.aborted && error.name == "AbortError") throw error
     throw new Error("The studio does not answer. This page goes on by itself when it does again.")
   }
+  if (answer.ok && answer.headers.get("Content-Type").startsWith("text/html")) return answer.text()
   const content = await answer.json()
   if (!answer.ok) throw new Error(content.error)
   return content
 }
 
 // Asks again and again until the view is left; `path` may be a function. What `handle` returns is
-// how many seconds to wait, if it is not the usual.
+// how many seconds to wait, if it is not the usual, and false ends it. Returns what asks at once,
+// after which no answer from before is heard.
 export function poll(path, handle, seconds = 1) {
   const {signal} = view
-  let silent = false
+  let silent = false, latest
   const look = async () => {
+    const mine = latest = {}
+    const over = () => signal.aborted || mine != latest
     let wait = seconds
     try {
       const content = await ask(typeof path == "function" ? path() : path)
-      if (signal.aborted) return
+      if (over()) return
       if (silent) say("") // what others have said stays
       silent = false
       wait = handle(content) ?? seconds
     } catch (error) {
-      if (signal.aborted) return
+      if (over()) return
       silent = true
       say(error.message)
     }
+    if (wait === false) return
     await pause(wait)
-    if (!signal.aborted) look()
+    if (!over()) look()
   }
   look()
+  return look
 }
 
 // Waits, and while nobody looks at the page until somebody does.

@@ -1,12 +1,9 @@
-// The address is the state: `#view?name=value`. A view is a module with `show(main, params)`.
+// The address is the state: `#view?name=value`. A view is a module with `show(place, params, view)`.
 
 import {el, ending, leave, say, withParams} from "./api.js"
 
-export const VIEWS = {
-  runs: "Runs", watch: "Watch", train: "Train", compare: "Compare", tables: "Tables", use: "Use",
-}
-
-const links = document.getElementById("views")
+const DRAWN = ["compare", "tables"] // by the server alone
+const links = [...document.querySelectorAll("#views a")]
 const main = document.getElementById("main")
 const root = document.documentElement
 const darkness = matchMedia("(prefers-color-scheme: dark)")
@@ -14,7 +11,11 @@ const darkness = matchMedia("(prefers-color-scheme: dark)")
 export const link = (view, params = {}) => `#${withParams(view, params)}`
 
 // Puts what is chosen into the address, from where a reload, a link and a second tab have it.
-export const remember = (params) => history.replaceState(null, "", `#${here().view}?${params}`)
+export function remember(params) {
+  const {view, bar} = here()
+  bar.hash = `${view}?${params}` // by which one comes back to it
+  history.replaceState(null, "", bar.hash)
+}
 
 // Chooses all values of a parameter; empty ones are none.
 export function choose(params, name, ...values) {
@@ -28,23 +29,24 @@ export const isDark = () =>
 
 function here() {
   const [view, text = ""] = location.hash.slice(1).split(/\?(.*)/s)
-  return {view: Object.hasOwn(VIEWS, view) ? view : "runs", params: new URLSearchParams(text)}
+  const bar = links.find((one) => one.dataset.view == view) ?? links[0]
+  return {bar, view: bar.dataset.view, params: new URLSearchParams(text)}
 }
 
 async function show() {
-  const {view, params} = here()
+  const {bar, view, params} = here()
   leave()
   const signal = ending()
-  for (const one of links.children)
-    one.setAttribute("aria-current", one.hash == link(view) ? "page" : "false")
-  links.querySelector("[aria-current=page]").scrollIntoView({block: "nearest", inline: "center"})
-  document.title = `${VIEWS[view]} · reslab`
+  for (const one of links) one.setAttribute("aria-current", one == bar ? "page" : "false")
+  bar.hash = `${view}?${params}`
+  bar.scrollIntoView({block: "nearest", inline: "center"})
+  document.title = `${bar.textContent} · reslab`
   document.getElementById("theme").textContent = isDark() ? "Light" : "Dark"
   const place = el("div")
   main.replaceChildren(place)
   try {
-    const module = await import(`./${view}.js`)
-    if (!signal.aborted) await module.show(place, params)
+    const module = await import(`./${DRAWN.includes(view) ? "drawn" : view}.js`)
+    if (!signal.aborted) await module.show(place, params, view)
   } catch (error) {
     if (!signal.aborted) say(error.message)
   }
@@ -57,7 +59,6 @@ function switchTheme() {
   show()
 }
 
-links.append(...Object.entries(VIEWS).map(([view, name]) => el("a", {href: link(view)}, name)))
 document.getElementById("theme").addEventListener("click", switchTheme)
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault() // the address is the view's

@@ -23,17 +23,6 @@ export const select = (options, chosen, then, attributes = {}) =>
 export const check = (text, checked, then) => el("label.check",
   el("input", {type: "checkbox", checked, onchange: ({target}) => then(target.checked)}), text)
 
-// A table of bodies by their headings, which may be empty; the first cell of a row names it.
-export function table(label, head, bodies) {
-  const row = ([name, ...cells]) =>
-    el("tr", el("th", {scope: "row"}, name), cells.map((cell) => el("td", cell)))
-  const body = (title, rows) => el("tbody",
-    title && el("tr.title", el("th", {scope: "rowgroup", colSpan: head.length}, title)), rows.map(row))
-  return el("div.scroll", {tabIndex: 0, role: "region", "aria-label": label}, el("table",
-    el("thead", el("tr", head.map((one) => el("th", {scope: "col"}, one)))),
-    Object.entries(bodies).flatMap(([title, rows]) => rows.length ? [body(title, rows)] : [])))
-}
-
 // What stands where there is nothing yet: what to do.
 export const empty = (title, text, ...below) =>
   el("div.panel.empty", el("h2", title), text && el("p", text), below.map((one) => el("p", one)))

@@ -1,11 +1,15 @@
 // The table of runs: filtered, sorted and folded here, kept true by what has changed.
 
-import {el, ending, poll, redraw, withParams} from "./api.js"
-import {VIEWS, choose, link} from "./app.js"
-import {controls} from "./controls.js"
-import {button, check, empty, firstCommand, primary} from "./parts.js"
+import {ask, el, ending, poll, withParams} from "./api.js"
+import {choose, link} from "./app.js"
+import {action, button, check, empty, firstCommand, primary} from "./parts.js"
 
 const ROWS = 150 // that are drawn at first, and again and again whenever one comes near their end
+
+// What can be done with runs of which states.
+const ACTIONS = {
+  Stop: ["running"], Resume: ["interrupted", "failed"], Rerun: ["finished", "interrupted", "failed"],
+}
 
 // A filter is a part of the text, or of a number `>90`, `<=5`, `=3`.
 function fits(text, number, filter) {
@@ -74,7 +78,7 @@ export function show(main, params) {
     const runs = all.filter((line) => (!is.length || is.includes(line.state)) &&
       words.every((word) => `${line.name} ${line.text} ${line.why}`.toLowerCase().includes(word)) &&
       asked.every(([at, filter]) => fits(line.text[at], line.number[at], filter)))
-    const sort = params.get("sort") ?? `-${columns.length - 1}`, open = params.getAll("open")
+    const sort = params.get("sort") ?? `-${columns.indexOf("Begun")}`, open = params.getAll("open")
     const top = runs.map((run) => !params.has("each") && lines.get(`seeds of ${run.group}`) || run)
     const inside = (line) => ordered(runs.filter((run) => run.group == line.group), sort)
       .map((run) => ({...run, inside: true}))
@@ -144,18 +148,30 @@ export function show(main, params) {
       onclick: () => toggle("is", [state], !is.includes(state))},
     el("span", {class: `state ${state}`}, `${count(state).toLocaleString("en")} ${state}`))
     chips.replaceChildren(...states.filter((state) => count(state) || is.includes(state)).map(chip))
-    actions.hidden = !chosen.length
-    redraw(actions, chosen.map((run) => [run, lines.get(run).state]), () => [
-      el("span", `${chosen.length} selected`),
-      ...["watch", "compare", "use"].map((view) => el("a.button", {href: link(view, {run: chosen})}, VIEWS[view])),
-      ...controls(chosen.map((run) => lines.get(run))),
-      button("Clear", () => change("run", []), {class: "quiet"})])
+    offer(chosen)
     table.hidden = !found
     nothing.hidden = Boolean(found)
     nothing.replaceChildren(all.length ?
       empty("No run fits", "", el("a.button", {href: link("runs")}, "Show all")) :
       empty("No runs yet", "What is trained shows up here by itself. To begin:",
         primary("Train", "train"), firstCommand()))
+  }
+
+  // What to do with the selected, drawn anew if it is another: a button that is being pressed stays.
+  function offer(chosen) {
+    const shown = JSON.stringify(chosen.map((run) => [run, lines.get(run).state]))
+    actions.hidden = !chosen.length
+    if (actions.dataset.shown == shown) return
+    actions.dataset.shown = shown
+    const controls = Object.entries(ACTIONS).map(([name, states]) => {
+      const fit = chosen.filter((run) => states.includes(lines.get(run).state))
+      const text = fit.length < chosen.length ? `${name} ${fit.length}` : name
+      return fit.length ? action(text, () => ask(`runs/${name.toLowerCase()}`, {runs: fit})) : ""
+    })
+    actions.replaceChildren(el("span", `${chosen.length} selected`),
+      ...["Watch", "Compare", "Use"].map((name) =>
+        el("a.button", {href: link(name.toLowerCase(), {run: chosen})}, name)),
+      ...controls, button("Clear", () => change("run", []), {class: "quiet"}))
   }
 
   // Keys, wherever the focus is but in a field: to move leads first to the row where one was last.
