@@ -1,26 +1,37 @@
 """What a screen reader, a keyboard and weak eyes need, by axe-core's rules, in every view."""
 
+import shutil
+
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 
 from browser import visited
-from studio import served, write_run
+from studio import AtHand, served, write_run
+from training import only_run
 
 pytestmark = pytest.mark.slow
 
-VIEWS = ("runs", "watch", "compare", "train", "tables?table=resnet3", "use")
-SELECTED = "run=seed-0&run=seed-1&run=other"
+# A view to what it has once it is filled, with nothing chosen and with runs.
+VIEWS = {
+    "runs": ("tbody tr", "tbody tr[aria-selected=true]"),
+    "watch": (".empty", ".bk-Canvas"),
+    "compare": (".empty", ".compare tbody tr"),
+    "train": (".field input", ".will dd"),
+    "tables?table=resnet3": (".seeds", ".seeds"),
+    "use": (".pad canvas", ".answers progress"),
+}
 SERIOUS = ("serious", "critical")
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
+def studio(trained_once, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "runs"
+    shutil.copytree(trained_once / "outputs/runs", folder)
     for seed in range(2):
         write_run(folder, f"seed-{seed}", seed=seed, test=0.9)
     write_run(folder, "other", lr=0.2, test=0.8)
     write_run(folder, "broken", lr=0.3, failure="the loss is nan")
-    with served(folder) as studio:
+    with served(folder, worker=AtHand()) as studio:
         yield studio
 
 
@@ -33,14 +44,19 @@ def faults(page) -> list[str]:
 @pytest.mark.parametrize(
     ("scheme", "width"), [("light", 1280), ("dark", 390)], ids=["light", "dark on a phone"]
 )
-def test_no_view_has_a_serious_fault_empty_or_filled(studio, scheme, width):
+def test_no_view_has_a_serious_fault_empty_or_filled(studio, trained_once, scheme, width):
+    names = [only_run(trained_once).name, "seed-0", "seed-1", "other"]
+    picture = next((trained_once / "pictures/3").glob("*.png"))
     with visited(studio.address, width=width, color_scheme=scheme) as page:
-        for view in VIEWS:
-            for more in ("", SELECTED):
-                page.goto(f"{studio.address}#{view}{'&' if '?' in view else '?'}{more}")
-                page.wait_for_selector("h1")
-                page.wait_for_timeout(500)
-                assert faults(page) == [], (view, more)
+        for view, contents in VIEWS.items():
+            for runs, content in zip(([], names), contents, strict=True):
+                runs = runs[:1] if view == "use" else runs
+                query = "&".join(f"run={name}" for name in runs)
+                page.goto(f"{studio.address}#{view}{'&' if '?' in view else '?'}{query}")
+                if view == "use" and runs:
+                    page.locator("input[type=file]").set_input_files(picture)
+                page.locator(f"{content} >> visible=true").first.wait_for(timeout=60_000)
+                assert faults(page) == [], (view, query)
 
 
 def test_the_rules_find_what_is_wrong(studio):

@@ -1,6 +1,7 @@
 """Comparing runs in the studio: what differs, how surely, and on which test images."""
 
 import base64
+import html
 import io
 from math import sqrt
 from pathlib import Path
@@ -91,6 +92,35 @@ def ask(studio, names, view="compare", **more):
 
 def row(rows, name):
     return next(values for key, *values in rows if key == name)
+
+
+def test_parts_of_a_configuration_are_told_in_few_words():
+    parts = [
+        {"_target_": "reslab.nn.Pool", "size": 2.0, "of": [{"_target_": "a.B"}, None, True, "x"]},
+        {"size": 0.5},
+    ]
+    assert _differing([[{"join": part}] for part in parts]) == [
+        ["join._target_", "reslab.nn.Pool", "none"],
+        ["join.of", "[B(), null, true, x]", "none"],
+        ["join.size", "2", "0.5"],
+    ]
+
+
+def test_names_are_text_in_what_the_page_is_given(tmp_path, labels):
+    hostile = '"><img src=x onerror=alert(1)>'
+    finish(tmp_path, hostile, labels, range(3))
+    finish(tmp_path, "b", labels, range(4), lr=0.2)
+    with served(tmp_path, worker=AtHand()) as studio:
+        query = urlencode({"run": [hostile, "b", "<script>"]}, doseq=True)
+        drawn = studio.ask(f"/api/compare?{query}", Accept="text/html, application/json")
+        refused = studio.ask("/api/compare/flipped?run=b", Accept="text/html, application/json")
+    assert drawn.headers["Content-Type"].startswith("text/html")
+    text = drawn.body.decode()
+    assert html.escape(hostile) in text
+    assert "&lt;script&gt; is not among the runs" in text
+    assert "<img" not in text
+    assert "<script" not in text
+    assert "error" in refused.json, "which the page says in its own place"
 
 
 def test_lists_of_whole_numbers_are_told_as_such():

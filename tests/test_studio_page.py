@@ -196,6 +196,67 @@ def test_the_bar_is_skipped_by_keyboard_and_the_view_stays(page):
     assert named(page) == ["broken"]
 
 
+def test_the_bar_leads_back_to_a_view_as_it_was_left(page):
+    bar = page.get_by_role("navigation", name="Views")
+    page.get_by_label("Fold seeds").uncheck()
+    page.get_by_label("Search").fill("seed")
+    page.get_by_role("checkbox", name="Select seed-1").check()
+    until_there_are(page, 3)
+    left = page.url
+    bar.get_by_role("link", name="Watch").click()
+    page.get_by_role("heading", name="No run is selected").wait_for()
+    bar.get_by_role("link", name="Runs").click()
+    until_there_are(page, 3)
+    assert page.url == left
+    assert page.get_by_label("Search").input_value() == "seed"
+    assert not page.get_by_label("Fold seeds").is_checked()
+    assert page.get_by_text("1 selected").is_visible()
+
+
+def test_what_is_false_of_an_element_is_left_out_whatever_its_kind(page):
+    made = """async () => (await import("/api.js"))
+      .el("a.x", {target: false, title: null, hidden: false, draggable: true}, false, "text").outerHTML"""
+    assert page.evaluate(made) == '<a draggable="true" class="x">text</a>'
+
+
+def test_what_is_drawn_again_leaves_alone_what_is_the_same_or_in_use(page):
+    """Of a list whose first entry goes, nobody's press or typing is taken for another's."""
+    was, now = page.evaluate(
+        """async () => {
+          const {put} = await import("/drawn.js")
+          const place = document.querySelector("main").appendChild(document.createElement("div"))
+          const entry = (name, done) => `<li id="${name}"><span>${done}</span><button>${name}</button></li>`
+          const whole = (entries, value) => `<details><summary>More</summary></details>
+            <input name="a" value="${value}"><input name="b" value="${value}"><ol>${entries}</ol>`
+          put(place, whole(entry("one", 1) + entry("two", 1), "before"))
+          const [first, second] = place.querySelectorAll("button"), [a, b] = place.querySelectorAll("input")
+          place.querySelector("details").open = true
+          second.focus()
+          put(place, whole(entry("one", 2) + entry("two", 1), "before"))
+          const was = [first.isConnected, document.activeElement == second, place.querySelector("span").textContent]
+          a.focus()
+          a.value = "typed"
+          put(place, whole(entry("two", 1), "after"))
+          return [was, [first.isConnected, a.value, b.value, place.querySelector("details").open,
+            place.querySelectorAll("li").length]]
+        }"""
+    )
+    assert was == [True, True, "2"]
+    assert now == [False, "typed", "after", True, 1]
+
+
+def test_on_a_phone_runs_are_sorted_by_any_column_and_say_by_which(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.get_by_label("Fold seeds").uncheck()
+    heading = page.get_by_role("button", name="Test, %")
+    heading.scroll_into_view_if_needed()
+    heading.click()
+    assert accuracies(page) == ["92.00", "91.00", "90.00", "85.00", "", ""]
+    page.locator("thead").evaluate("(one) => one.scrollTo(0, 0)")
+    at = heading.bounding_box()
+    assert 0 < at["x"] < at["x"] + at["width"] < 390, "what they are sorted by comes first"
+
+
 def test_names_and_reasons_are_text_and_a_failure_says_why_in_its_place(page):
     row = page.locator("tbody tr", has_text="failed")
     assert row.get_by_text("the loss is nan in epoch 2: <b>lower</b> lr").is_visible()

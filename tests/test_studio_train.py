@@ -570,6 +570,18 @@ def fill_in(page, **more):
 
 
 @pytest.mark.slow
+def test_a_hint_that_is_cut_is_whole_where_one_fills_in(answering):
+    with visited(f"{answering.address}#train") as page:
+        hint = page.locator("[id='about-seed']")
+        hint.wait_for()
+        is_cut = "(one) => one.scrollWidth > one.clientWidth"
+        assert hint.evaluate(is_cut)
+        page.get_by_label("seed", exact=True).focus()
+        assert not hint.evaluate(is_cut)
+        assert page.problems == []
+
+
+@pytest.mark.slow
 def test_a_run_is_started_stopped_gone_on_with_and_finished_by_the_page(studio, tmp_path):
     runs = tmp_path / "runs"
     with visited(f"{studio.address}#train") as page:

@@ -180,7 +180,7 @@ class Compare(Drawn):
     async def get(self) -> None:
         runs, missing = await asyncio.to_thread(self._runs)
         base = self.get_query_argument("base", "", strip=False)
-        answer = {"sides": [], "notes": []}
+        answer: dict[str, Any] = {"sides": [], "notes": []}
         if runs:
             answer = await self.worker.run(compare, runs=runs, base=base)
         answer["notes"] += [f"{name} is not among the runs, or not whole" for name in missing]

@@ -9,6 +9,7 @@ from typing import Any
 from reslab.progress import in_words
 from reslab.runs.facts import Facts
 from reslab.runs.seeds import mean_and_deviation
+from reslab.studio.drawn import Drawn
 from reslab.studio.security import Handler
 
 STATES = ("running", "finished", "interrupted", "failed")
@@ -127,6 +128,15 @@ def _begun(members: Sequence[Facts]) -> tuple[str, float | None]:
     return f"{day.day} {day:%b %Y %H:%M}".replace(f" {datetime.now().year} ", " "), last
 
 
+class View(Drawn):
+    """The view before its rows."""
+
+    template = "runs.html"
+
+    def get(self) -> None:
+        self.answer({"columns": COLUMNS})
+
+
 class Runs(Handler):
     """What has changed in the table since an answer's `cursor`."""
 
@@ -136,4 +146,4 @@ class Runs(Handler):
         self.answer({"columns": COLUMNS, "states": STATES, **changes})
 
 
-HANDLERS = [("runs", Runs)]
+HANDLERS: list[tuple[str, Any]] = [("runs", Runs), ("runs/view", View)]

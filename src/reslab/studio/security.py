@@ -219,7 +219,7 @@ class Handler(RequestHandler):
         elif status_code == 500:
             sentence = "a fault of reslab's own: the terminal of `reslab studio` shows where"
         accepted = self.request.headers.get("Accept", "")
-        if "text/html" not in accepted or "json" in accepted:  # the page, which says it in its own way
+        if "text/html" not in accepted or "json" in accepted:  # the page says it in its place
             return self.answer({"error": sentence})
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.finish(REFUSED.read_text().replace("SENTENCE", xhtml_escape(sentence)))

@@ -39,8 +39,10 @@ class Form(Drawn, TrainHandler):
         self.answer(await asyncio.to_thread(read_form, self.values()))
 
 
-class Preview(TrainHandler):
+class Preview(Drawn, TrainHandler):
     """What will be trained."""
+
+    template = "preview.html"
 
     async def post(self) -> None:
         found = await self.worker.run(preview, values=self.values())
@@ -65,8 +67,10 @@ class Preview(TrainHandler):
         self.answer(found)
 
 
-class Drawing(TrainHandler):
+class Drawing(Drawn, TrainHandler):
     """A drawing of the network."""
+
+    template = "drawing.html"
 
     async def post(self) -> None:
         self.answer({"svg": await self.worker.run(draw, values=self.values())})

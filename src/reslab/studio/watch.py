@@ -19,11 +19,21 @@ from bokeh.palettes import Viridis256
 
 from reslab.reports.cells import safe
 from reslab.studio.curves import PARTS, gradients, stamp, tail
+from reslab.studio.drawn import Drawn
 from reslab.studio.figures import as_item, palette, plot
 from reslab.studio.security import Handler, RequestError
 from reslab.studio.series import BANDS, DOTS, LINES, Choice, series
 
 SIDES = {"epoch": "Epoch", "minutes": "Minutes of training"}
+# Of each figure its title, and what dashed and solid lines are if it may have both.
+TITLES = (
+    ("batches", "Loss within the epoch", "", ""),
+    ("loss", "Loss", "training", "validation"),
+    ("accuracy", "Accuracy", "training", "validation"),
+    ("lr", "Learning rate", "", ""),
+    ("throughput", "Throughput", "", ""),
+    ("gradients", "Gradients", "on a skip", "on the main path"),
+)
 # The page saves, with what the colors mean.
 SHAPE = {"height": 300, "tools": "box_zoom,pan,wheel_zoom,reset", "active_drag": "box_zoom"}
 LINE = {"xs": "xs", "ys": "ys", "line_cap": "round", "line_join": "round"}
@@ -127,6 +137,19 @@ def _hover(
     )
 
 
+class Watch(Drawn):
+    """The view before its figures: what can be chosen, and what to do if nothing is."""
+
+    template = "watch.html"
+
+    async def get(self) -> None:
+        lines = (await asyncio.to_thread(self.scan.changes))["lines"]
+        running = [one["name"] for one in lines if one["state"] == "running" and "runs" not in one]
+        runs = list(dict.fromkeys(self.get_query_arguments("run", strip=False)))
+        there = bool(lines)
+        self.answer({"runs": runs, "running": running, "there": there, "figures": TITLES})
+
+
 class Watched(Handler):
     """What asks for lines: `run` several times, and what is to be seen of them."""
 
@@ -218,6 +241,7 @@ class Details(Handler):
 
 
 HANDLERS = [
+    ("watch", Watch),
     ("watch/curves", Curves),
     ("watch/numbers", Numbers),
     ("watch/figure", Figure),

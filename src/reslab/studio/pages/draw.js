@@ -33,15 +33,15 @@ canvas.onpointerup = canvas.onpointercancel = () => {
   last = null
 }
 
-// Gives the pad; `drawn` is called with a PNG after each stroke, with null when it is wiped.
-export function pad(size, drawn) {
+// Puts the pad in a place; `drawn` is called with a PNG after each stroke, with null when it is wiped.
+export function pad(place, drawn) {
   given = drawn
   // Lines are as wide as in the data: of 8 pixels more than one, about 2 of MNIST's 28.
-  const lineWidth = SIDE / (size < 20 ? 7 : 12)
+  const small = place.dataset.size < 20, lineWidth = SIDE / (small ? 7 : 12)
   Object.assign(context, {lineWidth, lineCap: "round", lineJoin: "round", strokeStyle: "white"})
   const wipe = () => {
     context.fillRect(0, 0, SIDE, SIDE)
     drawn(null)
   }
-  return el("div.pad", el("div", {class: size < 20 ? "" : "margin"}, canvas), button("Wipe", wipe))
+  place.append(el("div", {class: !small && "margin"}, canvas), button("Wipe", wipe))
 }

@@ -81,7 +81,7 @@ export function listen(place) {
       if (button.dataset.then) location.hash = link(button.dataset.then)
     } catch (error) {
       say(error.message)
+      button.disabled = false // else when it is drawn again
     }
-    button.disabled = false
   })
 }

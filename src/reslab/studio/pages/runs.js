@@ -2,7 +2,8 @@
 
 import {ask, el, ending, poll, withParams} from "./api.js"
 import {choose, link} from "./app.js"
-import {action, button, check, empty, firstCommand, primary} from "./parts.js"
+import {put} from "./drawn.js"
+import {action, button} from "./parts.js"
 
 const ROWS = 150 // that are drawn at first, and again and again whenever one comes near their end
 
@@ -29,11 +30,13 @@ function ordered(lines, sort) {
   return pairs.map(([, line]) => line)
 }
 
-export function show(main, params) {
+export async function show(main, params) {
+  put(main, await ask(`runs/view?${params}`))
+  const find = (selector) => main.querySelector(selector)
+  const [head, filters] = find("thead").children, body = find("tbody"), table = find(".tall"), actions = find(".actions")
   const lines = new Map(), drawn = new Map()
   let cursor = "", columns = [], states = [], hidden = new Set(), old = new Set(), most = ROWS, more = false
 
-  const isText = (at) => ["Run", "State", "Recipe"].includes(columns[at])
   const change = (name, values) => {
     choose(params, name, ...values)
     draw()
@@ -42,28 +45,12 @@ export function show(main, params) {
     const others = params.getAll(name).filter((one) => !values.includes(one))
     change(name, on ? [...others, ...values] : others)
   }
-  const box = (name, label, placeholder = label) => el("input", {type: "search", placeholder,
-    "aria-label": label, value: params.get(name) ?? "", oninput: ({target}) => change(name, [target.value])})
-
-  const search = box("q", "Search")
-  const fold = check("Fold seeds", !params.has("each"), (on) => change("each", [on ? "" : "1"]))
-  const chips = el("div.row"), head = el("tr"), filters = el("tr", {hidden: true})
-  const body = el("tbody"), end = el("div.end"), nothing = el("div", {hidden: true})
-  const actions = el("div.actions", {role: "toolbar", "aria-label": "Selected runs"})
-  const table = el("div.scroll.tall", {hidden: true}, el("table",
-    {role: "treegrid", "aria-label": "Runs", "aria-multiselectable": "true"},
-    el("thead", head, filters), body), end)
-  main.append(el("div.row", el("h1", "Runs"), chips, el("div.row.push",
-    fold, button("Filter", () => { filters.hidden = !filters.hidden }), search)), table, nothing, actions)
-
-  function begin(answer) {
-    ({columns, states} = answer)
-    head.append(...columns.map((name, at) => el("th", {scope: "col", class: isText(at) && "text"},
-      button(name, () => sortBy(at)))))
-    filters.append(...columns.map((name, at) =>
-      el("td", {class: isText(at) && "text"}, box(`c${at}`, `Filter ${name}`, isText(at) ? "" : "> <"))))
-    filters.hidden = !columns.some((_, at) => params.get(`c${at}`))
-  }
+  main.addEventListener("input", ({target: {name, value, checked}}) => {
+    if (name == "fold") change("each", [checked ? "" : "1"])
+    else if (name) change(name, [value])
+  })
+  find("[name=filter]").onclick = () => { filters.hidden = !filters.hidden }
+  head.onclick = ({target}) => sortBy([...head.children].indexOf(target.closest("th")))
 
   function sortBy(at) {
     const first = [...lines.values()].some((line) => line.number[at] != null) ? `-${at}` : `${at}`
@@ -134,7 +121,7 @@ export function show(main, params) {
       el("td.text", el("span", {class: `state ${line.state}`}, line.text[1]),
         line.done != null && el("progress", {value: line.done, "aria-label": "Done"})),
       ...line.text.map((text, at) => el("td",
-        {hidden: hidden.has(at), class: isText(at) && "text", "data-name": columns[at]}, text)).slice(2))
+        {hidden: hidden.has(at), class: head.children[at].className, "data-name": columns[at]}, text)).slice(2))
     if (lost) tr.focus()
     drawn.set(line.name, {state, tr})
     return tr
@@ -147,14 +134,11 @@ export function show(main, params) {
     const chip = (state) => el("button.chip", {type: "button", "aria-pressed": String(is.includes(state)),
       onclick: () => toggle("is", [state], !is.includes(state))},
     el("span", {class: `state ${state}`}, `${count(state).toLocaleString("en")} ${state}`))
-    chips.replaceChildren(...states.filter((state) => count(state) || is.includes(state)).map(chip))
+    find(".chips").replaceChildren(...states.filter((state) => count(state) || is.includes(state)).map(chip))
     offer(chosen)
     table.hidden = !found
-    nothing.hidden = Boolean(found)
-    nothing.replaceChildren(all.length ?
-      empty("No run fits", "", el("a.button", {href: link("runs")}, "Show all")) :
-      empty("No runs yet", "What is trained shows up here by itself. To begin:",
-        primary("Train", "train"), firstCommand()))
+    find(".none-fits").hidden = found || !all.length
+    find(".none-yet").hidden = all.length > 0
   }
 
   // What to do with the selected, drawn anew if it is another: a button that is being pressed stays.
@@ -188,7 +172,7 @@ export function show(main, params) {
       last.tabIndex = -1
       to.tabIndex = 0
       to.focus()
-    } else if (key == "/") search.focus()
+    } else if (key == "/") find("[name=q]").focus()
     else if (!tr) return
     else if (key == " ") tr.querySelector("input").click()
     else if (key == "Enter" || turns && tr.ariaExpanded == turns) tr.querySelector(".name").click()
@@ -202,10 +186,10 @@ export function show(main, params) {
     if (!one.isIntersecting || !more) return
     most += ROWS
     draw()
-  }, {rootMargin: "800px", scrollMargin: "800px"}).observe(end)
+  }, {rootMargin: "800px", scrollMargin: "800px"}).observe(find(".end"))
 
   poll(() => withParams("runs", {since: cursor}), (answer) => {
-    if (!columns.length) begin(answer)
+    ({columns, states} = answer)
     if (answer.all) old = new Set(lines.keys()) // of a server before this one, until all are told
     for (const line of answer.lines) lines.set(line.name, line) && old.delete(line.name)
     for (const name of [...answer.gone, ...(answer.more ? [] : old)]) lines.delete(name)

@@ -1,9 +1,8 @@
 // The form of a run, and what it will be. What is filled in is in the address.
 
 import {ask, el, ending, say} from "./api.js"
-import {link, remember} from "./app.js"
+import {remember} from "./app.js"
 import {filled, keep, listen, put} from "./drawn.js"
-import {button} from "./parts.js"
 
 export function show(main, params) {
   const signal = ending()
@@ -12,24 +11,19 @@ export function show(main, params) {
   const values = () => Object.fromEntries(params)
   const form = el("form.form", {oninput: typed, onchange: ({target}) => target.matches("select") && fill(),
     onsubmit: (event) => event.preventDefault()})
-  const facts = el("dl", el("dt", "Network"), el("dd", "PyTorch is being loaded, which takes some seconds …"))
-  const trouble = el("p.error", {role: "alert"})
-  const start = button("Start", begin, {class: "primary", disabled: true})
-  const drawing = el("details", {ontoggle: draw}, el("summary", "Drawing of the network"))
-  const command = el("pre", {tabIndex: 0}), copier = button("Copy", copy, {class: "quiet push"})
-  const terminal = el("div", {hidden: true}, el("div.row", el("h2", "The same in a terminal"), copier), command)
+  const will = el("div", {onclick: copy}, el("h2", "What it will be"),
+    el("p.soft", "PyTorch is being loaded, which takes some seconds …"))
+  const picture = el("div"), drawing = el("details", {ontoggle: draw},
+    el("summary", "Drawing of the network"), picture)
   const queue = el("section.panel", {"aria-label": "Queue", onchange: ({target}) =>
     ask("queue/at-once", {number: +target.value}).catch((error) => say(error.message))})
-  const will = el("section.panel.will", {"aria-label": "What it will be"},
-    el("h2", "What it will be"), facts, trouble,
-    el("div.row", start, el("a.button.quiet", {href: link("train")}, "Clear the form")),
-    drawing, terminal)
-  main.append(el("h1", "Train"), el("div.train", form, el("div.aside", will, queue)))
+  main.append(el("h1", "Train"), el("div.train", form, el("div.aside",
+    el("section.panel.will", {"aria-label": "What it will be"}, will, drawing), queue)))
 
   function typed() {
     params = filled(form)
     remember(params)
-    start.disabled = copier.disabled = true // until it is known what that will be
+    will.inert = true // until it is known what that will be
     clearTimeout(timer)
     timer = setTimeout(look, 250)
   }
@@ -51,15 +45,17 @@ export function show(main, params) {
     again = asking
     if (asking) return
     asking = true
-    const answer = await ask("train/preview", {values: values()}).catch((error) => ({error: error.message}))
+    const html = await ask("train/preview", {values: values()}).catch((error) => say(error.message))
     asking = false
     if (signal.aborted) return
     if (again) look()
-    else tell(answer)
+    else if (html) tell(html)
   }
 
-  function tell({errors = {}, error, about = {}, command: line = "", names = [], left, facts: rows}) {
-    const wrong = error || (Object.keys(errors).length ? "What is marked is to be put right." : "")
+  function tell(html) {
+    put(will, html)
+    will.inert = false
+    const {errors, about} = JSON.parse(will.firstElementChild.dataset.said)
     for (const input of form.querySelectorAll("[name]")) {
       const fault = errors[input.name] ?? "", known = about[input.name], field = input.parentElement
       field.querySelector(".error").textContent = fault.replace(/^\S+?=.*?: |^[\w.]+:? /, "")
@@ -70,47 +66,30 @@ export function show(main, params) {
       field.querySelector(".soft").textContent ||= known.text
       input.list?.replaceChildren(...known.choices.map((value) => el("option", {value})))
     }
-    trouble.textContent = wrong
-    command.textContent = line
-    start.disabled = Boolean(wrong) || !left
-    start.textContent = names.length > 1 ? `Start ${left} runs` : "Start"
-    copier.disabled = drawing.hidden = facts.hidden = terminal.hidden = Boolean(wrong)
-    if (wrong) return
-    facts.replaceChildren(...rows.flatMap(([name, text, href]) =>
-      [el("dt", name), el("dd", href ? el("a", {href}, text) : text)]))
-    draw()
-  }
-
-  async function begin() {
-    start.disabled = true // until it is known what is left to start
-    say(await ask("train/start", {values: values()}).then(() => "", (error) => error.message))
-    look()
+    drawing.hidden = !will.querySelector("pre") // something is wrong
+    if (!drawing.hidden) draw()
   }
 
   async function draw() {
     const wanted = String(params)
     if (!drawing.open || drawn == wanted) return
     drawn = wanted
-    const {svg, error} = await ask("train/drawing", {values: values()}).catch((one) => ({error: one.message}))
-    if (signal.aborted || drawn != wanted) return
-    const picture = () => el("img", {src: `data:image/svg+xml,${encodeURIComponent(svg)}`,
-      alt: "The network's layers, and what skips them"})
-    const enlarge = () => {
-      const large = el("dialog", {"aria-label": "Drawing of the network", onclose: () => large.remove()},
-        el("div.row", button("Close", () => large.close(), {class: "quiet push"})), picture())
-      drawing.append(large)
-      large.showModal()
+    try {
+      const html = await ask("train/drawing", {values: values()})
+      if (drawn == wanted) put(picture, html)
+    } catch (error) {
+      if (!signal.aborted) picture.replaceChildren(el("p.soft", error.message))
     }
-    drawing.replaceChildren(drawing.firstChild, ...error ? [el("p.soft", error)] :
-      [el("button.paper", {type: "button", title: "Show it large", onclick: enlarge}, picture())])
   }
 
   function copy({target}) {
+    if (target.textContent != "Copy") return
+    const command = will.querySelector("pre")
     getSelection().selectAllChildren(command) // for where the clipboard is closed
     navigator.clipboard?.writeText(command.textContent).then(() => { target.textContent = "Copied" }, () => {})
   }
 
-  listen(queue)
+  listen(main)
   keep(queue, "queue", () => {
     const state = queue.firstElementChild.dataset
     if (offered != (offered = state.offered)) fill() // at first, and when a file came

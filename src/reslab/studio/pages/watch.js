@@ -3,58 +3,48 @@
 import {ask, el, poll, say, withParams} from "./api.js"
 import {choose, isDark} from "./app.js"
 import {figure, savePicture} from "./bokeh.js"
-import {button, check, empty, primary, select} from "./parts.js"
+import {put} from "./drawn.js"
+import {button} from "./parts.js"
 
-const FIGURES = {batches: "Loss within the epoch", loss: "Loss", accuracy: "Accuracy", lr: "Learning rate",
-  throughput: "Throughput", gradients: "Gradients"}
+export async function show(main, params) {
+  put(main, await ask(`watch?${params}`))
+  const [gone, whole] = main.children
+  if (!whole) return
 
-export function show(main, params) {
-  const runs = [...new Set(params.getAll("run"))], series = new Map(), panels = {}
-  let order = [], missing = [], begun = false, cursor = "", seen = "", lit = "", building = Promise.resolve(), asked = 0
-  if (!runs.length) return offer(main)
+  const runs = [...new Set(params.getAll("run"))], series = new Map()
+  const [legend, notes, log] = [".legend", ".news", ".log"].map((one) => whole.querySelector(one))
+  const panels = Object.fromEntries([...whole.querySelectorAll("[data-figure]")].map((panel) =>
+    [panel.dataset.figure, {panel, dashes: panel.querySelector(".dashes"), place: panel.querySelector(".place")}]))
+  const {gradients, ...curves} = panels
+  let order = [], missing = [], seen = "", cursor = "", lit = "", building = Promise.resolve(), lookAtOne
 
   const get = (name) => params.get(name) ?? ""
-  const change = (name, value, then = look) => {
-    choose(params, name, value)
-    then()
+  const isHidden = (key) => params.has("hide", key)
+  const another = () => {
+    seen = ""
+    lookAtOne?.()
   }
-  const choice = (label, name, options, then) =>
-    select(options, get(name), (value) => change(name, value, then), {"aria-label": label})
-  const otherAxes = () => {
-    for (const name in FIGURES) choose(params, `zoom-${name}`)
-    build()
-    look()
-  }
-  const smoothing = el("input", {type: "range", min: 0, max: 0.98, step: 0.02, value: String(+get("smooth")),
-    oninput: () => change("smooth", +smoothing.value && smoothing.value)})
-  const fold = check("Fold seeds", !get("each"), (on) => change("each", on ? "" : "1"))
-  const legend = el("div.row.legend", {role: "group", "aria-label": "Lines"})
-  const notes = el("div")
-  const log = el("pre.log", {tabIndex: 0, role: "region", "aria-label": "End of the log"})
+  const visible = () => order.map((key) => series.get(key)).filter((one) => !isHidden(one.key))
 
-  for (const [name, title] of Object.entries(FIGURES)) {
-    const of = panels[name] = {place: el("div"), dashes: el("p.row.hint.dashes")}
-    const save = (kind, how) => button(kind, how, {class: "quiet", "aria-label": `Save ${title} as ${kind}`})
-    const picture = () => savePicture(name, of.picture(),
-      [...name == "gradients" ? [] : visible().slice(0, 40), ...dashes(name)])
-    const numbers = () => {
-      location = `/api/${wanted("watch/numbers", {of: name, hide: params.getAll("hide"), of_run: one()})}`
+  whole.addEventListener("input", ({target: {name, value, checked}}) => {
+    if (name == "fold") choose(params, "each", checked ? "" : "1")
+    else choose(params, name, value == "0" ? "" : value)
+    if (name == "of") return another()
+    if (name == "x" || name == "log") {
+      for (const name in panels) choose(params, `zoom-${name}`)
+      build()
     }
-    of.panel = el("section.panel", {hidden: true}, el("div.row", el("h2", title),
-      el("div.row.push", save("PNG", picture), save("CSV", numbers))), of.dashes, of.place)
-  }
-  const {gradients, ...curves} = panels, tiles = el("div.tiles", Object.values(curves).map(({panel}) => panel))
-  const gone = el("div", {hidden: true}, el("h1", "Watch"),
-    empty("None of these runs is there any more", "", primary("Select runs", "runs")))
-  const whole = el("div", {hidden: true}, el("div.row", el("h1", "Watch"), el("div.row.push.controls",
-    choice("Parts", "part", [["", "Training and validation"], ["train", "Training"], ["val", "Validation"]], look),
-    choice("Horizontal axis", "x", [["", "Over epochs"], ["minutes", "Over time"]], otherAxes),
-    choice("Vertical axis", "log", [["", "Linear scale"], ["1", "Logarithmic scale"]], otherAxes),
-    fold, el("label.check", "Smoothing", smoothing))),
-  legend, notes, tiles, el("div.row.details", el("label.check", "Gradients and log of",
-    choice("Run of gradients and log", "of", runs.map((name) => [name, name]), lookAtOne))),
-  el("div.tiles", gradients.panel, el("section.panel", el("div.row", el("h2", "Log")), log)))
-  main.append(whole, gone)
+    look()
+  })
+  whole.addEventListener("click", ({target}) => {
+    const name = target.closest("[data-figure]")?.dataset.figure, {dashes, picture} = panels[name] ?? {}
+    const meant = dashes?.hidden ? [] : [...dashes?.children ?? []].map((one) =>
+      ({name: one.textContent, dashed: Boolean(one.querySelector(".dashed"))}))
+    if (target.value == "picture")
+      savePicture(name, picture(), [...name == "gradients" ? [] : visible().slice(0, 40), ...meant])
+    if (target.value == "numbers")
+      location = `/api/${wanted("watch/numbers", {of: name, hide: params.getAll("hide"), of_run: one()})}`
+  })
 
   // Declares the figures anew, each with the zoom that the address has.
   function build() {
@@ -67,20 +57,8 @@ export function show(main, params) {
       })
       of.plot.on_event("rangesupdate", () => choose(params, `zoom-${name}`, ranges[0].have_updated_interactively &&
         ranges.flatMap(({start, end}) => [start, end]).map((edge) => edge.toPrecision(6)).join(" ")))
-    }))).then(draw).then(lookAtOne).catch((error) => say(error.message))
+    }))).then(draw).then(another).catch((error) => say(error.message))
   }
-
-  // What dashed and solid lines are, where a figure has both.
-  const dashes = (name) => {
-    const dashed = {gradients: "on a skip", loss: "training", accuracy: "training"}[name]
-    const both = panels[name].both ?? !get("part")
-    return dashed && both ? [{name: dashed, dashed: true},
-      {name: name == "gradients" ? "on the main path" : "validation"}] : []
-  }
-  const explain = (name) => panels[name].dashes.replaceChildren(...dashes(name).map(({name, dashed}) =>
-    el("span", el(dashed ? "span.swatch.dashed" : "span.swatch.solid"), name)))
-
-  const visible = () => order.map((key) => series.get(key)).filter((one) => !params.getAll("hide").includes(one.key))
 
   function draw() {
     for (const [name, of] of Object.entries(curves)) {
@@ -90,7 +68,7 @@ export function show(main, params) {
         for (const [column, values] of Object.entries(columns))
           ((data[source] ??= {})[column] ??= []).push(...column == "alpha" ? seen(one.key, values) : values)
       of.panel.hidden = !data.lines?.xs.length
-      explain(name)
+      of.dashes.hidden = !of.dashes.children.length || get("part") != ""
       if (!of.panel.hidden) for (const source in data) of.feed?.(source, data[source])
     }
   }
@@ -105,11 +83,10 @@ export function show(main, params) {
       const swatch = el("span.swatch")
       swatch.style.background = color
       const chip = button([swatch, name], () => {
-        const others = params.getAll("hide").filter((one) => one != key)
-        choose(params, "hide", ...others, chip.ariaPressed == "true" && key)
-        chip.ariaPressed = String(!params.has("hide", key))
+        choose(params, "hide", ...params.getAll("hide").filter((one) => one != key), !isHidden(key) && key)
+        chip.ariaPressed = String(!isHidden(key))
         draw()
-      }, {class: "chip", title: name, "aria-pressed": String(!params.getAll("hide").includes(key)),
+      }, {class: "chip", title: name, "aria-pressed": String(!isHidden(key)),
         onpointerenter: light(key), onpointerleave: light(""), onfocus: light(key), onblur: light("")})
       return chip
     }))
@@ -125,46 +102,23 @@ export function show(main, params) {
     ;({order, missing, cursor} = answer)
     gone.hidden = order.length > 0
     whole.hidden = !gone.hidden
-    if (order.length && !begun) poll(details, takeOne, 2)
-    begun ||= order.length > 0
+    if (order.length) lookAtOne ??= poll(() => withParams("watch/details", {run: one(), since: seen}), takeOne, 2)
     if (named != legend.content) tell(legend.content = named)
     notes.replaceChildren(...answer.notes.map(([kind, text]) => el("p", {class: kind}, text)))
     if (answer.series.length) draw()
     return answer.live ? 1 : 2
   }
-  const newest = () => wanted("watch/curves", {since: cursor})
-  function look() {
-    const mine = ++asked
-    ask(newest()).then((answer) => mine == asked && take(answer), (error) => say(error.message))
-  }
-  function takeOne(answer) {
-    if (answer.run != one()) return
-    seen = answer.cursor
-    if (answer.log) log.textContent = answer.log
-    if (answer.log) log.scrollTop = log.scrollHeight
-    if (!("gradients" in answer)) return
-    gradients.panel.hidden = !answer.gradients
-    gradients.both = answer.gradients?.dash.includes("dashed")
-    explain("gradients")
-    if (answer.gradients) gradients.feed?.("lines", answer.gradients)
-  }
-  const details = () => withParams("watch/details", {run: one(), since: seen})
-  function lookAtOne() {
-    if (!begun) return
-    seen = ""
-    ask(details()).then(takeOne, (error) => say(error.message))
+
+  function takeOne({cursor, log: text, gradients: lines}) {
+    seen = cursor
+    if (text) log.textContent = text
+    if (text) log.scrollTop = log.scrollHeight
+    if (lines === undefined) return
+    gradients.panel.hidden = !lines
+    gradients.dashes.hidden = !lines?.dash.includes("dashed")
+    if (lines) gradients.feed?.("lines", lines)
   }
 
   build()
-  poll(newest, take)
-}
-
-// Nothing is selected: what to do.
-async function offer(main) {
-  const {lines} = await ask("runs")
-  const running = lines.filter((line) => line.state == "running" && !line.runs).map((line) => line.name)
-  main.append(el("h1", "Watch"), empty("No run is selected",
-    lines.length ? "Select runs to see their curves over one another." : "There are none yet.",
-    running.length ? primary(`Watch the ${running.length} that train now`, "watch", {run: running}) :
-      lines.length ? primary("Select runs", "runs") : primary("Train", "train")))
+  const look = poll(() => wanted("watch/curves", {since: cursor}), take)
 }
