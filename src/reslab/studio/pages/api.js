@@ -47,7 +47,8 @@ export function withParams(path, params) {
 // of HTML. Throws the server's words.
 export async function ask(path, body) {
   const signal = AbortSignal.any([view.signal, AbortSignal.timeout(60000)])
-  const options = {signal, method: body === undefined ? "GET" : "POST", headers: {Accept: "text/html, application/json"}}
+  const options = {signal, method: body === undefined ? "GET" : "POST",
+    headers: {Accept: "text/html, application/json"}}
   if (body !== undefined) options.body = body instanceof Blob ? body : JSON.stringify(body)
   let answer
   try {

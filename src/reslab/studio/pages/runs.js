@@ -33,7 +33,8 @@ function ordered(lines, sort) {
 export async function show(main, params) {
   put(main, await ask(`runs/view?${params}`))
   const find = (selector) => main.querySelector(selector)
-  const [head, filters] = find("thead").children, body = find("tbody"), table = find(".tall"), actions = find(".actions")
+  const [head, filters] = find("thead").children, body = find("tbody")
+  const table = find(".tall"), actions = find(".actions")
   const lines = new Map(), drawn = new Map()
   let cursor = "", columns = [], states = [], hidden = new Set(), old = new Set(), most = ROWS, more = false
 
