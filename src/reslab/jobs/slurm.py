@@ -1,0 +1,177 @@
+"""SLURM by its own commands: what is submitted, and where it stands."""
+
+import getpass
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from reslab.errors import UserError
+
+SECONDS_TO_ANSWER = 60.0
+OF_A_SITE = ("SLURM_CONF", "SLURM_CLUSTERS")  # of all variables that a job has
+USUAL_MOST = 1001  # cells of an array, where the cluster does not say
+FIELDS = {"Name": 64, "ArrayTaskID": 16, "ArrayJobID": 16, "State": 24, "exit_code": 16}
+LAST_FIELD = {"Reason": 64, "NodeList": 64}
+OVER = {  # what of a job remains so, and what is said of it
+    "COMPLETED": "",
+    "FAILED": "",
+    "CANCELLED": "cancelled",
+    "TIMEOUT": "out of time",
+    "OUT_OF_MEMORY": "out of memory",
+    "NODE_FAIL": "its node failed",
+    "BOOT_FAIL": "its node did not start",
+    "PREEMPTED": "preempted, and not queued again",
+    "DEADLINE": "its deadline is over",
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell of an array, as SLURM has it.
+
+    Attributes:
+        job: What its commands call it, `<job>_<index>`.
+        state: The word that squeue has for it.
+        status: As `wait` gives it, of one that has ended.
+        reason: Why it waits, or the node that it is on.
+    """
+
+    job: str
+    state: str
+    status: int
+    reason: str
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it remains so."""
+        return self.state in OVER
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is on a node."""
+        return self.state in ("RUNNING", "COMPLETING")
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether its run was told to save and end, and SLURM was not."""
+        return self.state == "FAILED" and os.waitstatus_to_exitcode(self.status) in (
+            128 + signal.SIGTERM,
+            128 + signal.SIGINT,
+        )
+
+    @property
+    def end(self) -> str:
+        """What SLURM knows of its end, empty where its own last line says more."""
+        if self.state == "FAILED" and (signum := self.status & 0x7F):
+            return f"killed by signal {signum} ({signal.strsignal(signum)})"
+        return OVER.get(self.state, self.state.lower())
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster that this machine's commands are about.
+
+    Attributes:
+        name: Its name.
+        most: How many cells an array may have.
+    """
+
+    name: str
+    most: int = USUAL_MOST
+
+    @classmethod
+    def here(cls) -> "Cluster":
+        """Asks it.
+
+        Raises:
+            UserError: There is none.
+        """
+        said = _ask("scontrol", "show", "config")
+        found = dict(re.findall(r"^(\w+) *= (.*)$", said, re.MULTILINE))
+        return cls(found.get("ClusterName", ""), int(found.get("MaxArraySize", USUAL_MOST)))
+
+
+def submit(script: str, after: str | None = None) -> str:
+    """Submits an array and gives its job's number.
+
+    Args:
+        script: What `slurm_script` wrote.
+        after: A job that must have ended before.
+
+    Raises:
+        UserError: It is refused; the message is sbatch's.
+    """
+    order = [f"--dependency=afterany:{after}"] if after else []
+    return _ask("sbatch", "--parsable", *order, given=script).strip().partition(";")[0]
+
+
+def look(names: Iterable[str]) -> dict[tuple[str, int], Task]:
+    """The cells of arrays by name and index, those that ended some minutes ago included.
+
+    Raises:
+        UserError: SLURM does not answer, which says nothing of them.
+    """
+    if not (names := sorted(set(names))):
+        return {}
+    form = ",".join(f"{name}:{width}" for name, width in (FIELDS | LAST_FIELD).items())
+    return parse(_ask("squeue", "-r", "-h", "-t", "all", f"--name={','.join(names)}", "-O", form))
+
+
+def parse(text: str) -> dict[tuple[str, int], Task]:
+    """What squeue has printed: columns of the widths that it was asked for."""
+    tasks = {}
+    for line in text.splitlines():
+        values, at = [], 0
+        for width in (FIELDS | LAST_FIELD).values():
+            values.append(line[at : at + width].strip())
+            at += width
+        name, index, job, state, status, reason, nodes = values
+        if index.isdigit():
+            number = int(status) if status.isdigit() else 0
+            tasks[name, int(index)] = Task(f"{job}_{index}", state, number, nodes or reason)
+    return tasks
+
+
+def user() -> str:
+    """Whose jobs those are that are submitted here."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a number without a name
+        return str(os.getuid())
+
+
+def _ask(*command: str, given: str | None = None) -> str:
+    """What a command of SLURM's prints; variables of a job that this may be in are not the next's.
+
+    Raises:
+        UserError: It is not there, fails, or does not answer.
+    """
+    environment = dict(os.environ)
+    if "SLURM_JOB_ID" in environment:
+        environment = {
+            name: value
+            for name, value in environment.items()
+            if not name.startswith("SLURM_") or name in OF_A_SITE
+        }
+    try:
+        done = subprocess.run(
+            command,
+            input=given,
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=SECONDS_TO_ANSWER,
+        )
+    except FileNotFoundError as error:
+        raise UserError(
+            f"there is no {command[0]}: hydra/launcher=slurm is given where SLURM's commands are"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise UserError(f"{command[0]} has not answered for {SECONDS_TO_ANSWER:.0f} s") from error
+    if done.returncode != 0:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        raise UserError(f"{command[0]}: {lines[-1] if lines else f'status {done.returncode}'}")
+    return done.stdout
