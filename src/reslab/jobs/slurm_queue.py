@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 from pathlib import Path
 
+from filelock import Timeout
+
 from reslab import locks
 from reslab.errors import UserError
 from reslab.files import write_atomically
@@ -24,6 +26,7 @@ from reslab.runs.store import RunDirectory
 
 FOLDER = ".slurm"  # beside the runs: what they print until they have ended, and a lock
 SECONDS_FOR_THE_LOCK = 120.0
+SECONDS_TO_SETTLE = 5.0  # else what is written down is not looked into this time
 LOST = "its job is no longer in the queue"
 
 
@@ -65,11 +68,21 @@ class Queued:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Holds what is written down of the runs in a folder: one submits at a time."""
-    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
-    with locks.held(folder / FOLDER / "lock", timeout=SECONDS_FOR_THE_LOCK):
-        yield
+def locked(folder: Path, seconds: float = SECONDS_FOR_THE_LOCK) -> Iterator[None]:
+    """Holds what is written down of the runs in a folder: one submits at a time.
+
+    Raises:
+        UserError: Another one has done so for that many seconds, or nothing can be written there.
+    """
+    file = folder / FOLDER / "lock"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with locks.held(file, timeout=seconds):
+            yield
+    except Timeout as error:
+        raise UserError(f"another command submits runs of {folder}: try again later") from error
+    except PermissionError as error:
+        raise UserError(f"cannot write {file}: {error.strerror}") from error
 
 
 def submit(
@@ -123,10 +136,10 @@ def settle(runs: Iterable[RunDirectory]) -> None:
     written = [run for run in runs if run.job_file.exists()]
     if not written:
         return
-    with contextlib.suppress(UserError, OSError, TimeoutError):  # as on a machine beside it
+    with contextlib.suppress(UserError, OSError):  # as on a machine beside the cluster
         cluster = Cluster.here()
         for folder, there in groupby(written, lambda run: run.path.parent):
-            with locked(folder):
+            with locked(folder, SECONDS_TO_SETTLE):
                 _settle(list(there), cluster)
 
 

@@ -111,14 +111,11 @@ class RunDirectory:
         The lock stays, and what says of the process that holds it, or is to, what it was asked.
         """
         self.record_file.unlink(missing_ok=True)
-        stays = (
-            *(self.lock_file, locks.lease(self.lock_file)),
-            *(self.request_file, self.log_file, self.job_file),
-        )
+        stays = [self.lock_file, locks.lease(self.lock_file), self.request_file, self.log_file]
         for path in self.path.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
-            elif path not in stays:
+            elif path not in (*stays, self.job_file):
                 path.unlink()
         self.checkpoints.mkdir()
 
