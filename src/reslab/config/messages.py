@@ -18,7 +18,7 @@ from reslab.config.places import composed, composed_of_hydra, list_groups, list_
 from reslab.errors import UserError, behind
 
 A_SWEEP = "several values are a sweep, for which `reslab train` needs -m"
-LOCAL = "hydra/launcher=local"
+LAUNCHERS = ("hydra/launcher=local", "hydra/launcher=slurm")
 
 # What OmegaConf calls that of which there is one kind.
 KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
@@ -75,8 +75,9 @@ def suggest(name: str, options: Iterable[str], *, listed: bool = True) -> str:
 def _suggest_of_hydra(key: str, overrides: Sequence[str]) -> str:
     """The nearest of Hydra's own keys, or the launcher that has this one."""
     chosen = [word for word in overrides if word.lstrip("+").startswith("hydra/")]
-    if key in dotted_keys(composed_of_hydra([LOCAL]), "hydra."):
-        return f" without {LOCAL}"
+    for launcher in LAUNCHERS:
+        if key in dotted_keys(composed_of_hydra([launcher]), "hydra."):
+            return f" without {launcher}"
     keys = dotted_keys(composed_of_hydra(chosen), "hydra.")
     return suggest(key, (one for one in keys if not one.endswith("._target_")), listed=False)
 
