@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pages import CLUSTER, blocks, commands
 from processes import run, start, wait_for
 from reslab.runs.store import RunDirectory, list_runs
 from training import assert_same_results
@@ -209,11 +211,26 @@ def test_what_failed_was_cancelled_or_took_too_long_is_named_with_its_last_line(
     assert finished.code == 1
     assert finished.error_line() == "reslab: runs of the sweep have failed, and are named above"
     lines = finished.err.splitlines()
-    assert any(line.startswith("[1/3] seed=-1: failed: seed=-1") for line in lines), lines
-    assert any(
-        line.startswith("[2/3] seed=0: failed: cancelled, its last line: ") for line in lines
-    )
-    assert any(line.startswith("[3/3] seed=1: failed: out of time") for line in lines)
+    refused, cancelled, late = (line for line in sorted(lines) if ": failed: " in line)
+    assert re.fullmatch(r"\[1/3\] seed=-1: failed: seed .*, got -1", refused)
+    assert cancelled.startswith("[2/3] seed=0: failed: cancelled, its last line: stopping after")
+    assert late.startswith("[3/3] seed=1: failed: out of time")
     states = {name(run): run.state() for run in list_runs(folder / "outputs/runs")}
     assert states == {"s": "failed", "s0": "interrupted", "s1": "failed"}
     assert not list(folder.glob("outputs/runs/*/job.json"))
+
+
+def test_the_page_s_commands_run_as_they_stand_shortened(cluster, tmp_path):
+    lines = [shlex.split(line) for line in commands(blocks(CLUSTER))]
+    asked = [words for words in lines if SLURM in words or words == ["reslab", "runs"]]
+    assert [words[1] for words in asked] == ["train", "reproduce", "runs", "reproduce"]
+    printed = []
+    for words in asked:
+        quick = [] if words[1] == "runs" else [*SMALL, "trainer.max_epochs=1", "seed=0"]
+        done = cluster.run(tmp_path, *words[1:], *quick)
+        assert done.code == 0, (words, done.err)
+        printed.append(done.out)
+    assert printed[0].startswith("#!/bin/bash\n#SBATCH ")
+    assert "4 of 4 cells are queued or running" in printed[1], "rows that are one run, shortened"
+    assert re.search("queued|running", printed[2])
+    assert not list(tmp_path.glob("outputs/runs/*/job.json"))
