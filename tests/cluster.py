@@ -24,6 +24,7 @@ class Commands:
         folder.mkdir(parents=True)
         self.says("scontrol", CONFIG)
         self.says("squeue", "")
+        self.says("scancel", "")
         self.does("sbatch", 'cat > "$(mktemp "$0.given.XXXX")"; echo 7')
 
     def does(self, name: str, script: str) -> None:

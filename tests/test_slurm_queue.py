@@ -12,7 +12,7 @@ from cells import Listener
 from cluster import row
 from processes import wait_for
 from reslab.errors import UserError
-from reslab.jobs import slurm, slurm_sweep
+from reslab.jobs import slurm, slurm_pool, slurm_sweep
 from reslab.jobs.slurm import Cluster
 from reslab.jobs.slurm_options import SlurmOptions
 from reslab.jobs.slurm_queue import Queued, settle, submit
@@ -26,9 +26,9 @@ HERE = Cluster("here", 3)
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
-    monkeypatch.setattr(slurm_sweep, "SECONDS_BETWEEN_QUESTIONS", 0.05)
+    monkeypatch.setattr(slurm_pool, "SECONDS_BETWEEN_QUESTIONS", 0.05)
+    monkeypatch.setattr(slurm_pool, "SECONDS_FOR_FILES", 0.2)
     monkeypatch.setattr(slurm_sweep, "SECONDS_BETWEEN_LOOKS", 0.01)
-    monkeypatch.setattr(slurm_sweep, "SECONDS_FOR_FILES", 0.2)
 
 
 def queue(cells, **options):
@@ -309,8 +309,8 @@ def test_what_goes_on_and_what_waits_is_shown(make, commands):
     queue(cells)
     commands.says("squeue", rows(cells, "RUNNING", "PENDING", "PENDING", node="n1"))
     waiting = SlurmSweep(cells, SlurmOptions(), Listener())
-    waiting._submit()
-    waiting._ask_for_all()
+    assert list(waiting.pool.submit(cells)) == []
+    waiting.pool.ask()
     assert waiting._watched() == (
         [cells[0].directory.path], "0 of 3 finished, 1 running, 2 queued"
     )  # fmt: skip
@@ -338,7 +338,26 @@ def test_an_array_that_is_refused_is_the_failure_of_its_cells_alone(make, comman
     assert ends["a"].state == "queued"
 
 
+def test_one_who_decides_as_they_end_has_a_job_a_cell_and_ends_no_other(make, commands):
+    one, other = make("a", ""), make("b", "")
+    pool = slurm_pool.SlurmPool(SlurmOptions(array_parallelism=2))
+    jobs = [pool.start(cell) for cell in (one, other)]
+    assert not pool.has_room
+    commands.says("squeue", row(jobs[0].queued.name, 0, "RUNNING", job="7", node="n1"))
+    jobs[0].send(signal.SIGTERM)
+    assert commands.asked("scancel") == ["7_0"]
+    commands.says(
+        "squeue",
+        row(jobs[0].queued.name, 0, "CANCELLED")
+        + "\n"
+        + row(jobs[1].queued.name, 0, "CANCELLED", job="8"),
+    )
+    ends = {end.cell.title: (end.state, end.reason) for end in pool.look()}
+    assert ends == {"a": ("stopped", "stopped"), "b": ("failed", "cancelled")}
+    assert pool.has_room
+
+
 def test_where_there_is_no_cluster_a_line_says_so(make, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    ends, _ = sweep([make("a", "")])
-    assert "there is no scontrol: hydra/launcher=slurm is given where" in ends["a"].reason
+    with pytest.raises(UserError, match="there is no scontrol: hydra/launcher=slurm is given wh"):
+        sweep([make("a", "")])

@@ -120,6 +120,18 @@ def look(names: Iterable[str]) -> dict[tuple[str, int], Task]:
     return parse(_ask("squeue", "-r", "-h", "-t", "all", f"--name={','.join(names)}", "-O", form))
 
 
+def cancel(name: str, index: int, *, at_once: bool = False) -> None:
+    """Ends a cell of an array, and nothing else; what runs is told to save, if not `at_once`.
+
+    Raises:
+        UserError: SLURM does not answer.
+    """
+    task = look([name]).get((name, index))
+    if task and not task.is_over:
+        how = ["--signal=KILL", "--full"] if at_once and task.is_running else []
+        _ask("scancel", *how, task.job)
+
+
 def parse(text: str) -> dict[tuple[str, int], Task]:
     """What squeue has printed: columns of the widths that it was asked for."""
     tasks = {}

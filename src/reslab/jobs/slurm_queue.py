@@ -180,7 +180,8 @@ def conclude(run: RunDirectory, queued: Queued, task: Task | None, lost: str = L
         reason = _reason(task.end if task else lost, run.why() or last_line(kept))
         files = (run.config_file, run.record_file, run.failure_file, run.latest.last)
         if not any(file.exists() for file in files):
-            run.failure_file.write_text(f"{reason}\n")
+            with contextlib.suppress(OSError):  # the disk may be what failed
+                run.failure_file.write_text(f"{reason}\n")
     if Queued.read(run) == queued:
         run.job_file.unlink()
     return reason
