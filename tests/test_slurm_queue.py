@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -18,8 +19,11 @@ from reslab.jobs.slurm_options import SlurmOptions
 from reslab.jobs.slurm_queue import Queued, settle, submit
 from reslab.jobs.slurm_script import chunks, script
 from reslab.jobs.slurm_sweep import SlurmSweep
-from reslab.runs.store import list_runs
+from reslab.runs.control import resume, stop
+from reslab.runs.store import RunDirectory, list_runs
+from reslab.studio import control
 from reslab.terminal.runs import print_runs
+from studio import served, write_run
 
 HERE = Cluster("here", 3)
 
@@ -361,3 +365,50 @@ def test_where_there_is_no_cluster_a_line_says_so(make, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(UserError, match="there is no scontrol: hydra/launcher=slurm is given wh"):
         sweep([make("a", "")])
+
+
+# Whoever looks on
+
+
+def test_the_studio_shows_what_is_queued_and_asks_the_cluster_what_became_of_it(
+    make, commands, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(control, "SECONDS_BETWEEN_QUESTIONS", 0.1)
+    runs = tmp_path / "runs"
+    write_run(runs, "requeued")
+    write_run(runs, "stopped", seed=1)
+    cell = replace(make("new", ""), directory=RunDirectory(runs / "new"))
+    again = replace(make("requeued", ""), directory=RunDirectory(runs / "requeued"))
+    queue([cell, again])
+    commands.says("squeue", rows([cell, again], "PENDING", "PENDING"))
+    with served(runs) as studio:
+
+        def lines():
+            return {one["name"]: one for one in studio.ask("/api/runs").json["lines"]}
+
+        states = [lines()[name]["state"] for name in ("new", "requeued", "stopped")]
+        assert states == ["queued", "queued", "interrupted"]
+        (seeds,) = (line for name, line in lines().items() if name.startswith("seeds of"))
+        assert (seeds["state"], seeds["text"][1]) == ("queued", "1 queued, 1 interrupted")
+        commands.says("squeue", rows([cell, again], "CANCELLED", "CANCELLED"))
+        wait_for(lambda: lines()["new"]["state"] == "failed")
+        assert lines()["new"]["why"] == "cancelled"
+        assert lines()["requeued"]["state"] == "interrupted"
+
+
+def test_what_is_queued_is_not_begun_here_beside_it(make, commands):
+    cell = make("a", "")
+    queue([cell])
+    with pytest.raises(UserError, match="is queued: there is nothing to resume"):
+        resume(cell.directory)
+    with pytest.raises(UserError, match="is not running: it is queued"):
+        stop(cell.directory)
+
+
+def test_starting_over_keeps_what_says_which_job_does_so(make, commands):
+    cell = make("a", "")
+    queue([cell])
+    cell.directory.record_file.write_text("{}")
+    cell.directory.checkpoints.mkdir()
+    cell.directory.clear()
+    assert cell.directory.state() == "queued"
