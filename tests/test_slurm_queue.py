@@ -252,6 +252,22 @@ def test_what_has_left_the_queue_says_how_and_keeps_what_it_printed(
     assert queue([cell]) == [("7", 1)]
 
 
+def test_what_slurm_has_forgotten_its_accounts_may_know(make, commands):
+    cells = [make(name, "") for name in "abc"]
+    queue(cells)
+    name = Queued.read(cells[0].directory).name
+    lines = [
+        f"{name}|7_0|CANCELLED by 1000|0:15",
+        f"{name}|7_1|OUT_OF_MEMORY|0:125",
+        f"{name}|7_[2-9]|PENDING|0:0",
+    ]
+    commands.says("sacct", "\n".join(lines) + "\n")
+    commands.says("squeue", rows(cells[2:], "PENDING"))
+    settle([cell.directory for cell in cells])
+    assert [cell.directory.why() for cell in cells] == ["cancelled", "out of memory", ""]
+    assert cells[2].directory.state() == "queued"
+
+
 def test_jobs_of_others_and_of_other_clusters_are_left_to_these(make, commands, monkeypatch):
     cells = [make("theirs", ""), make("there", ""), make("ours", "")]
     monkeypatch.setattr(slurm, "user", lambda: "somebody")

@@ -1,8 +1,10 @@
 """SLURM by its own commands: what is submitted, and where it stands."""
 
+import contextlib
 import getpass
 import os
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterable
@@ -13,8 +15,11 @@ from reslab.errors import UserError
 SECONDS_TO_ANSWER = 60.0
 OF_A_SITE = ("SLURM_CONF", "SLURM_CLUSTERS")  # of all variables that a job has
 USUAL_MOST = 1001  # cells of an array, where the cluster does not say
-FIELDS = {"Name": 64, "ArrayTaskID": 16, "ArrayJobID": 16, "State": 24, "exit_code": 16}
-LAST_FIELD = {"Reason": 64, "NodeList": 64}
+# What squeue prints, each as wide as that.
+COLUMNS = {
+    **{"Name": 64, "ArrayTaskID": 16, "ArrayJobID": 16, "State": 24, "exit_code": 16},
+    **{"Reason": 64, "NodeList": 64},
+}
 OVER = {  # what of a job remains so, and what is said of it
     "COMPLETED": "",
     "FAILED": "",
@@ -26,6 +31,9 @@ OVER = {  # what of a job remains so, and what is said of it
     "PREEMPTED": "preempted, and not queued again",
     "DEADLINE": "its deadline is over",
 }
+
+
+Key = tuple[str, int]  # the name of an array, and a place in it
 
 
 @dataclass(frozen=True)
@@ -108,16 +116,27 @@ def submit(script: str, after: str | None = None) -> str:
     return _ask("sbatch", "--parsable", *order, given=script).strip().partition(";")[0]
 
 
-def look(names: Iterable[str]) -> dict[tuple[str, int], Task]:
-    """The cells of arrays by name and index, those that ended some minutes ago included.
+def look(keys: Iterable[Key]) -> dict[Key, Task]:
+    """The cells of arrays by the array's name and their place in it.
+
+    What has ended some minutes ago SLURM forgets, but for its accounts, where it keeps any.
 
     Raises:
         UserError: SLURM does not answer, which says nothing of them.
     """
-    if not (names := sorted(set(names))):
+    keys = set(keys)
+    if not keys:
         return {}
-    form = ",".join(f"{name}:{width}" for name, width in (FIELDS | LAST_FIELD).items())
-    return parse(_ask("squeue", "-r", "-h", "-t", "all", f"--name={','.join(names)}", "-O", form))
+    names = ",".join(sorted({name for name, _ in keys}))
+    form = ",".join(f"{name}:{width}" for name, width in COLUMNS.items())
+    tasks = parse(_ask("squeue", "-r", "-h", "-t", "all", f"--name={names}", "-O", form))
+    forgotten = ",".join(sorted({name for name, _ in keys - tasks.keys()}))
+    if forgotten and shutil.which("sacct"):
+        with contextlib.suppress(UserError):  # there may be no accounts
+            form = "JobName,JobID,State,ExitCode"
+            order = ("-X", "-n", "-P", "-S", "now-30days", f"--name={forgotten}", "-o", form)
+            tasks = parse_accounts(_ask("sacct", *order)) | tasks
+    return {key: tasks[key] for key in keys & tasks.keys()}
 
 
 def cancel(name: str, index: int, *, at_once: bool = False) -> None:
@@ -126,24 +145,36 @@ def cancel(name: str, index: int, *, at_once: bool = False) -> None:
     Raises:
         UserError: SLURM does not answer.
     """
-    task = look([name]).get((name, index))
+    task = look([(name, index)]).get((name, index))
     if task and not task.is_over:
         how = ["--signal=KILL", "--full"] if at_once and task.is_running else []
         _ask("scancel", *how, task.job)
 
 
-def parse(text: str) -> dict[tuple[str, int], Task]:
+def parse(text: str) -> dict[Key, Task]:
     """What squeue has printed: columns of the widths that it was asked for."""
     tasks = {}
     for line in text.splitlines():
         values, at = [], 0
-        for width in (FIELDS | LAST_FIELD).values():
+        for width in COLUMNS.values():
             values.append(line[at : at + width].strip())
             at += width
         name, index, job, state, status, reason, nodes = values
         if index.isdigit():
             number = int(status) if status.isdigit() else 0
             tasks[name, int(index)] = Task(f"{job}_{index}", state, number, nodes or reason)
+    return tasks
+
+
+def parse_accounts(text: str) -> dict[Key, Task]:
+    """What sacct has printed of those that have ended."""
+    tasks = {}
+    for line in text.splitlines():
+        name, job, state, status = line.split("|")
+        index, word = job.partition("_")[2], state.partition(" ")[0]  # CANCELLED by 1000
+        if index.isdigit() and word in OVER:
+            code, _, signum = status.partition(":")
+            tasks[name, int(index)] = Task(job, word, int(code) << 8 | int(signum or 0), "")
     return tasks
 
 

@@ -149,7 +149,7 @@ class SlurmPool:
     def ask(self) -> None:
         """Asks the cluster; one that says nothing for a while has lost no job."""
         try:
-            tasks = slurm.look(job.queued.name for job in self._jobs)
+            tasks = slurm.look(job.queued.key for job in self._jobs)
         except UserError as error:
             if not self._is_silent:
                 self.reporter.warn(f"{error}; waiting until it answers")

@@ -196,7 +196,7 @@ def _reason(how: str, said: str) -> str:
 def _settle(runs: Sequence[RunDirectory], cluster: Cluster, lost: str = LOST) -> None:
     """Concludes what has ended; the lock is held."""
     ours = {run.path: one for run in runs if (one := Queued.read(run)) and _is_ours(one, cluster)}
-    tasks = slurm.look(one.name for one in ours.values())
+    tasks = slurm.look(one.key for one in ours.values())
     for path, one in ours.items():
         task = tasks.get(one.key)
         if task is None or task.is_over:
