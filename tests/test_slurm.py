@@ -213,7 +213,7 @@ def test_what_failed_was_cancelled_or_took_too_long_is_named_with_its_last_line(
     lines = finished.err.splitlines()
     refused, cancelled, late = (line for line in sorted(lines) if ": failed: " in line)
     assert re.fullmatch(r"\[1/3\] seed=-1: failed: seed .*, got -1", refused)
-    assert cancelled.startswith("[2/3] seed=0: failed: cancelled, its last line: stopping after")
+    assert cancelled.startswith("[2/3] seed=0: failed: canceled, its last line: stopping after")
     assert late.startswith("[3/3] seed=1: failed: out of time")
     states = {name(run): run.state() for run in list_runs(folder / "outputs/runs")}
     assert states == {"s": "failed", "s0": "interrupted", "s1": "failed"}

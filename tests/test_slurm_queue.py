@@ -226,7 +226,7 @@ def test_a_submission_that_was_killed_before_sbatch_was_asked_is_made_by_the_nex
 @pytest.mark.parametrize(
     ("state", "more", "reason"),
     [
-        ("CANCELLED", {}, "cancelled, its last line: at step 7"),
+        ("CANCELLED", {}, "canceled, its last line: at step 7"),
         ("TIMEOUT", {}, "out of time, its last line: at step 7"),
         ("OUT_OF_MEMORY", {}, "out of memory, its last line: at step 7"),
         ("NODE_FAIL", {}, "its node failed, its last line: at step 7"),
@@ -264,7 +264,7 @@ def test_what_slurm_has_forgotten_its_accounts_may_know(make, commands):
     commands.says("sacct", "\n".join(lines) + "\n")
     commands.says("squeue", rows(cells[2:], "PENDING"))
     settle([cell.directory for cell in cells])
-    assert [cell.directory.why() for cell in cells] == ["cancelled", "out of memory", ""]
+    assert [cell.directory.why() for cell in cells] == ["canceled", "out of memory", ""]
     assert cells[2].directory.state() == "queued"
 
 
@@ -319,7 +319,7 @@ def test_a_sweep_names_each_cell_as_it_begins_and_ends(make, commands, tmp_path)
         "a": "finished", "b": "finished", "c": "failed"
     }, "what was finished in the time that a preemption left it is finished"  # fmt: skip
     assert said[0] == "[1/3] a: begun on n1 as 7_0"
-    assert "[3/3] c: failed: cancelled" in said
+    assert "[3/3] c: failed: canceled" in said
     assert not any(cell.directory.job_file.exists() for cell in cells)
     assert len(commands.asked("sbatch")) == 1
 
@@ -354,7 +354,7 @@ def test_an_array_that_is_refused_is_the_failure_of_its_cells_alone(make, comman
     commands.does("sbatch", f'case "$*" in *afterany*) {refuse};; esac; cat > /dev/null; echo 7')
     ends, _ = sweep(cells, wait=False)
     assert ends["d"].state == "failed"
-    assert ends["d"].reason == "sbatch: sbatch: error: QOSMaxSubmitJobPerUserLimit"
+    assert ends["d"].reason == "sbatch: error: QOSMaxSubmitJobPerUserLimit"
     assert ends["a"].state == "queued"
 
 
@@ -373,7 +373,7 @@ def test_one_who_decides_as_they_end_has_a_job_a_cell_and_ends_no_other(make, co
         + row(jobs[1].queued.name, 0, "CANCELLED", job="8"),
     )
     ends = {end.cell.title: (end.state, end.reason) for end in pool.look()}
-    assert ends == {"a": ("stopped", "stopped"), "b": ("failed", "cancelled")}
+    assert ends == {"a": ("stopped", "stopped"), "b": ("failed", "canceled")}
     assert pool.has_room
 
 
@@ -408,7 +408,7 @@ def test_the_studio_shows_what_is_queued_and_asks_the_cluster_what_became_of_it(
         assert (seeds["state"], seeds["text"][1]) == ("queued", "1 queued, 1 interrupted")
         commands.says("squeue", rows([cell, again], "CANCELLED", "CANCELLED"))
         wait_for(lambda: lines()["new"]["state"] == "failed")
-        assert lines()["new"]["why"] == "cancelled"
+        assert lines()["new"]["why"] == "canceled"
         assert lines()["requeued"]["state"] == "interrupted"
 
 

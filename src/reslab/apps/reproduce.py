@@ -73,9 +73,11 @@ def reproduce(
     """
     own, asked = _parted(overrides)
     table = load_table(name, asked, quick=quick)
-    settle(cell.directory for cell in table.cells)
+    runs = [cell.directory for cell in table.cells]
+    settle(runs)
     launched = _lacking(table, keep, reporter)
     failures = _launch(table, launched, own, keep, reporter) if launched else ()
+    settle(runs)  # what others have waited for
     results = from_reference(table, keep) if keep else collect(table)
     queued = sum(not one.record and one.cell.directory.job_file.exists() for one in results)
     return Reproduction(launched, failures, queued, render(table, results, output, reporter))

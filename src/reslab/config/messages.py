@@ -54,7 +54,7 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     if isinstance(error, ConfigCompositionException) and text.startswith("Could not override"):
         key = text.split("'")[1]
         if key.startswith("hydra."):
-            return f"there is no option {key}{_suggest_of_hydra(key, overrides)}"
+            return _say_of_hydra(key, overrides)
         return f"there is no option {key}{suggest(key, known_keys(overrides), listed=False)}"
     if isinstance(error, OverrideParseException) and "=" in str(error.override):
         return f"{error.override}: {NOT_READ}"
@@ -72,14 +72,18 @@ def suggest(name: str, options: Iterable[str], *, listed: bool = True) -> str:
     return f"; choose from {', '.join(options)}" if listed and options else ""
 
 
-def _suggest_of_hydra(key: str, overrides: Sequence[str]) -> str:
-    """The nearest of Hydra's own keys, or the launcher that has this one."""
+def _say_of_hydra(key: str, overrides: Sequence[str]) -> str:
+    """The nearest of Hydra's own keys, the launcher that has this one, or how to add to it."""
     chosen = [word for word in overrides if word.lstrip("+").startswith("hydra/")]
+    keys = list(dotted_keys(composed_of_hydra(chosen), "hydra."))
+    if key in keys:
+        adding = next((word for word in overrides if word.startswith(key)), key)
+        return f"{adding}: what it does not have yet is added: write +{adding}"
     for launcher in LAUNCHERS:
         if key in dotted_keys(composed_of_hydra([launcher]), "hydra."):
-            return f" without {launcher}"
-    keys = dotted_keys(composed_of_hydra(chosen), "hydra.")
-    return suggest(key, (one for one in keys if not one.endswith("._target_")), listed=False)
+            return f"there is no option {key} without {launcher}"
+    others = (one for one in keys if not one.endswith("._target_"))
+    return f"there is no option {key}{suggest(key, others, listed=False)}"
 
 
 def _wanted(line: str) -> str:

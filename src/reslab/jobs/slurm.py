@@ -23,7 +23,7 @@ COLUMNS = {
 OVER = {  # what of a job remains so, and what is said of it
     "COMPLETED": "",
     "FAILED": "",
-    "CANCELLED": "cancelled",
+    "CANCELLED": "canceled",
     "TIMEOUT": "out of time",
     "OUT_OF_MEMORY": "out of memory",
     "NODE_FAIL": "its node failed",
@@ -216,5 +216,6 @@ def _ask(*command: str, given: str | None = None) -> str:
         raise UserError(f"{command[0]} has not answered for {SECONDS_TO_ANSWER:.0f} s") from error
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        raise UserError(f"{command[0]}: {lines[-1] if lines else f'status {done.returncode}'}")
+        said = lines[-1] if lines else f"status {done.returncode}"
+        raise UserError(f"{command[0]}: {said.removeprefix(f'{command[0]}: ')}")
     return done.stdout

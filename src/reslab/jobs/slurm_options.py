@@ -22,7 +22,7 @@ class SlurmOptions:
         mem_gb: Memory, GB.
         array_parallelism: How many may run at once; null: as many as the cluster lets.
         setup: Lines of shell before each cell, as `module load cuda`.
-        additional_parameters: Others of sbatch's: `{exclude: node7, exclusive: true}`.
+        additional_parameters: Others of sbatch's, as `{exclude: node7}`, added with a `+`.
         wait: Whether to wait until all have ended; else they are submitted, and that is all.
         dry_run: Whether only to print what would be submitted.
     """

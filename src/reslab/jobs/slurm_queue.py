@@ -198,9 +198,9 @@ def _settle(runs: Sequence[RunDirectory], cluster: Cluster, lost: str = LOST) ->
     ours = {run.path: one for run in runs if (one := Queued.read(run)) and _is_ours(one, cluster)}
     tasks = slurm.look(one.key for one in ours.values())
     for path, one in ours.items():
-        task = tasks.get(one.key)
-        if task is None or task.is_over:
-            conclude(RunDirectory(path), one, task, lost)
+        run, task = RunDirectory(path), tasks.get(one.key)
+        if task is None or task.is_over or is_finished(run):
+            conclude(run, one, task, lost)
 
 
 def _is_ours(queued: Queued, cluster: Cluster) -> bool:
