@@ -12,6 +12,7 @@ from filelock import FileLock
 from PIL import Image
 
 from cells import machine, make  # noqa: F401  # fixtures
+from cluster import commands  # noqa: F401  # a fixture
 from narrow import narrow_reference, narrow_table  # noqa: F401  # fixtures
 from processes import run
 from training import SMALL, make_older, only_run

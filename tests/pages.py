@@ -38,6 +38,7 @@ def files(blocks: list[tuple[str, str]]) -> dict[str, str]:
     }
 
 
-BLOCKS = blocks(*(page for page in PAGES if page != YOUR_PICTURES))
+CLUSTER = REPOSITORY / "docs/cluster.md"  # as do those
+BLOCKS = blocks(*(page for page in PAGES if page not in (YOUR_PICTURES, CLUSTER)))
 COMMANDS, FILES = commands(BLOCKS), files(BLOCKS)
 REFERENCE = REPOSITORY / "outputs/reference"

@@ -321,6 +321,19 @@ def test_what_is_about_a_sweep_is_refused_where_none_is_asked_for(word):
             ["hydra.launcher.runs_per_gpu=2"],
             "there is no option hydra.launcher.runs_per_gpu without hydra/launcher=local",
         ),
+        (
+            ["hydra/launcher=local", "hydra.launcher.partition=gpu"],
+            "there is no option hydra.launcher.partition without hydra/launcher=slurm",
+        ),
+        (
+            ["hydra/launcher=slurm", "hydra.launcher.timeout=60"],
+            "there is no option hydra.launcher.timeout; did you mean hydra.launcher.timeout_min",
+        ),
+        (
+            ["hydra/launcher=slurm", "hydra.launcher.additional_parameters={exclude: n7}"],
+            "hydra.launcher.additional_parameters={exclude: n7}: what it does not have yet is added: "
+            "write +hydra.launcher.additional_parameters={exclude: n7}",
+        ),
         (["hydra.job.chidr=true"], "there is no option hydra.job.chidr; did you mean hydra.job."),
         (
             ["hydra/launcher=local", "hydra.launcher.slots=abc"],

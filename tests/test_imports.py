@@ -60,7 +60,7 @@ BELOW: dict[str, set[str]] = {
         *("analysis", "data", "runs", "export", "reports", "use", "tables", "apps", "progress"),
         "pictures",
     },
-    "jobs": {"runs", "progress"},
+    "jobs": {"runs", "progress", "locks"},
     "apps": {"runs", "tables", "config", "jobs"},
     "studio": {
         *("config", "evaluation", "pictures", "predicting", "progress", "reports", "runs"),

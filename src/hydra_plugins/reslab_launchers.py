@@ -3,7 +3,8 @@
 Hydra reads this file whenever it starts, so what a launch needs is imported in it.
 """
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +17,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 if TYPE_CHECKING:
+    from reslab.jobs.account import Ended, Swept
     from reslab.jobs.cell import Cell
-    from reslab.jobs.pool import Ended
+    from reslab.reporter import Reporter
 
 # Overrides of Hydra's own that are about the sweep and not about each of its cells.
 OF_THE_SWEEP = (
@@ -44,7 +46,7 @@ ConfigStore.instance().store(group="hydra/launcher", name="local", node=Local, p
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """A cell as Hydra has it.
 
     Attributes:
@@ -73,11 +75,18 @@ class _Job:
         return JobReturn(self.overrides, self.config, status=status, _return_value=value)
 
 
-class LocalLauncher(Launcher):
-    """Cells as processes on this machine, one at a time on each GPU or part of the cores."""
+class CellLauncher(Launcher):
+    """Cells as processes of their own, wherever they run."""
 
-    def __init__(self, slots: int | None, runs_per_gpu: int) -> None:
-        self.slots, self.runs_per_gpu = slots, runs_per_gpu
+    @abstractmethod
+    def sweep(
+        self,
+        cells: Sequence["Cell"],
+        jobs: Sequence[Job],
+        reporter: "Reporter",
+        on_finished: Callable[["Cell"], None],
+    ) -> "Swept":
+        """Runs cells, which are some of the jobs."""
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -92,8 +101,6 @@ class LocalLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """Runs the cells; what is finished is answered here, for which no process is needed."""
-        from reslab.jobs.slots import find_slots
-        from reslab.jobs.sweep import Sweep
         from reslab.terminal.reporter import Terminal
 
         setup_globals()
@@ -101,10 +108,8 @@ class LocalLauncher(Launcher):
             self._job(initial_job_idx + at, tuple(overrides))
             for at, overrides in enumerate(job_overrides)
         ]
-        on_gpus = any(job.config.trainer.get("accelerator") != "cpu" for job in jobs)
-        slots = find_slots(self.slots, self.runs_per_gpu, on_gpus=on_gpus)
         returned = {job.path: self._run_here(job) for job in jobs if job.is_finished}
-        waiting: dict[Path, _Job] = {}
+        waiting: dict[Path, Job] = {}
         for job in jobs:  # two may come to one run
             if job.path not in returned:
                 waiting.setdefault(job.path, job)
@@ -115,7 +120,7 @@ class LocalLauncher(Launcher):
                 self.task.on_finished(waiting[cell.directory.path].number)
 
         reporter = self.task.reporter if self.task else Terminal()
-        swept = Sweep(cells, slots, reporter, on_finished).run()
+        swept = self.sweep(cells, jobs, reporter, on_finished)
         if not self.task:
             _print_results(swept.ends)
         if swept.signum is not None:
@@ -126,7 +131,7 @@ class LocalLauncher(Launcher):
             returned[job.path] = job.returned(_value(job, end, error))
         return [returned[job.path] for job in jobs]
 
-    def _job(self, number: int, overrides: tuple[str, ...]) -> _Job:
+    def _job(self, number: int, overrides: tuple[str, ...]) -> Job:
         """A cell in the directory that Hydra's own launcher would run it in."""
         config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
         with open_dict(config):
@@ -137,9 +142,9 @@ class LocalLauncher(Launcher):
             path = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)).absolute()
         finally:
             HydraConfig.instance().cfg = before
-        return _Job(number, overrides, config, path)
+        return Job(number, overrides, config, path)
 
-    def _run_here(self, job: _Job) -> JobReturn:
+    def _run_here(self, job: Job) -> JobReturn:
         return run_job(
             hydra_context=self.context,
             task_function=self.function,
@@ -148,7 +153,7 @@ class LocalLauncher(Launcher):
             job_subdir_key="hydra.sweep.subdir",
         )
 
-    def _cell(self, job: _Job, jobs: Sequence[_Job]) -> "Cell":
+    def _cell(self, job: Job, jobs: Sequence[Job]) -> "Cell":
         from reslab.config import own_folders, search_path
         from reslab.jobs.cell import Cell
         from reslab.runs.store import RunDirectory
@@ -167,12 +172,36 @@ class LocalLauncher(Launcher):
         )
 
 
-def _value(job: _Job, end: "Ended", error: Exception | None) -> object:
+class LocalLauncher(CellLauncher):
+    """Cells on this machine, one at a time on each GPU or part of the cores."""
+
+    def __init__(self, slots: int | None, runs_per_gpu: int) -> None:
+        self.slots, self.runs_per_gpu = slots, runs_per_gpu
+
+    def sweep(
+        self,
+        cells: Sequence["Cell"],
+        jobs: Sequence[Job],
+        reporter: "Reporter",
+        on_finished: Callable[["Cell"], None],
+    ) -> "Swept":
+        """Runs them on slots."""
+        from reslab.jobs.slots import find_slots
+        from reslab.jobs.sweep import Sweep
+
+        on_gpus = any(job.config.trainer.get("accelerator") != "cpu" for job in jobs)
+        slots = find_slots(self.slots, self.runs_per_gpu, on_gpus=on_gpus)
+        return Sweep(cells, slots, reporter, on_finished).run()
+
+
+def _value(job: Job, end: "Ended", error: Exception | None) -> object:
     """What a cell returns: what a sweeper may optimize, or an error, that of the sweep if any."""
     from reslab.cli.app import objective
     from reslab.errors import UserError
     from reslab.jobs.task import StoppedError
 
+    if end.state == "queued":
+        return None
     if end.state != "finished":
         return error or (StoppedError if end.state == "stopped" else UserError)(end.reason)
     record = end.cell.directory.record()

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from reslab.apps.train import run_cell
 from reslab.config import CONF_DIR, VERSION_BASE, search_path
+from reslab.jobs.slurm_queue import settle
 from reslab.jobs.task import CellTask, StoppedError
 from reslab.reporter import SILENT, Reporter
 from reslab.tables.collect import Result, collect, look_up
@@ -31,12 +32,19 @@ class Reproduction:
     Attributes:
         launched: The cells that were run, cheapest first.
         failures: A line for each of them that failed.
+        queued: How many cells a cluster is to run, or runs.
         rendered: The table as it now is, and where it was written.
     """
 
     launched: tuple[Cell, ...]
     failures: tuple[str, ...]
+    queued: int
     rendered: Rendered
+
+    @property
+    def is_in_the_queue(self) -> bool:
+        """Whether all that the table lacks is queued."""
+        return 0 < self.queued == self.rendered.findings.missing
 
 
 def reproduce(
@@ -53,7 +61,7 @@ def reproduce(
     Args:
         name: The table's name.
         overrides: Hydra's, for every cell; `seed=0,1` chooses the seeds, `hydra/launcher=local`
-            has cells run side by side, in processes.
+            has cells run side by side, in processes, `hydra/launcher=slurm` on a cluster.
         quick: Whether at the small scale that the table's file names.
         keep: Where each cell's record is kept as soon as its run ends, and those of runs that ended
             before; what is there already is not run again, and the table is that of these records.
@@ -65,10 +73,14 @@ def reproduce(
     """
     own, asked = _parted(overrides)
     table = load_table(name, asked, quick=quick)
+    runs = [cell.directory for cell in table.cells]
+    settle(runs)
     launched = _lacking(table, keep, reporter)
     failures = _launch(table, launched, own, keep, reporter) if launched else ()
+    settle(runs)  # what others have waited for
     results = from_reference(table, keep) if keep else collect(table)
-    return Reproduction(launched, failures, render(table, results, output, reporter))
+    queued = sum(not one.record and one.cell.directory.job_file.exists() for one in results)
+    return Reproduction(launched, failures, queued, render(table, results, output, reporter))
 
 
 def plan(name: str, overrides: Sequence[str] = (), *, quick: bool = False) -> Outlook:
@@ -78,6 +90,7 @@ def plan(name: str, overrides: Sequence[str] = (), *, quick: bool = False) -> Ou
         UserError: There is no such table, or an override is wrong.
     """
     table = load_table(name, _parted(overrides)[1], quick=quick)
+    settle(cell.directory for cell in table.cells)
     return Outlook(table, collect(table))
 
 

@@ -48,7 +48,8 @@ def reproduce(
         table, overrides, quick=quick, keep=reference, output=output, reporter=Terminal()
     )
     print_reproduction(reproduction)
-    _exit_if_incomplete(reproduction.rendered)
+    if not reproduction.is_in_the_queue:
+        _exit_if_incomplete(reproduction.rendered)
 
 
 @cli.command(name="table")

@@ -73,11 +73,14 @@ def summary(overrides: tuple[str, ...], draw: Path | None) -> None:
 @click.option("--by-seed", is_flag=True, help="One line for runs that differ in the seed alone.")
 def runs(runs_dir: Path, by_seed: bool) -> None:
     """What is under outputs/runs, with state, time left and result."""
+    from reslab.jobs.slurm_queue import settle
     from reslab.runs.store import list_runs
     from reslab.terminal.by_seed import print_runs_by_seed
     from reslab.terminal.runs import print_runs
 
-    (print_runs_by_seed if by_seed else print_runs)(list_runs(runs_dir), runs_dir)
+    found = list_runs(runs_dir)
+    settle(found)
+    (print_runs_by_seed if by_seed else print_runs)(found, runs_dir)
 
 
 @cli.command()

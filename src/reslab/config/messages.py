@@ -18,7 +18,7 @@ from reslab.config.places import composed, composed_of_hydra, list_groups, list_
 from reslab.errors import UserError, behind
 
 A_SWEEP = "several values are a sweep, for which `reslab train` needs -m"
-LOCAL = "hydra/launcher=local"
+LAUNCHERS = ("hydra/launcher=local", "hydra/launcher=slurm")
 
 # What OmegaConf calls that of which there is one kind.
 KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
@@ -54,7 +54,7 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     if isinstance(error, ConfigCompositionException) and text.startswith("Could not override"):
         key = text.split("'")[1]
         if key.startswith("hydra."):
-            return f"there is no option {key}{_suggest_of_hydra(key, overrides)}"
+            return _say_of_hydra(key, overrides)
         return f"there is no option {key}{suggest(key, known_keys(overrides), listed=False)}"
     if isinstance(error, OverrideParseException) and "=" in str(error.override):
         return f"{error.override}: {NOT_READ}"
@@ -72,13 +72,18 @@ def suggest(name: str, options: Iterable[str], *, listed: bool = True) -> str:
     return f"; choose from {', '.join(options)}" if listed and options else ""
 
 
-def _suggest_of_hydra(key: str, overrides: Sequence[str]) -> str:
-    """The nearest of Hydra's own keys, or the launcher that has this one."""
+def _say_of_hydra(key: str, overrides: Sequence[str]) -> str:
+    """The nearest of Hydra's own keys, the launcher that has this one, or how to add to it."""
     chosen = [word for word in overrides if word.lstrip("+").startswith("hydra/")]
-    if key in dotted_keys(composed_of_hydra([LOCAL]), "hydra."):
-        return f" without {LOCAL}"
-    keys = dotted_keys(composed_of_hydra(chosen), "hydra.")
-    return suggest(key, (one for one in keys if not one.endswith("._target_")), listed=False)
+    keys = list(dotted_keys(composed_of_hydra(chosen), "hydra."))
+    if key in keys:
+        adding = next((word for word in overrides if word.startswith(key)), key)
+        return f"{adding}: what it does not have yet is added: write +{adding}"
+    for launcher in LAUNCHERS:
+        if key in dotted_keys(composed_of_hydra([launcher]), "hydra."):
+            return f"there is no option {key} without {launcher}"
+    others = (one for one in keys if not one.endswith("._target_"))
+    return f"there is no option {key}{suggest(key, others, listed=False)}"
 
 
 def _wanted(line: str) -> str:

@@ -11,7 +11,8 @@ from reslab.runs.control import train_command
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
 
-BAR = re.compile(r"\[[\d:]+<[\d:?]+, .*\]")  # time taken and left, as tqdm writes them
+# A bar, as tqdm writes the time taken and left; and SLURM's line of what it has ended.
+SAYS_NOTHING = re.compile(r"\[[\d:]+<[\d:?]+, .*\]|^slurmstepd\S*: ")
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,13 @@ class Cell:
         return self.directory.path.with_name(f".{self.directory.name}.txt")
 
     def last_line(self) -> str:
-        """The last that its process said, empty where that is nothing: a bar says nothing."""
-        try:
-            lines = self.output.read_text(errors="replace").splitlines()  # also at \r
-        except OSError:
-            return ""
-        plain = (re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip() for line in reversed(lines))
-        last = next((line for line in plain if line and not BAR.search(line)), "")
-        return visible(last.removeprefix("reslab: "))
+        """The last that its process said, empty where that is nothing."""
+        return last_line(self.output)
+
+    def request(self) -> Request:
+        """What is asked, for a directory in which no run has written that yet."""
+        request = Request.here(self.overrides, None, self.config_dirs)
+        return replace(request, command=tuple(self.command), folder=str(self.folder.resolve()))
 
     def record_failure(self, reason: str) -> None:
         """Has the directory say why there is no run in it, where nothing else is there.
@@ -72,9 +72,18 @@ class Cell:
         files = (run.request_file, run.config_file, run.record_file, run.latest.last)
         if any(file.exists() for file in files) or run.is_running():
             return
-        request = Request.here(self.overrides, None, self.config_dirs)
-        request = replace(request, command=tuple(self.command), folder=str(self.folder.resolve()))
         with contextlib.suppress(OSError, UserError):  # the disk may be what failed
             run.path.mkdir(parents=True, exist_ok=True)
-            request.write(run.request_file)
+            self.request().write(run.request_file)
             run.failure_file.write_text(f"{reason}\n")
+
+
+def last_line(output: Path) -> str:
+    """The last that a process said: a bar says nothing, nor does SLURM of what it has ended."""
+    try:
+        lines = output.read_text(errors="replace").splitlines()  # also at \r
+    except OSError:
+        return ""
+    plain = (re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip() for line in reversed(lines))
+    last = next((line for line in plain if line and not SAYS_NOTHING.search(line)), "")
+    return visible(last.removeprefix("reslab: "))

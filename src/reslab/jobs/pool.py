@@ -6,34 +6,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from reslab.errors import UserError
+from reslab.jobs.account import ELSEWHERE, Ended
 from reslab.jobs.cell import Cell
 from reslab.jobs.parent import VARIABLE
 from reslab.jobs.slots import Slot
 from reslab.runs.control import STOPPING
-
-ELSEWHERE = "running in another process"
-
-
-@dataclass(frozen=True)
-class Ended:
-    """What became of a cell's process.
-
-    Attributes:
-        cell: The cell.
-        state: `finished`; `stopped`, as it was asked to; `elsewhere`, as another process runs it;
-            or `failed`.
-        reason: Why it is not finished, one line.
-        seconds: How long the process lived.
-    """
-
-    cell: Cell
-    state: Literal["finished", "stopped", "elsewhere", "failed"]
-    reason: str
-    seconds: float
 
 
 class Job:

@@ -64,10 +64,10 @@ def resume(directory: RunDirectory) -> int:
         The run's exit status.
 
     Raises:
-        UserError: It is finished or running, or what it needs is not there.
+        UserError: It is finished, running or queued, or what it needs is not there.
     """
     state = directory.state()
-    if state in ("finished", "running"):
+    if state in ("finished", "running", "queued"):
         raise UserError(f"{directory.path} is {state}: there is nothing to resume")
     request = request_to_repeat(directory, str(directory.path))
     environment = {k: v for k, v in os.environ.items() if k not in VARIABLES} | request.variables

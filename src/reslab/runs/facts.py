@@ -27,7 +27,7 @@ class Facts:
         seconds: Of all epochs together.
         begun: When it began or last went on, seconds since 1970.
         recipe: The recipe's name.
-        progress: Of one that is running, or was when it was interrupted.
+        progress: Of one that is running, or was before it was interrupted or queued again.
         unsaved: Whether it was interrupted before it had saved anything.
         record: Of a finished one.
     """
@@ -61,7 +61,7 @@ class Facts:
             known |= {"seconds": record.seconds, "record": record}
         else:
             known |= _curve(run)
-        if state in ("running", "interrupted"):
+        if state in ("running", "queued", "interrupted"):
             known["progress"] = run.progress()
         known["unsaved"] = state == "interrupted" and not run.latest.exists
         return cls(run.name, state, (run.why() if state == "failed" else "") or fault, **known)

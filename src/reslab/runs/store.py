@@ -48,7 +48,8 @@ class RunDirectory:
     `checkpoints/{best,last,previous}.ckpt`, and `state.ckpt`, all of a finished run's last one if
     `keep_state` asks for it; `metrics.csv` a row an epoch; `gradients.csv` a row an epoch and
     layer; `metrics.json` the record, written when the run is finished; `predictions.npz` test
-    logits and labels; `failure.txt` why the last attempt ended; TensorBoard's event files.
+    logits and labels; `failure.txt` why the last attempt ended; `job.json` which job of a cluster
+    is to run it, until that has ended; TensorBoard's event files.
     """
 
     request_file = _File("request.json")
@@ -63,6 +64,7 @@ class RunDirectory:
     record_file = _File("metrics.json")
     predictions_file = _File("predictions.npz")
     failure_file = _File("failure.txt")
+    job_file = _File("job.json")
     lock_file = _File("run.lock")
 
     def __init__(self, path: Path) -> None:
@@ -106,14 +108,14 @@ class RunDirectory:
     def clear(self) -> None:
         """Deletes what the run has saved; first what says that it is finished.
 
-        The lock stays, and what says of the process that holds it what it was asked.
+        The lock stays, and what says of the process that holds it, or is to, what it was asked.
         """
         self.record_file.unlink(missing_ok=True)
-        stays = (self.lock_file, locks.lease(self.lock_file), self.request_file, self.log_file)
+        stays = [self.lock_file, locks.lease(self.lock_file), self.request_file, self.log_file]
         for path in self.path.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
-            elif path not in stays:
+            elif path not in (*stays, self.job_file):
                 path.unlink()
         self.checkpoints.mkdir()
 
@@ -194,11 +196,13 @@ class RunDirectory:
             ) from error
 
     def state(self) -> str:
-        """`finished`, `running`, `failed` or `interrupted`."""
+        """`finished`, `running`, `queued`, `failed` or `interrupted`."""
         if self.record_file.exists():
             return "finished"
         if self.is_running():
             return "running"
+        if self.job_file.exists():
+            return "queued"
         return "failed" if self.failure_file.exists() else "interrupted"
 
     def is_running(self) -> bool:

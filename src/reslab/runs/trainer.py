@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from omegaconf import DictConfig, OmegaConf
 
 from reslab.config import instantiate
@@ -36,7 +37,8 @@ def build_trainer(cfg: DictConfig, callbacks: list[Callback], folder: Path) -> T
         devices=1 if device.index is None else [device.index],
         precision=precision,
         callbacks=callbacks,
-        plugins=[VerifiedCheckpointIO()],
+        # That of SLURM would put a handler and a checkpoint of its own into a run within a job.
+        plugins=[VerifiedCheckpointIO(), LightningEnvironment()],
         default_root_dir=str(folder),
         logger=False,
         enable_model_summary=False,

@@ -14,6 +14,7 @@ from tornado.web import Application
 
 from reslab.config import own_folders, parse_overrides
 from reslab.errors import UserError
+from reslab.jobs.slurm_queue import settle
 from reslab.progress import in_words
 from reslab.reporter import Reporter
 from reslab.runs.control import request_to_repeat, stop
@@ -28,6 +29,7 @@ from reslab.studio.scan import Scan
 from reslab.studio.security import Handler, RequestError
 
 SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_QUESTIONS = 10.0  # to a cluster, if runs are in its queue
 SECONDS_TO_STOP = 20.0  # after which the answer waits no longer; the run saves nevertheless
 USUAL_RUNS_DIR = Path("outputs/runs")
 PLAIN = re.compile(r"[\w./-]+", re.ASCII)  # a path that needs no quotes
@@ -172,7 +174,7 @@ class Rerun(Resume):
 
 def _entry(run: RunDirectory, *, again: bool) -> Entry:
     state = run.state()
-    if state == "running" or (state == "finished" and not again):
+    if state in ("running", "queued") or (state == "finished" and not again):
         raise UserError(f"{run.name} is {state}")
     request = request_to_repeat(run, run.name)
     return Entry(
@@ -215,7 +217,11 @@ def look_after(app: Application) -> None:
                 reporter.warn(f"the queue: {error}")
                 said.add(str(error))
 
+    async def ask_the_cluster() -> None:
+        await asyncio.to_thread(lambda: settle(app.settings["scan"].queued()))
+
     PeriodicCallback(look, 1000 * SECONDS_BETWEEN_LOOKS).start()
+    PeriodicCallback(ask_the_cluster, 1000 * SECONDS_BETWEEN_QUESTIONS).start()
 
 
 def where_runs_lie(folder: Path) -> list[str]:

@@ -98,6 +98,11 @@ class Scan:
         while self.changes()["more"]:
             pass
 
+    def queued(self) -> list[RunDirectory]:
+        """The runs that wait for a cluster, as the last look saw it."""
+        with self._lock:
+            return [one.directory for one in self._seen.values() if one.state == "queued"]
+
     def known(self, name: str) -> Known | None:
         """What the last look saw of a run, None if it saw none of that name."""
         with self._lock:

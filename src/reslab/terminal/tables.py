@@ -12,10 +12,13 @@ from reslab.terminal.console import print_table
 
 
 def print_reproduction(reproduction: Reproduction) -> None:
-    """What failed, and the table."""
+    """What failed, the table, and how many cells a cluster has yet to run."""
     for failure in reproduction.failures:
         print(f"reslab: failed: {failure}", file=sys.stderr)
     print_rendered(reproduction.rendered)
+    if queued := reproduction.queued:
+        cells = f"{queued} of {len(reproduction.rendered.findings.results)} cells"
+        print(f"\n{cells} are queued or running; the same command shows where they stand")
 
 
 def print_rendered(rendered: Rendered) -> None:

@@ -1,0 +1,204 @@
+"""Cells as jobs of a cluster, from their submission to their ends."""
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from reslab.errors import UserError
+from reslab.jobs import slurm
+from reslab.jobs.account import ELSEWHERE, Ended
+from reslab.jobs.cell import Cell
+from reslab.jobs.slots import Slot
+from reslab.jobs.slurm import Cluster, Task
+from reslab.jobs.slurm_options import SlurmOptions
+from reslab.jobs.slurm_queue import Queued, conclude, is_finished, locked, submit
+from reslab.reporter import SILENT, Reporter
+
+SECONDS_BETWEEN_QUESTIONS = 5.0  # for which one machine answers all users of a cluster
+SECONDS_FOR_FILES = 60.0  # that another machine has written, to be seen here
+
+
+@dataclass
+class SlurmJob:
+    """A cell in the queue of a cluster, or on a node.
+
+    Attributes:
+        cell: The cell.
+        queued: What is written down of it.
+        task: What the cluster last said of it, None as long as it was not asked.
+        over_since: When it was seen to have ended, whose files are not here yet.
+        begun: When it was first seen on a node.
+        was_ended: Whether it was ended from here.
+    """
+
+    cell: Cell
+    queued: Queued
+    task: Task | None = None
+    over_since: float | None = None
+    begun: float | None = None
+    was_ended: bool = False
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is on a node."""
+        return self.task is not None and self.task.is_running
+
+    @property
+    def slot(self) -> Slot:
+        """Where it runs, as far as people need to be told."""
+        return Slot(f"the cluster as {self.queued.name}")
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been on nodes."""
+        return 0.0 if self.begun is None else time.monotonic() - self.begun
+
+    def send(self, signum: int) -> None:
+        """Ends it, as a signal ends a process here: it saves if it is running, unless killed.
+
+        Raises:
+            UserError: The cluster does not answer.
+        """
+        self.was_ended = True
+        slurm.cancel(*self.queued.key, at_once=signum == signal.SIGKILL)
+
+
+class SlurmPool:
+    """Cells on a cluster, as many at a time as its options say.
+
+    Args:
+        options: What is asked of the cluster.
+        reporter: Is warned when the cluster does not answer.
+
+    Raises:
+        UserError: There is no cluster here.
+    """
+
+    def __init__(self, options: SlurmOptions, reporter: Reporter = SILENT) -> None:
+        self.options, self.reporter = options, reporter
+        self.cluster = Cluster.here()
+        self._jobs: list[SlurmJob] = []
+        self._ended: list[Ended] = []
+        self._is_silent, self._asked = False, float("-inf")
+
+    @property
+    def jobs(self) -> list[SlurmJob]:
+        """What is queued, or goes on."""
+        return list(self._jobs)
+
+    @property
+    def running(self) -> list[SlurmJob]:
+        """What goes on."""
+        return [job for job in self.jobs if job.is_running]
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more may be submitted."""
+        most = self.options.array_parallelism
+        return most is None or len(self._jobs) < most
+
+    def submit(self, cells: Sequence[Cell]) -> Iterator[tuple[str, int]]:
+        """Submits what is not queued yet, and takes all of it into the pool.
+
+        Yields:
+            Of each array that was submitted the job's number, and how many cells it has.
+        """
+        refused = ""
+        try:
+            for number, part in submit(cells, self.options, self.cluster):
+                yield number, len(part)
+        except UserError as error:
+            refused = str(error)
+        for cell in cells:
+            if queued := Queued.read(cell.directory):
+                self._jobs.append(SlurmJob(cell, queued))
+            elif cell.directory.is_running():
+                self._end(cell, "elsewhere", ELSEWHERE)
+            elif cell.directory.record_file.exists():  # by an earlier command's job, just now
+                self._end(cell, "finished")
+            else:
+                self._end(cell, "failed", refused or cell.directory.why())
+
+    def start(self, cell: Cell) -> SlurmJob:
+        """Submits one cell, as far as no job is to run it.
+
+        Raises:
+            UserError: The cluster refuses it.
+        """
+        for _ in submit([cell], self.options, self.cluster):
+            pass
+        queued = Queued.read(cell.directory)
+        if queued is None:
+            raise UserError(ELSEWHERE)
+        job = SlurmJob(cell, queued)
+        self._jobs.append(job)
+        return job
+
+    def look(self) -> list[Ended]:
+        """What has ended since one last looked; the cluster itself is asked every few seconds."""
+        for job in self.jobs:
+            if is_finished(job.cell.directory):
+                self._conclude(job)
+        if self._jobs and time.monotonic() - self._asked >= SECONDS_BETWEEN_QUESTIONS:
+            self.ask()
+        ended, self._ended = self._ended, []
+        return ended
+
+    def ask(self) -> None:
+        """Asks the cluster; one that says nothing for a while has lost no job."""
+        try:
+            tasks = slurm.look(job.queued.key for job in self._jobs)
+        except UserError as error:
+            if not self._is_silent:
+                self.reporter.warn(f"{error}; waiting until it answers")
+            self._is_silent = True
+            return
+        finally:
+            self._asked = time.monotonic()
+        self._is_silent = False
+        for job in self.jobs:
+            job.task = tasks.get(job.queued.key)
+            if job.is_running:
+                job.begun = job.begun or time.monotonic()
+            elif job.task is None or job.task.is_over:
+                self._conclude_if_it_is_seen(job)
+
+    def send(self, signum: int) -> None:
+        """Ends all that is queued or goes on; what runs saves before, unless it is killed."""
+        for job in self.jobs:
+            job.send(signum)
+
+    def _conclude_if_it_is_seen(self, job: SlurmJob) -> None:
+        """Concludes what has ended, once its files are here that say how."""
+        now = time.monotonic()
+        job.over_since = job.over_since or now
+        may_be_finished = job.task is None or job.task.state == "COMPLETED"
+        late = now - job.over_since > SECONDS_FOR_FILES
+        if late or not may_be_finished or job.cell.directory.record_file.exists():
+            self._conclude(job)
+
+    def _conclude(self, job: SlurmJob) -> None:
+        run = job.cell.directory
+        try:
+            with locked(run.path.parent):
+                reason = conclude(run, job.queued, job.task)
+        except UserError:  # somebody submits much: at the next look
+            return
+        self._jobs.remove(job)
+        if not reason:
+            self._end(job.cell, "finished", seconds=job.seconds)
+        elif job.was_ended or (job.task and job.task.was_stopped):
+            self._end(job.cell, "stopped", "stopped", job.seconds)
+        else:
+            self._end(job.cell, "failed", reason, job.seconds)
+
+    def _end(
+        self,
+        cell: Cell,
+        state: Literal["finished", "stopped", "elsewhere", "failed"],
+        reason: str = "",
+        seconds: float = 0.0,
+    ) -> None:
+        self._ended.append(Ended(cell, state, reason, seconds))

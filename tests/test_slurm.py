@@ -1,0 +1,236 @@
+"""Sweeps and tables through `hydra/launcher=slurm`, on a real SLURM that tests/slurm starts here."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pages import CLUSTER, blocks, commands
+from processes import run, start, wait_for
+from reslab.runs.store import RunDirectory, list_runs
+from training import assert_same_results
+
+NEEDED = ("slurmctld", "slurmd", "sbatch", "munged", "runuser")
+LACKING = [name for name in NEEDED if not shutil.which(name)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(LACKING), reason=f"SLURM is not installed: no {', '.join(LACKING)}"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="a SLURM of one's own needs root"),
+]
+
+SCRIPTS = Path(__file__).with_name("slurm")
+SMALL = (
+    *("dataset=digits", "model=baseline_cnn", "model.widths=[8,8,8,8]", "logger=none"),
+    *("trainer=exact", "trainer.quiet=true"),
+)
+SLURM = "hydra/launcher=slurm"
+SWEEP = ("train", "-m", *SMALL, SLURM)
+
+
+class Cluster:
+    """The cluster, and what its own commands say of it."""
+
+    def __init__(self, folder):
+        self.variables = {"SLURM_CONF": str(folder / "slurm.conf")}
+        self.completed = folder / "jobs.txt"
+
+    def ask(self, *command):
+        environment = os.environ | self.variables
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, (command, done.stderr)
+        return done.stdout
+
+    def jobs(self, columns="%F_%K %T", *options):
+        """A line a job that is in the queue; `-t all` also those that were."""
+        return self.ask("squeue", "-r", "-h", *options, "-o", columns).splitlines()
+
+    def running(self):
+        """The nodes by the jobs that run there."""
+        return dict(line.split() for line in self.jobs("%F_%K %N", "-t", "R"))
+
+    def start(self, folder, *arguments):
+        return start(folder, *arguments, **self.variables)
+
+    def run(self, folder, *arguments):
+        return run(folder, *arguments, **self.variables)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cluster")
+    subprocess.run([SCRIPTS / "start", folder], check=True, timeout=60)
+    try:
+        cluster = Cluster(folder)
+        theirs = cluster.ask("sbatch", "--parsable", "--hold", "--array=0-1", "--wrap=true").strip()
+        yield cluster
+        kept = cluster.jobs("%F_%K %T")
+        assert {f"{theirs}_0 PENDING", f"{theirs}_1 PENDING"} <= set(kept), "another's jobs"
+    finally:
+        subprocess.run([SCRIPTS / "stop", folder], check=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def ill_fated(cluster, tmp_path_factory):
+    """A sweep of a cell that is refused, one to be cancelled and one that takes too long."""
+    folder = tmp_path_factory.mktemp("ill fated")
+    sweep = cluster.start(
+        folder,
+        *(*SWEEP, "seed=-1,0,1", "trainer.max_epochs=100000"),
+        *("hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=5"),
+        "hydra.launcher.setup=['[ $SLURM_ARRAY_TASK_ID != 2 ] || sleep 300']",
+    )
+    wait_for(lambda: [r for r in list_runs(folder / "outputs/runs") if r.progress()])
+    (job,) = [job for job in cluster.running() if job.endswith("_1")]
+    cluster.ask("scancel", job)
+    return folder, sweep
+
+
+def name(run: RunDirectory) -> str:
+    return run.name.split("-")[2]
+
+
+def training(folder, number):
+    """The runs there by seed, once so many of them train."""
+    return wait_for(
+        lambda: (
+            found
+            if len(
+                found := {name(r): r for r in list_runs(folder / "outputs/runs") if r.progress()}
+            )
+            == number
+            else None
+        )
+    )
+
+
+def _jobs_of(sweep):
+    """The jobs of an array of two that a command has submitted."""
+    number = re.search(r"queued as job (\d+)", sweep.err.read_text())[1]
+    return {f"{number}_0", f"{number}_1"}
+
+
+def most_at_once(lines):
+    """How many jobs ran at the same time, by what SLURM wrote down of each that has ended."""
+    jobs = [dict(word.partition("=")[::2] for word in line.split()) for line in lines]
+    moments = [
+        (job[key], step) for job in jobs for key, step in (("StartTime", 1), ("EndTime", -1))
+    ]
+    now = most = 0
+    for _, step in sorted(moments):
+        now += step
+        most = max(most, now)
+    return most
+
+
+def test_a_table_s_cells_are_submitted_once_whoever_waits_or_is_killed(
+    ill_fated, cluster, tmp_path
+):
+    folder = tmp_path / "a folder"
+    table = (
+        *("reproduce", "resnet3", *SMALL, "trainer.max_epochs=2", "seed=0,1,2,3,4,5,6,7"),
+        *(SLURM, "hydra.launcher.array_parallelism=2"),
+    )
+    first = cluster.start(folder, *table)
+    first.wait_for_text("3 cells are queued as job")
+    assert "5 cells are queued as job" in first.err.read_text(), "an array may have five"
+
+    second = cluster.run(folder, *table, "hydra.launcher.wait=false")
+    assert second.code == 0, second.err
+    assert "are queued as job" not in second.err
+    assert second.err.count("reslab-") + second.err.count(" as ") >= 6
+    assert "cells are queued or running" in second.out
+
+    first.send(signal.SIGKILL)
+    assert first.wait(30).killed
+    listed = cluster.run(folder, "runs").out
+    assert listed.count("queued") >= 3
+    assert "interrupted" not in listed
+
+    third = cluster.run(folder, *table)
+    assert third.code == 0, third.err
+    assert "are queued as job" not in third.err
+    written = (folder / "outputs/tables/resnet3/digits/table.md").read_text()
+    assert " 8 |" in written
+    assert [run.state() for run in list_runs(folder / "outputs/runs")] == ["finished"] * 8
+    assert not list((folder / "outputs/runs").glob("*/job.json"))
+
+    ours = [line for line in cluster.completed.read_text().splitlines() if "a folder" in line]
+    wait_for(
+        lambda: sum("a folder" in one for one in cluster.completed.read_text().splitlines()) == 8
+    )
+    ours = [line for line in cluster.completed.read_text().splitlines() if "a folder" in line]
+    assert all("JobState=COMPLETED" in line for line in ours)
+    assert most_at_once(ours) == 2
+
+    again = cluster.run(folder, *table)
+    assert again.code == 0
+    assert again.err == ""
+
+
+def test_a_preempted_and_a_warned_cell_go_on_to_the_bits_of_undisturbed_ones(cluster, tmp_path):
+    asked = (*SWEEP, "trainer.max_epochs=40", "seed=10,11")
+    sweep = cluster.start(tmp_path / "disturbed", *asked)
+    runs = training(tmp_path / "disturbed", 2)
+    places = {job: node for job, node in cluster.running().items() if job in _jobs_of(sweep)}
+    preempted, warned = sorted(places)
+    cluster.ask("scancel", "--batch", "--signal=TERM", warned)  # as before the time limit
+    higher = ("sbatch", "--partition=high", f"--nodelist={places[preempted]}", "--output=/dev/null")
+    cluster.ask(*higher, "--wrap=sleep 1")
+    undisturbed = run(tmp_path / "undisturbed", *(one for one in asked if one != SLURM))
+    assert undisturbed.code == 0, undisturbed.err
+    finished = sweep.wait(200)
+    assert finished.code == 0, finished.err
+    assert "queued again" in finished.err
+    for one in runs.values():
+        assert "resuming at step" in one.log_file.read_text()
+        assert_same_results(one.path, tmp_path / "undisturbed/outputs/runs" / one.name)
+
+
+def test_ctrl_c_ends_the_waiting_and_no_job(cluster, tmp_path):
+    asked = (*SWEEP, "trainer.max_epochs=3", "seed=20,21")
+    sweep = cluster.start(tmp_path, *asked)
+    sweep.wait_for_text("begun on")
+    sweep.send(signal.SIGINT)
+    finished = sweep.wait(30)
+    assert finished.code == 130
+    assert "stay in the queue" in finished.err
+    wait_for(lambda: len(list(tmp_path.glob("outputs/runs/*/metrics.json"))) == 2)
+    again = cluster.run(tmp_path, *asked)
+    assert again.code == 0
+    assert "queued as job" not in again.err
+
+
+def test_what_failed_was_cancelled_or_took_too_long_is_named_with_its_last_line(ill_fated, cluster):
+    folder, sweep = ill_fated
+    finished = sweep.wait(200)
+    assert finished.code == 1
+    assert finished.error_line() == "reslab: runs of the sweep have failed, and are named above"
+    lines = finished.err.splitlines()
+    refused, cancelled, late = (line for line in sorted(lines) if ": failed: " in line)
+    assert re.fullmatch(r"\[1/3\] seed=-1: failed: seed .*, got -1", refused)
+    assert cancelled.startswith("[2/3] seed=0: failed: canceled, its last line: stopping after")
+    assert late.startswith("[3/3] seed=1: failed: out of time")
+    states = {name(run): run.state() for run in list_runs(folder / "outputs/runs")}
+    assert states == {"s": "failed", "s0": "interrupted", "s1": "failed"}
+    assert not list(folder.glob("outputs/runs/*/job.json"))
+
+
+def test_the_page_s_commands_run_as_they_stand_shortened(cluster, tmp_path):
+    lines = [shlex.split(line) for line in commands(blocks(CLUSTER))]
+    asked = [words for words in lines if SLURM in words or words == ["reslab", "runs"]]
+    assert [words[1] for words in asked] == ["train", "reproduce", "runs", "reproduce"]
+    printed = []
+    for words in asked:
+        quick = [] if words[1] == "runs" else [*SMALL, "trainer.max_epochs=1", "seed=0"]
+        done = cluster.run(tmp_path, *words[1:], *quick)
+        assert done.code == 0, (words, done.err)
+        printed.append(done.out)
+    assert printed[0].startswith("#!/bin/bash\n#SBATCH ")
+    assert "4 of 4 cells are queued or running" in printed[1], "rows that are one run, shortened"
+    assert re.search("queued|running", printed[2])
+    assert not list(tmp_path.glob("outputs/runs/*/job.json"))

@@ -1,0 +1,430 @@
+"""What is submitted to a cluster and written down, with commands of SLURM's that are our own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from cells import Listener
+from cluster import row
+from processes import wait_for
+from reslab.errors import UserError
+from reslab.jobs import slurm, slurm_pool, slurm_sweep
+from reslab.jobs.slurm import Cluster
+from reslab.jobs.slurm_options import SlurmOptions
+from reslab.jobs.slurm_queue import Queued, settle, submit
+from reslab.jobs.slurm_script import chunks, script
+from reslab.jobs.slurm_sweep import SlurmSweep
+from reslab.runs.control import resume, stop
+from reslab.runs.store import RunDirectory, list_runs
+from reslab.studio import control
+from reslab.terminal.runs import print_runs
+from studio import served, write_run
+
+HERE = Cluster("here", 3)
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch):
+    monkeypatch.setattr(slurm_pool, "SECONDS_BETWEEN_QUESTIONS", 0.05)
+    monkeypatch.setattr(slurm_pool, "SECONDS_FOR_FILES", 0.2)
+    monkeypatch.setattr(slurm_sweep, "SECONDS_BETWEEN_LOOKS", 0.01)
+
+
+def queue(cells, **options):
+    return [(job, len(part)) for job, part in submit(cells, SlurmOptions(**options), HERE)]
+
+
+def rows(cells, *states, **more):
+    """What squeue says of cells that were submitted."""
+    written = [Queued.read(cell.directory) for cell in cells]
+    lines = [row(one.name, one.index, state, **more) for one, state in zip(written, states)]
+    return "\n".join(lines) + "\n"
+
+
+def sweep(cells, **options):
+    listener = Listener()
+    swept = SlurmSweep(cells, SlurmOptions(**options), listener).run()
+    return {end.cell.title: end for end in swept.ends}, listener.said
+
+
+# The script
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ({}, ["--cpus-per-task=1", "--signal=B:TERM@120", "--requeue", "--open-mode=append"]),
+        ({"array_parallelism": 2}, ["--array=0-1%2"]),
+        ({"timeout_min": 90, "signal_delay_s": 300}, ["--time=90", "--signal=B:TERM@300"]),
+        ({"mem_gb": 1.5, "gpus_per_node": 1}, ["--mem=1536M", "--gpus-per-node=1"]),
+        ({"partition": "a b", "account": "x"}, ["--partition='a b'", "--account=x"]),
+        (
+            {"additional_parameters": {"exclude": "n7", "mail_type": "END", "exclusive": True}},
+            ["--exclude=n7", "--mail-type=END", "--exclusive"],
+        ),
+        ({"additional_parameters": {"signal": "B:TERM@9"}}, ["--signal=B:TERM@9"]),
+    ],
+)
+def test_options_are_sbatch_s_by_its_own_names(make, tmp_path, options, lines):
+    text = script([make("a", ""), make("b", "")], SlurmOptions(**options), "name", tmp_path)
+    said = [line.removeprefix("#SBATCH ") for line in text.splitlines() if "#SBATCH" in line]
+    for line in lines:
+        assert said.count(line) == 1
+    assert len({line.partition("=")[0] for line in said}) == len(said)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"timeout_min": 0}, "timeout_min must be at least 1, got 0"),
+        ({"array_parallelism": 0}, "array_parallelism must be at least 1"),
+        ({"cpus_per_task": 0}, "cpus_per_task must be at least 1"),
+        ({"mem_gb": -1}, "mem_gb must be more than 0"),
+        ({"timeout_min": 2}, "signal_delay_s=120: the warning would come before"),
+    ],
+)
+def test_what_no_cluster_could_do_is_refused(options, said):
+    with pytest.raises(UserError, match=re.escape(f"hydra.launcher.{said}")):
+        SlurmOptions(**options).check()
+
+
+@pytest.mark.parametrize(("number", "most"), [(1, 1), (7, 3), (6, 3), (3, 1001), (0, 5)])
+def test_parts_of_an_array_are_no_longer_than_it_may_be_and_leave_nothing_out(number, most):
+    parts = chunks(range(number), most)
+    assert all(0 < len(part) <= most for part in parts)
+    assert [one for part in parts for one in part] == list(range(number))
+
+
+def submitted(make, folder, text, **environment):
+    """Runs the script of one cell as SLURM would; gives the process."""
+    path = folder / "script"
+    path.write_text(script([make("a 'run'", text)], SlurmOptions(**environment), "n", folder))
+    return subprocess.Popen(
+        ["bash", path],
+        env=os.environ | {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+READY = """
+import os, pathlib, signal, sys, time
+run = pathlib.Path(sys.argv[1])
+(run / "checkpoints").mkdir(parents=True, exist_ok=True)
+def save(signum, frame):
+    if SAVES:
+        (run / "checkpoints/last.ckpt").write_text("saved")
+    sys.exit(143)
+signal.signal(signal.SIGTERM, save)
+(run / "ready").touch()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("saves", "state", "requeued", "said", "status"),
+    [
+        (True, "RUNNING", True, "its time is over: it is queued again, and goes on", 143),
+        (False, "RUNNING", False, "its time was over before it had saved anything", 1),
+        (True, "COMPLETING", False, "", 143),  # cancelled, or preempted: SLURM sees to it
+    ],
+)
+def test_a_cell_that_is_warned_is_queued_again_if_it_has_saved_and_nothing_else_ends_it(
+    make, commands, tmp_path, saves, state, requeued, said, status
+):
+    commands.says("squeue", f"{state}\n")
+    process = submitted(make, tmp_path, READY.replace("SAVES", str(saves)))
+    wait_for((tmp_path / "a 'run'/ready").exists)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=20)
+    assert output.startswith(said)
+    assert process.returncode == status
+    assert commands.asked("scontrol") == (["requeue 7_0"] if requeued else [])
+    assert commands.asked("squeue") == ["-h -j 7_0 -o %T"]
+
+
+def test_a_run_that_is_stopped_by_its_own_process_is_not_queued_again(make, commands, tmp_path):
+    commands.says("squeue", "RUNNING\n")
+    process = submitted(make, tmp_path, "exit(143)")
+    assert process.wait(20) == 143
+    assert commands.asked("scontrol") == []
+
+
+def test_setup_comes_before_a_cell_with_the_threads_that_it_has(make, tmp_path):
+    setup = ["export GREETING='good day'"]
+    tell = "import os; print(os.environ['GREETING'], os.environ['OMP_NUM_THREADS'])"
+    process = submitted(make, tmp_path, tell, setup=setup, cpus_per_task=3)
+    assert process.communicate(timeout=20)[0] == "good day 3\n"
+    assert process.returncode == 0
+
+
+# What squeue says
+
+
+def test_columns_are_told_apart_whatever_is_in_them():
+    text = "\n".join(
+        [
+            row("reslab-1", 0, "RUNNING", node="n[1-2]"),
+            row("reslab-1", 12, "PENDING", job="99", reason="ReqNodeNotAvail, May be reserved"),
+            row("reslab-2", 3, "FAILED", status=143 << 8),
+            row("reslab-2", 4, "FAILED", status=9),
+            row("reslab-3", "N/A", "PENDING"),
+        ]
+    )
+    tasks = slurm.parse(text)
+    assert tasks.keys() == {("reslab-1", 0), ("reslab-1", 12), ("reslab-2", 3), ("reslab-2", 4)}
+    assert (tasks["reslab-1", 0].is_running, tasks["reslab-1", 0].reason) == (True, "n[1-2]")
+    waiting = tasks["reslab-1", 12]
+    assert (waiting.job, waiting.reason) == ("99_12", "ReqNodeNotAvail, May be reserved")
+    assert not waiting.is_over
+    assert tasks["reslab-2", 3].was_stopped
+    assert tasks["reslab-2", 4].end == "killed by signal 9 (Killed)"
+
+
+# What is written down
+
+
+def test_what_is_queued_is_listed_is_not_submitted_again_and_comes_in_arrays_in_turn(
+    make, commands, tmp_path, capsys
+):
+    cells = [make(name, "") for name in "abcd"]
+    assert queue(cells, array_parallelism=2) == [("7", 3), ("7", 1)]
+    assert [one.split()[1:] for one in commands.asked("sbatch")] == [
+        [],
+        ["--dependency=afterany:7"],
+    ]
+    assert all(cell.directory.state() == "queued" for cell in cells)
+    names = {Queued.read(cell.directory).name for cell in cells}
+    assert {re.search("--job-name=(.*)", text)[1] for text in commands.given()} == names
+    print_runs(list_runs(tmp_path), tmp_path)
+    assert capsys.readouterr().out.count("queued") == 4
+
+    commands.says("squeue", rows(cells, *["PENDING"] * 4))
+    assert queue([*cells, make("e", "")]) == [("7", 1)]
+
+
+def test_a_submission_that_was_killed_before_sbatch_was_asked_is_made_by_the_next(make, commands):
+    cell = make("a", "")
+    commands.does("sbatch", "kill -9 $PPID; sleep 1")
+    child = os.fork()
+    if not child:
+        try:
+            queue([cell])
+        finally:
+            os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert cell.directory.state() == "queued", "nobody knows better yet"
+    commands.does("sbatch", "echo 8")
+    assert queue([cell]) == [("8", 1)]
+
+
+@pytest.mark.parametrize(
+    ("state", "more", "reason"),
+    [
+        ("CANCELLED", {}, "canceled, its last line: at step 7"),
+        ("TIMEOUT", {}, "out of time, its last line: at step 7"),
+        ("OUT_OF_MEMORY", {}, "out of memory, its last line: at step 7"),
+        ("NODE_FAIL", {}, "its node failed, its last line: at step 7"),
+        ("FAILED", {"status": 256}, "at step 7"),
+        ("FAILED", {"status": 11}, "killed by signal 11 (Segmentation fault), its last line: at"),
+        (None, {}, "its job is no longer in the queue, its last line: at step 7"),
+    ],
+)
+def test_what_has_left_the_queue_says_how_and_keeps_what_it_printed(
+    make, commands, tmp_path, state, more, reason
+):
+    cell = make("a", "")
+    queue([cell])
+    output = tmp_path / ".slurm" / f"{Queued.read(cell.directory).name}_0.txt"
+    said = "at step 7\nslurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026 DUE TO TIME LIMIT ***\n"
+    output.write_text(said)
+    commands.says("squeue", rows([cell], state, **more) if state else "")
+    settle([cell.directory])
+    assert cell.directory.state() == "failed"
+    assert cell.directory.why().startswith(reason)
+    assert (cell.output.read_text(), output.exists()) == (said, False)
+    commands.says("squeue", "")
+    assert queue([cell]) == [("7", 1)]
+
+
+def test_what_slurm_has_forgotten_its_accounts_may_know(make, commands):
+    cells = [make(name, "") for name in "abc"]
+    queue(cells)
+    name = Queued.read(cells[0].directory).name
+    lines = [
+        f"{name}|7_0|CANCELLED by 1000|0:15",
+        f"{name}|7_1|OUT_OF_MEMORY|0:125",
+        f"{name}|7_[2-9]|PENDING|0:0",
+    ]
+    commands.says("sacct", "\n".join(lines) + "\n")
+    commands.says("squeue", rows(cells[2:], "PENDING"))
+    settle([cell.directory for cell in cells])
+    assert [cell.directory.why() for cell in cells] == ["canceled", "out of memory", ""]
+    assert cells[2].directory.state() == "queued"
+
+
+def test_jobs_of_others_and_of_other_clusters_are_left_to_these(make, commands, monkeypatch):
+    cells = [make("theirs", ""), make("there", ""), make("ours", "")]
+    monkeypatch.setattr(slurm, "user", lambda: "somebody")
+    queue(cells[:1])
+    monkeypatch.undo()
+    monkeypatch.setenv("PATH", f"{commands.folder}{os.pathsep}{os.environ['PATH']}")
+    list(submit(cells[1:2], SlurmOptions(), Cluster("there")))
+    queue(cells[2:])
+    commands.says("squeue", "")
+    settle([cell.directory for cell in cells])
+    assert [cell.directory.state() for cell in cells] == ["queued", "queued", "failed"]
+    assert queue(cells[:2]) == []
+
+
+def test_a_cluster_that_does_not_answer_has_lost_nothing(make, commands):
+    cell = make("a", "")
+    queue([cell])
+    commands.does("squeue", "echo slurm_load_jobs error: Unable to contact controller >&2; exit 1")
+    settle([cell.directory])
+    assert cell.directory.state() == "queued"
+    with pytest.raises(UserError, match="squeue: slurm_load_jobs error: Unable to contact"):
+        queue([cell])
+
+
+def test_what_is_written_down_and_spoilt_is_nobody_s(make, commands):
+    cell = make("a", "")
+    cell.directory.path.mkdir()
+    for content in ("", "{}", "[]", json.dumps({"name": "x"})):
+        cell.directory.job_file.write_text(content)
+        assert Queued.read(cell.directory) is None
+
+
+# Waiting
+
+
+def test_a_sweep_names_each_cell_as_it_begins_and_ends(make, commands, tmp_path):
+    cells = [make(name, "") for name in "abc"]
+    queue(cells)
+    first = rows(cells, "RUNNING", "PENDING", "PENDING", node="n1")
+    (tmp_path / "first").write_text(first)
+    (tmp_path / "then").write_text(rows(cells, "COMPLETED", "TIMEOUT", "CANCELLED"))
+    commands.does(  # asked whether to submit, then what is going on, then again
+        "squeue",
+        f"""cd {tmp_path}; [ $(wc -l < $0.asked) -gt 2 ] || exec cat first
+        touch a/metrics.json b/metrics.json; cat then""",
+    )
+    ends, said = sweep(cells)
+    assert {title: end.state for title, end in ends.items()} == {
+        "a": "finished", "b": "finished", "c": "failed"
+    }, "what was finished in the time that a preemption left it is finished"  # fmt: skip
+    assert said[0] == "[1/3] a: begun on n1 as 7_0"
+    assert "[3/3] c: failed: canceled" in said
+    assert not any(cell.directory.job_file.exists() for cell in cells)
+    assert len(commands.asked("sbatch")) == 1
+
+
+def test_what_goes_on_and_what_waits_is_shown(make, commands):
+    cells = [make(name, "") for name in "abc"]
+    queue(cells)
+    commands.says("squeue", rows(cells, "RUNNING", "PENDING", "PENDING", node="n1"))
+    waiting = SlurmSweep(cells, SlurmOptions(), Listener())
+    assert list(waiting.pool.submit(cells)) == []
+    waiting.pool.ask()
+    assert waiting._watched() == (
+        [cells[0].directory.path], "0 of 3 finished, 1 running, 2 queued"
+    )  # fmt: skip
+
+
+def test_without_waiting_each_cell_says_where_it_stands(make, commands):
+    cells = [make(name, "") for name in "ab"]
+    queue(cells)
+    commands.says("squeue", rows(cells, "RUNNING", "PENDING", reason="Resources"))
+    ends, said = sweep(cells, wait=False)
+    assert [end.state for end in ends.values()] == ["queued", "queued"]
+    assert said == [
+        "[1/2] a: running as 7_0 (Resources)", "[2/2] b: pending as 7_1 (Resources)"
+    ]  # fmt: skip
+    assert len(commands.asked("sbatch")) == 1
+
+
+def test_an_array_that_is_refused_is_the_failure_of_its_cells_alone(make, commands):
+    cells = [make(name, "") for name in "abcd"]
+    refuse = "echo sbatch: error: QOSMaxSubmitJobPerUserLimit >&2; exit 1"
+    commands.does("sbatch", f'case "$*" in *afterany*) {refuse};; esac; cat > /dev/null; echo 7')
+    ends, _ = sweep(cells, wait=False)
+    assert ends["d"].state == "failed"
+    assert ends["d"].reason == "sbatch: error: QOSMaxSubmitJobPerUserLimit"
+    assert ends["a"].state == "queued"
+
+
+def test_one_who_decides_as_they_end_has_a_job_a_cell_and_ends_no_other(make, commands):
+    one, other = make("a", ""), make("b", "")
+    pool = slurm_pool.SlurmPool(SlurmOptions(array_parallelism=2))
+    jobs = [pool.start(cell) for cell in (one, other)]
+    assert not pool.has_room
+    commands.says("squeue", row(jobs[0].queued.name, 0, "RUNNING", job="7", node="n1"))
+    jobs[0].send(signal.SIGTERM)
+    assert commands.asked("scancel") == ["7_0"]
+    commands.says(
+        "squeue",
+        row(jobs[0].queued.name, 0, "CANCELLED")
+        + "\n"
+        + row(jobs[1].queued.name, 0, "CANCELLED", job="8"),
+    )
+    ends = {end.cell.title: (end.state, end.reason) for end in pool.look()}
+    assert ends == {"a": ("stopped", "stopped"), "b": ("failed", "canceled")}
+    assert pool.has_room
+
+
+def test_where_there_is_no_cluster_a_line_says_so(make, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(UserError, match="there is no scontrol: hydra/launcher=slurm is given wh"):
+        sweep([make("a", "")])
+
+
+# Whoever looks on
+
+
+def test_the_studio_shows_what_is_queued_and_asks_the_cluster_what_became_of_it(
+    make, commands, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(control, "SECONDS_BETWEEN_QUESTIONS", 0.1)
+    runs = tmp_path / "runs"
+    write_run(runs, "requeued")
+    write_run(runs, "stopped", seed=1)
+    cell = replace(make("new", ""), directory=RunDirectory(runs / "new"))
+    again = replace(make("requeued", ""), directory=RunDirectory(runs / "requeued"))
+    queue([cell, again])
+    commands.says("squeue", rows([cell, again], "PENDING", "PENDING"))
+    with served(runs) as studio:
+
+        def lines():
+            return {one["name"]: one for one in studio.ask("/api/runs").json["lines"]}
+
+        states = [lines()[name]["state"] for name in ("new", "requeued", "stopped")]
+        assert states == ["queued", "queued", "interrupted"]
+        (seeds,) = (line for name, line in lines().items() if name.startswith("seeds of"))
+        assert (seeds["state"], seeds["text"][1]) == ("queued", "1 queued, 1 interrupted")
+        commands.says("squeue", rows([cell, again], "CANCELLED", "CANCELLED"))
+        wait_for(lambda: lines()["new"]["state"] == "failed")
+        assert lines()["new"]["why"] == "canceled"
+        assert lines()["requeued"]["state"] == "interrupted"
+
+
+def test_what_is_queued_is_not_begun_here_beside_it(make, commands):
+    cell = make("a", "")
+    queue([cell])
+    with pytest.raises(UserError, match="is queued: there is nothing to resume"):
+        resume(cell.directory)
+    with pytest.raises(UserError, match="is not running: it is queued"):
+        stop(cell.directory)
+
+
+def test_starting_over_keeps_what_says_which_job_does_so(make, commands):
+    cell = make("a", "")
+    queue([cell])
+    cell.directory.record_file.write_text("{}")
+    cell.directory.checkpoints.mkdir()
+    cell.directory.clear()
+    assert cell.directory.state() == "queued"
