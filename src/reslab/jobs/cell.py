@@ -27,6 +27,7 @@ class Cell:
         folder: Where the command is given.
         variables: Of the environment, before the slot's: a run that goes on keeps its threads.
         work: What it costs, in a unit that the cells share: the time left goes by it.
+        tested: Whether it ends with the test and its record; else with its training.
     """
 
     overrides: tuple[str, ...]
@@ -37,6 +38,7 @@ class Cell:
     folder: Path = Path()
     variables: dict[str, str] = field(default_factory=dict)
     work: float = 1.0
+    tested: bool = True
 
     @property
     def command(self) -> list[str]:
