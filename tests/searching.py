@@ -17,6 +17,9 @@ import fcntl, json, os, pathlib, signal, sys, time
 run, record, *asked = sys.argv[1:]
 run = pathlib.Path(run)
 run.mkdir(parents=True, exist_ok=True)
+parent = int(os.environ["RESLAB_PARENT"])
+if os.getppid() != parent:  # it was killed meanwhile
+    sys.exit(143)
 lock = open(run / "run.lock", "w")
 fcntl.flock(lock, fcntl.LOCK_EX)
 values = dict(one.partition("=")[::2] for one in asked)
@@ -27,7 +30,7 @@ if values["model.dropout"] == "0.7":
     sys.exit("reslab: the disk is full")
 stopped = []
 signal.signal(signal.SIGTERM, lambda *of: stopped.append(True))
-parent, rows = os.getppid(), run / "metrics.csv"
+rows = run / "metrics.csv"
 if not rows.exists():
     rows.write_text("epoch,val/accuracy\\n")
 while (epoch := len(rows.read_text().splitlines())) <= epochs:
