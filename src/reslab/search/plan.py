@@ -60,6 +60,11 @@ class Search:
     on_gpus: bool
 
     @property
+    def runs_dir(self) -> Path:
+        """Where its trials' runs are."""
+        return self.folder.parent.parent
+
+    @property
     def maximizes(self) -> bool:
         """Whether more of the metric is better."""
         return is_better(1.0, 0.0, self.monitor)

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from reslab.files import write_atomically
 from reslab.search.plan import Search
-from reslab.search.study import INSTEAD_OF, REASON, SEARCHER, Study
+from reslab.search.study import INSTEAD_OF, REASON, RUN, SEARCHER, Study
 
 STATES = {TrialState.COMPLETE: "finished", TrialState.FAIL: "failed"}
 
@@ -40,7 +40,7 @@ def write_record(
     importances = study.importances() if drawn else {}
     content = {
         "study": search.name,
-        "storage": _without_secrets(search.options.search.storage),
+        "storage": without_secrets(search.options.search.storage),
         **search.asked,
         "maximizes": search.maximizes,
         "trials_asked": study.number,
@@ -66,7 +66,6 @@ def write_record(
 
 def describe(search: Search, trial: FrozenTrial) -> dict[str, Any]:
     """A trial in plain values."""
-    overrides = search.overrides(trial.params) if len(trial.params) == len(search.bounds) else ()
     searcher = trial.user_attrs.get(SEARCHER) or {}
     begun, ended = trial.datetime_start, trial.datetime_complete
     return {
@@ -75,8 +74,8 @@ def describe(search: Search, trial: FrozenTrial) -> dict[str, Any]:
         "value": trial.value,
         "epochs": len(trial.intermediate_values) or None,
         "chosen": trial.params,
-        "overrides": list(overrides),
-        "run": search.directory(overrides).name if overrides else None,
+        "overrides": list(search.overrides(trial.params)),
+        "run": trial.user_attrs.get(RUN),
         "reason": trial.user_attrs.get(REASON),
         "instead_of": trial.user_attrs.get(INSTEAD_OF),
         "searcher": {key: searcher.get(key) for key in ("host", "pid")},
@@ -85,6 +84,6 @@ def describe(search: Search, trial: FrozenTrial) -> dict[str, Any]:
     }
 
 
-def _without_secrets(address: str | None) -> str | None:
+def without_secrets(address: str | None) -> str | None:
     """A database's address without who asks and the password."""
     return address and re.sub(r"//[^@/]*@", "//", str(address))

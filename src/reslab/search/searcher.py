@@ -18,7 +18,7 @@ from reslab.reporter import Reporter
 from reslab.runs.best import best_of
 from reslab.runs.control import signals_heard
 from reslab.search.plan import UNTESTED, Search
-from reslab.search.study import Study
+from reslab.search.study import RUN, Study
 
 SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_BETWEEN_ASKS = 1.0  # where there was nothing to do, or nowhere to do it
@@ -162,9 +162,12 @@ class Searcher:
             chosen = " ".join(overrides[len(self.search.shared) :])
             title = f"trial {trial.number}: {chosen}"
             try:
-                self._open.append(Open(trial, self.cell(overrides, title)))
+                one = Open(trial, self.cell(overrides, title))
             except UserError as error:
                 self._fail(trial, title, str(error))
+                continue
+            trial.set_user_attr(RUN, one.cell.directory.name)
+            self._open.append(one)
 
     def _begin(self) -> None:
         """Begins those whose run nobody has; what is known already is answered."""

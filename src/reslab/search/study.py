@@ -24,10 +24,11 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from reslab import locks
 from reslab.config import Bounds, Choices, instantiate
 from reslab.errors import UserError
+from reslab.runs.store import RunDirectory
 from reslab.search.plan import Search
 
-# What the study says of a trial: whose it is, instead of which it is, why it failed.
-SEARCHER, INSTEAD_OF, REASON = "searcher", "instead_of", "reason"
+# What the study says of a trial: whose it is, its run, instead of which it is, why it failed.
+SEARCHER, RUN, INSTEAD_OF, REASON = "searcher", "run", "instead_of", "reason"
 ASKED = "asked"
 OPEN = (TrialState.RUNNING, TrialState.WAITING)
 
@@ -219,8 +220,8 @@ class Study:
             is_alive = searcher["host"] != self._me["host"]
         if is_alive:
             return False
-        overrides = self.search.overrides(trial.params)
-        return not self.search.directory(overrides).is_running()
+        run = trial.user_attrs.get(RUN)
+        return run is None or not RunDirectory(self.search.runs_dir / run).is_running()
 
 
 def _distribution(bounds: Bounds) -> BaseDistribution:
