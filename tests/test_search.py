@@ -160,7 +160,12 @@ def test_the_same_search_has_the_same_study_however_it_is_typed_and_run(in_empty
     name = plan(ASKED).name
     others = (*reversed(ASKED), "search.trials=90", "logger=none", "data_dir=there", *TWO)
     assert plan(others).name == name
-    for other in ("search.seed=1", "monitor=val/loss", "search.sampler.multivariate=true", "seed=1"):
+    for other in (
+        "search.seed=1",
+        "monitor=val/loss",
+        "search.sampler.multivariate=true",
+        "seed=1",
+    ):
         assert plan([*ASKED, other]).name != name, other
 
 

@@ -4,55 +4,23 @@ import math
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from optuna.trial import Trial
 
 from reslab.config import own_folders
 from reslab.errors import UserError
 from reslab.jobs.cell import Cell
-from reslab.jobs.pool import Ended, Job
+from reslab.jobs.pool import Ended
 from reslab.reporter import Reporter
 from reslab.runs.best import best_of
 from reslab.runs.control import signals_heard
+from reslab.search.places import Open, Places
 from reslab.search.plan import UNTESTED, Search
 from reslab.search.study import RUN, Study
 
 SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_BETWEEN_ASKS = 1.0  # where there was nothing to do, or nowhere to do it
-
-
-class Places(Protocol):
-    """Where cells run: a pool of this machine's, or whatever else takes and gives up cells."""
-
-    @property
-    def has_room(self) -> bool: ...
-    @property
-    def running(self) -> list[Job]: ...
-    def start(self, cell: Cell) -> Job: ...
-    def look(self) -> list[Ended]: ...
-    def send(self, signum: int) -> None: ...
-
-
-@dataclass
-class Open:
-    """A trial that this searcher has.
-
-    Attributes:
-        trial: What Optuna calls it.
-        cell: Its run.
-        job: Its process, None as long as another has its run.
-        reported: How many epochs the study knows of.
-        pruned: Whether it was asked to stop since others were better.
-    """
-
-    trial: Trial
-    cell: Cell
-    job: Job | None = None
-    reported: int = 0
-    pruned: bool = False
 
 
 class Searcher:
