@@ -40,7 +40,9 @@ while (epoch := len(rows.read_text().splitlines())) <= epochs:
     value = "nan" if values["model.dropout"] == "0.6" else repr(rate * (1 - 0.5 ** epoch))
     with rows.open("a") as file:
         file.write(f"{epoch},{value}\\n")
-if "test" not in values:
+if "test" in values:
+    (run / "untested.txt").touch()
+else:
     content = json.loads(pathlib.Path(record).read_text())
     (run / "metrics.json").write_text(json.dumps(content | {"best_epoch": epochs}))
 """

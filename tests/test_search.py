@@ -3,7 +3,9 @@
 import json
 import math
 import signal
+import socket
 import sys
+from contextlib import nullcontext
 
 import pytest
 import yaml
@@ -11,18 +13,20 @@ import yaml
 import searching
 from cells import Listener
 from processes import run, start, wait_for
-from reslab import cli
+from reslab import cli, locks
 from reslab.config import Choices, Numbers, compose, parse_bounds
 from reslab.errors import UserError
 from reslab.runs.identity import identity
-from reslab.runs.store import list_runs
+from reslab.runs.outcome import UNTESTED
+from reslab.runs.store import RunDirectory, list_runs
+from reslab.runs.trained import values_of
 from reslab.search.app import search
 from reslab.search.plan import plan
 from reslab.search.recipe import write_recipe
 from reslab.search.record import without_secrets
 from reslab.search.study import Study
 from searching import begun, content, faked  # noqa: F401  # a fixture
-from training import SMALL
+from training import SMALL, assert_same_results
 
 RATES = "optimizer.lr=log(1e-4,1e-1)"
 DROPOUT = "model.dropout=0.0,0.2,0.5"
@@ -301,6 +305,46 @@ def test_a_name_is_one_search_s(faked):  # noqa: F811
         search([*ASKED[:-1], "model.dropout=0.1,0.2", "search.seed=1", "search.name=mine"])
 
 
+@pytest.mark.parametrize(
+    ("searcher", "held", "is_taken"),
+    [
+        ("here", False, True),
+        ("here", None, True),
+        ("here", True, False),
+        ("elsewhere", False, True),
+        ("elsewhere", True, False),
+        ("elsewhere", None, False),  # whose disk is not this one's
+    ],
+)
+def test_a_trial_is_taken_over_from_a_searcher_that_is_gone_for_sure(
+    searcher, held, is_taken, tmp_path
+):
+    study = Study(plan([*ASKED, f"runs_dir={tmp_path}", "search.trials=1"]))
+    trial = study.ask()
+    host = socket.gethostname() if searcher == "here" else "another"
+    lock = study.search.folder / "theirs.lock"
+    trial.set_user_attr("searcher", {"host": host, "pid": 1, "lock": lock.name})
+    trial.set_user_attr("run", "a-run")
+    if held is not None:
+        lock.touch()
+    with locks.held(lock) if held else nullcontext():
+        taken = study.ask()
+    assert (taken is not None) == is_taken
+    if taken is not None:
+        assert taken.params == trial.params
+        assert taken.number == 1
+
+
+def test_a_trial_whose_run_still_saves_is_not_taken_over_yet(tmp_path):
+    study = Study(plan([*ASKED, f"runs_dir={tmp_path}", "search.trials=1"]))
+    trial = study.ask()
+    trial.set_user_attr("searcher", {"host": socket.gethostname(), "pid": 1, "lock": "theirs.lock"})
+    trial.set_user_attr("run", "a-run")
+    with RunDirectory(tmp_path / "a-run").locked():
+        assert study.ask() is None
+    assert study.ask() is not None
+
+
 def test_without_optuna_one_line_says_what_to_install(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("reslab.search")]:
         monkeypatch.delitem(sys.modules, name)
@@ -367,6 +411,22 @@ def test_two_searchers_end_with_the_same_best_and_no_trial_too_many(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_run_may_end_before_its_test_and_the_same_command_without_that_reads_it(tmp_path):
+    asked = ("train", *SMALL, "logger=none", "trainer=exact", "trainer.max_epochs=2")
+    assert run(tmp_path / "whole", *asked).code == 0
+    for _ in range(2):
+        untested = run(tmp_path / "parts", *asked, "test=false")
+        assert (untested.code, untested.out.splitlines()[0]) == (0, UNTESTED)
+    (path,) = (tmp_path / "parts/outputs/runs").iterdir()
+    assert not {"metrics.json", "predictions.npz"} & {file.name for file in path.iterdir()}
+    assert run(tmp_path / "parts", "train", "--from", path.name).code == 0
+    assert not (path / "untested.txt").exists()
+    assert_same_results(path, tmp_path / "whole/outputs/runs" / path.name)
+    again = run(tmp_path / "parts", *asked, "test=false")
+    assert "finished, test accuracy" in again.out
+
+
+@pytest.mark.slow
 def test_real_trainings_are_killed_gone_on_with_pruned_and_found(tmp_path):
     asked = (
         *("search", *SMALL, "logger=none", "trainer=cpu", "trainer.max_epochs=12"),
@@ -375,7 +435,7 @@ def test_real_trainings_are_killed_gone_on_with_pruned_and_found(tmp_path):
     )
     killed = start(tmp_path, *asked)
     runs_dir = tmp_path / "outputs/runs"
-    wait_for(lambda: len([run for run in list_runs(runs_dir) if run.values("val/loss")]) == 2)
+    wait_for(lambda: len([run for run in list_runs(runs_dir) if values_of(run, "val/loss")]) == 2)
     killed.send(signal.SIGKILL)
     killed.wait(60)
     finished = run(tmp_path, *asked)
@@ -385,7 +445,7 @@ def test_real_trainings_are_killed_gone_on_with_pruned_and_found(tmp_path):
     good, bad = told["trials"][:2], told["trials"][2:]
     for one in good:
         assert (one["state"], one["epochs"]) == ("finished", 12)
-        assert one["value"] == max(runs[one["run"]].values("val/accuracy"))
+        assert one["value"] == max(values_of(runs[one["run"]], "val/accuracy"))
         assert "resuming at step" in runs[one["run"]].log_file.read_text()
     for one in bad:
         assert (one["state"], one["epochs"] < 12) == ("pruned", True)

@@ -14,6 +14,7 @@ from reslab.errors import UserError
 from reslab.runs.extension import nearest
 from reslab.runs.record import Record
 from reslab.runs.store import InUseError, RunDirectory
+from reslab.runs.trained import values_of
 from reslab.terminal.reporter import Terminal
 from reslab.terminal.runs import print_outcome
 
@@ -52,5 +53,5 @@ def objective(directory: RunDirectory, record: Record | None, monitor: str) -> f
     """
     from reslab.runs.best import best_of  # with torch, which a run has by then
 
-    values = directory.values(monitor)
+    values = values_of(directory, monitor)
     return values[(record.best_epoch if record else best_of(values, monitor)) - 1]

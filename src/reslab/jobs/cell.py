@@ -10,6 +10,7 @@ from reslab.files import visible
 from reslab.runs.control import train_command
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
+from reslab.runs.trained import untested_file
 
 BAR = re.compile(r"\[[\d:]+<[\d:?]+, .*\]")  # time taken and left, as tqdm writes them
 
@@ -53,6 +54,12 @@ class Cell:
         It lies beside the directory, which may be another run's, and is emptied by a rerun.
         """
         return self.directory.path.with_name(f".{self.directory.name}.txt")
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its run has come to its end, which is before the test if that is not asked."""
+        run = self.directory
+        return run.record_file.exists() or (not self.tested and untested_file(run).exists())
 
     def last_line(self) -> str:
         """The last that its process said, empty where that is nothing: a bar says nothing."""

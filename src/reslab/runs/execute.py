@@ -33,6 +33,7 @@ from reslab.runs.identity import differing_keys, hashed_config
 from reslab.runs.outcome import UNTESTED, Outcome
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
+from reslab.runs.trained import untested_file
 
 
 def execute(
@@ -69,7 +70,8 @@ def execute(
                 source = read_source(cfg, str(extend_from))
             with log.kept(directory.log_file):
                 request.write(directory.request_file)
-                for of_before in (directory.failure_file, directory.progress_file):
+                untested = untested_file(directory)
+                for of_before in (directory.failure_file, directory.progress_file, untested):
                     of_before.unlink(missing_ok=True)
                 outcome = _execute(cfg, directory, attempt, source, request, stop, reporter)
             log.add(directory.log_file, str(outcome or UNTESTED))
@@ -133,6 +135,7 @@ def _execute(
     except MisconfigurationException as error:  # Lightning's word for what a user did
         raise refusal(error, "trainer") from error
     if not cfg.test:
+        untested_file(directory).write_text(f"{UNTESTED}\n")
         return None
     return Outcome(finish(cfg, directory, request, run, environment), trained=True)
 

@@ -1,7 +1,6 @@
 """The run directory as a contract: everything downstream reads a run through here."""
 
 import contextlib
-import csv
 import io
 import os
 import shutil
@@ -164,14 +163,6 @@ class RunDirectory:
         """Writes the configuration with its interpolations resolved, once."""
         if not self.config_file.exists():
             write_atomically(self.config_file, OmegaConf.to_yaml(cfg, resolve=True).encode())
-
-    def values(self, metric: str) -> list[float]:
-        """A metric's value in each epoch that is over, empty before the first."""
-        try:
-            with self.metrics_file.open(newline="") as file:
-                return [float(row[metric]) for row in csv.DictReader(file)]
-        except FileNotFoundError:
-            return []
 
     def record(self) -> Record | None:
         """The finished run's record, None before."""

@@ -15,6 +15,7 @@ from reslab.jobs.pool import Ended
 from reslab.reporter import Reporter
 from reslab.runs.best import best_of
 from reslab.runs.control import signals_heard
+from reslab.runs.trained import values_of
 from reslab.search.places import Open, Places
 from reslab.search.plan import UNTESTED, Search
 from reslab.search.study import RUN, Study
@@ -145,7 +146,7 @@ class Searcher:
                 self._close(one, f"as trial {known.number}", known.value)
             elif self._is_ours(directory.path, one) or directory.is_running():
                 continue
-            elif directory.record_file.exists():
+            elif one.cell.is_done:
                 self._complete(one, 0.0)
             elif self.places.has_room:
                 try:
@@ -162,7 +163,7 @@ class Searcher:
 
     def _report(self, one: Open) -> None:
         """Tells the study of epochs that are over, and stops what is worse than others were."""
-        values = one.cell.directory.values(self.search.monitor)
+        values = values_of(one.cell.directory, self.search.monitor)
         for epoch, value in enumerate(values[one.reported :], one.reported + 1):
             one.trial.report(value, epoch)
             one.reported = epoch
@@ -190,7 +191,7 @@ class Searcher:
             self._fail(one.trial, one.cell.title, end.reason)
 
     def _complete(self, one: Open, seconds: float) -> None:
-        values = one.cell.directory.values(self.search.monitor)
+        values = values_of(one.cell.directory, self.search.monitor)
         epoch = best_of(values, self.search.monitor)
         if not epoch or math.isnan(values[epoch - 1]):
             self._open.remove(one)
