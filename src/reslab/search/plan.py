@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +137,7 @@ def plan(overrides: Sequence[str]) -> Search:
         on_gpus=first.trainer.get("accelerator") != "cpu",
     )
     name = options.search.name or f"{label(first)}-{_digest(search.asked)}"
-    return Search(**{**vars(search), "name": name, "folder": search.folder / name})
+    return replace(search, name=name, folder=search.folder / name)
 
 
 def _named(text: str) -> str:
