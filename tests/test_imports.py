@@ -62,13 +62,14 @@ BELOW: dict[str, set[str]] = {
     },
     "jobs": {"runs", "progress", "locks"},
     "apps": {"runs", "tables", "config", "jobs"},
+    "search": {"config", "evaluation", "jobs", "locks", "reports", "runs"},
     "studio": {
         *("config", "evaluation", "pictures", "predicting", "progress", "reports", "runs"),
         *("classifier", "tables", "use", "analysis", "jobs", "locks", "loss", "machine"),
     },
     "cli": {
         *("apps", "terminal", "tables", "bench", "use", "reports", "jobs"),
-        *("runs", "analysis", "config", "studio"),
+        *("runs", "analysis", "config", "search", "studio"),
     },
     "__init__": {"predicting"},
     "__main__": {"cli"},
@@ -76,8 +77,9 @@ BELOW: dict[str, set[str]] = {
 }
 ALONE = {
     "hydra": {"config", "runs", "apps", "cli", "hydra_plugins"},
-    "matplotlib": {"analysis", "evaluation", "tables", "bench"},
-    "bokeh": {"reports", "tables", "studio"},
+    "matplotlib": {"analysis", "evaluation", "tables", "bench", "search"},
+    "bokeh": {"reports", "tables", "studio", "search"},
+    "optuna": {"search"},
 }
 
 
@@ -176,7 +178,8 @@ def test_what_answers_at_once_does_not_import_torch(module, library):
 def test_what_is_imported_is_declared():
     """So that an empty environment with the wheel lacks nothing."""
     project = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text())["project"]
-    texts = [*project["dependencies"], *project["optional-dependencies"]["export"]]
+    optional = project["optional-dependencies"]
+    texts = [*project["dependencies"], *optional["export"], *optional["search"]]
     declared = {re.split(r"[<>=!~ ]", text)[0] for text in texts}
     names = {"sklearn": "scikit-learn", "hydra": "hydra-core", "yaml": "omegaconf", "PIL": "pillow"}
     names |= {"tornado": "bokeh"}

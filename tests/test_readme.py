@@ -26,7 +26,7 @@ SHORTENED = [
     "+trainer.limit_val_batches=1",
     *SMALL,
 ]
-ON_DIGITS = ("runs", "summary", "diff", "verify", "predict", "evaluate", "export")
+ON_DIGITS = ("runs", "search", "summary", "diff", "verify", "predict", "evaluate", "export")
 
 
 def environment() -> dict[str, str]:
@@ -165,6 +165,7 @@ def test_every_command_is_run_by_some_test():
         "reslab train",
         "reslab data",
         "reslab summary",
+        "reslab search",
         "reslab reproduce",
         "reslab table",
         "reslab runs",

@@ -169,6 +169,7 @@ class CellLauncher(Launcher):
             config_dirs=tuple(own_folders()),
             options=tuple(one for one in options if one not in search_path()),
             work=self.task.work(job.number) if self.task else 1.0,
+            tested=job.config.test,
         )
 
 

@@ -116,7 +116,7 @@ class AnnouncedCell(CellTask):
         number = HydraConfig.get().job.num
         text = ", ".join(filter(None, [self.title(number), time_left(collect(self.table))]))
         self.reporter.say(f"\n[{number + 1}/{len(self.launched)}] {text}")
-        outcome = run_cell(cfg, self.reporter)
+        outcome = run_cell(cfg, self.reporter)  # never None: see `load_table`
         self.reporter.say(f"{outcome}\n{self.launched[number].directory.path}")
         self.on_finished(number)
 

@@ -14,8 +14,8 @@ from reslab.runs.resolvers import register_resolvers
 register_resolvers()
 
 
-def run_cell(cfg: DictConfig, reporter: Reporter) -> Outcome:
-    """Runs one configuration in the directory that Hydra made for it."""
+def run_cell(cfg: DictConfig, reporter: Reporter) -> Outcome | None:
+    """Runs one configuration in the directory that Hydra made for it; see `execute`."""
     from reslab.runs.execute import execute
     from reslab.runs.request import Request
     from reslab.runs.store import RunDirectory

@@ -1,6 +1,5 @@
 """What Hydra runs for `reslab train`: one run, or with `-m` each of a sweep."""
 
-import csv
 from pathlib import Path
 
 import hydra
@@ -15,6 +14,7 @@ from reslab.errors import UserError
 from reslab.runs.extension import nearest
 from reslab.runs.record import Record
 from reslab.runs.store import InUseError, RunDirectory
+from reslab.runs.trained import values_of
 from reslab.terminal.reporter import Terminal
 from reslab.terminal.runs import print_outcome
 
@@ -43,14 +43,15 @@ def train(cfg: DictConfig) -> float:
         Terminal().say(f"reslab: {how}: {' '.join(context.overrides.task)}: {line}")
         raise UserError(ELSEWHERE if elsewhere else FAILED) from error
     print_outcome(outcome, directory.path)
-    return objective(directory, outcome.record, cfg.monitor)
+    return objective(directory, outcome.record if outcome else None, cfg.monitor)
 
 
-def objective(directory: RunDirectory, record: Record, monitor: str) -> float:
+def objective(directory: RunDirectory, record: Record | None, monitor: str) -> float:
     """What a sweeper may optimize: the metric that chose the best epoch, in that epoch.
 
     The test set has nothing to do with it.
     """
-    with directory.metrics_file.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return float(rows[record.best_epoch - 1][monitor])
+    from reslab.runs.best import best_of  # with torch, which a run has by then
+
+    values = values_of(directory, monitor)
+    return values[(record.best_epoch if record else best_of(values, monitor)) - 1]

@@ -1,11 +1,14 @@
 """Configurations: where they lie, how they are composed, what they may build."""
 
+from reslab.config.bounds import Bounds, Choices, Numbers, parse_bounds
 from reslab.config.compose import (
     check_choices,
     choices_of,
     compose,
+    compose_search,
     groups_chosen_by,
     keys_set_by,
+    launcher_options,
     parse_overrides,
     single_runs,
 )
@@ -28,10 +31,14 @@ from reslab.config.targets import instantiate, is_own_target, own_sources, trust
 __all__ = [
     "CONF_DIR",
     "VERSION_BASE",
+    "Bounds",
+    "Choices",
+    "Numbers",
     "add_folder",
     "check_choices",
     "choices_of",
     "compose",
+    "compose_search",
     "explain",
     "find_option",
     "first_choices",
@@ -40,10 +47,12 @@ __all__ = [
     "is_own_target",
     "keys_set_by",
     "known_keys",
+    "launcher_options",
     "list_groups",
     "list_options",
     "own_folders",
     "own_sources",
+    "parse_bounds",
     "parse_overrides",
     "refusal",
     "search_path",

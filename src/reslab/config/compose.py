@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from reslab.config.messages import dotted_keys, explain
-from reslab.config.places import composed, find_option
+from reslab.config.places import composed, composed_of_hydra, find_option
 from reslab.errors import UserError
 
 
@@ -41,6 +41,31 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     check_choices(overrides)
     try:
         return composed(overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error, overrides)) from error
+
+
+def compose_search(overrides: Sequence[str]) -> DictConfig:
+    """The options of a search, `search`, for those of its overrides that are about that.
+
+    Raises:
+        UserError: An override names nothing.
+    """
+    try:
+        return composed(overrides, "search")
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error, overrides)) from error
+
+
+def launcher_options(overrides: Sequence[str]) -> dict[str, Any]:
+    """What Hydra's launcher is to be, of its own overrides.
+
+    Raises:
+        UserError: An override names nothing.
+    """
+    try:
+        options: dict[str, Any] = composed_of_hydra(overrides)["launcher"]
+        return options
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, overrides)) from error
 

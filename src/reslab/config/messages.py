@@ -31,7 +31,8 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
         return str(ours)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         path = str(error.missing_cfg_file)
-        group, _, name = path.rpartition("/") if path.startswith("hydra/") else path.partition("/")
+        is_nested = path.startswith(("hydra/", "search/"))
+        group, _, name = path.rpartition("/") if is_nested else path.partition("/")
         if not (group and name):
             return f"there is no configuration {path}"
         options = error.options or () if path.startswith("hydra/") else list_options(group)
@@ -55,6 +56,10 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
         key = text.split("'")[1]
         if key.startswith("hydra."):
             return _say_of_hydra(key, overrides)
+        if key.startswith("search."):
+            plain: Any = OmegaConf.to_container(composed([], "search").search, resolve=False)
+            keys = dotted_keys(plain, "search.")
+            return f"there is no option {key}{suggest(key, keys, listed=False)}"
         return f"there is no option {key}{suggest(key, known_keys(overrides), listed=False)}"
     if isinstance(error, OverrideParseException) and "=" in str(error.override):
         return f"{error.override}: {NOT_READ}"

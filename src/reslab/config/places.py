@@ -20,6 +20,9 @@ CONF_DIR = next(path for path in (PACKAGE / "conf", PACKAGE.parents[1] / "conf")
 
 VERSION_BASE = "1.3"
 
+# Folders beside the groups of a run.
+NO_GROUPS = ("search", "table")
+
 # Folders of a user's own configurations, looked through after reslab's.
 _own_folders: list[Path] = []
 
@@ -61,10 +64,13 @@ def _hydra() -> Iterator[None]:
         yield
 
 
-def composed(overrides: Sequence[str]) -> DictConfig:
-    """What Hydra makes of the files and a list of overrides, its errors as they are."""
+def composed(overrides: Sequence[str], name: str = "train") -> DictConfig:
+    """What Hydra makes of a file, and those that it names, and a list of overrides.
+
+    Its errors are as they are.
+    """
     with _hydra():
-        return hydra.compose("train", [*search_path(), *overrides])
+        return hydra.compose(name, [*search_path(), *overrides])
 
 
 def composed_of_hydra(overrides: Sequence[str]) -> dict[str, Any]:
@@ -108,4 +114,4 @@ def first_choices() -> dict[str, str | None]:
 
 def list_groups() -> list[str]:
     """Names of the configuration groups of a run."""
-    return sorted(p.name for p in CONF_DIR.iterdir() if p.is_dir() and p.name != "table")
+    return sorted(p.name for p in CONF_DIR.iterdir() if p.is_dir() and p.name not in NO_GROUPS)

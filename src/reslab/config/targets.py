@@ -8,7 +8,7 @@ from typing import Any
 
 import hydra
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from reslab.config.messages import explain, first_line
@@ -22,6 +22,8 @@ TARGETS = (
     "torchvision.datasets.",
     "torchvision.transforms.v2.",
     "lightning.pytorch.Trainer.",
+    "optuna.samplers.",
+    "optuna.pruners.",
 )
 TARGET_MODULES = (
     "reslab.",
@@ -30,16 +32,18 @@ TARGET_MODULES = (
     "torchvision.datasets.",
     "torchvision.transforms.v2.",
     "lightning.pytorch.",
+    "optuna.samplers.",
+    "optuna.pruners.",
 )
 
 
 def instantiate(cfg: DictConfig, field: str, **arguments: Any) -> Any:
-    """Builds what `cfg[field]` describes, if every target in it is allowed.
+    """Builds what a field, such as `model`, describes, if every target in it is allowed.
 
     Raises:
         UserError: A target is not allowed, or the constructor refuses its arguments.
     """
-    node = cfg[field]
+    node = OmegaConf.select(cfg, field)
     try:
         for key, target in _targets(node, field):
             if fault := _fault(target):

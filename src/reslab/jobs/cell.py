@@ -10,6 +10,7 @@ from reslab.files import visible
 from reslab.runs.control import train_command
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
+from reslab.runs.trained import untested_file
 
 # A bar, as tqdm writes the time taken and left; and SLURM's line of what it has ended.
 SAYS_NOTHING = re.compile(r"\[[\d:]+<[\d:?]+, .*\]|^slurmstepd\S*: ")
@@ -28,6 +29,7 @@ class Cell:
         folder: Where the command is given.
         variables: Of the environment, before the slot's: a run that goes on keeps its threads.
         work: What it costs, in a unit that the cells share: the time left goes by it.
+        tested: Whether it ends with the test and its record; else with its training.
     """
 
     overrides: tuple[str, ...]
@@ -38,6 +40,7 @@ class Cell:
     folder: Path = Path()
     variables: dict[str, str] = field(default_factory=dict)
     work: float = 1.0
+    tested: bool = True
 
     @property
     def command(self) -> list[str]:
@@ -52,6 +55,12 @@ class Cell:
         It lies beside the directory, which may be another run's, and is emptied by a rerun.
         """
         return self.directory.path.with_name(f".{self.directory.name}.txt")
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its run has come to its end, which is before the test if that is not asked."""
+        run = self.directory
+        return run.record_file.exists() or (not self.tested and untested_file(run).exists())
 
     def last_line(self) -> str:
         """The last that its process said, empty where that is nothing."""

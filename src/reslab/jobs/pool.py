@@ -71,7 +71,7 @@ class Job:
         status = self._process.poll()
         if status is None:
             return None
-        if status == 0 and self.cell.directory.record_file.exists():
+        if status == 0 and self.cell.is_done:
             self.cell.output.unlink(missing_ok=True)  # the run's own log has it
             return Ended(self.cell, "finished", "", self.seconds)
         signum = -status if status < 0 else status - 128

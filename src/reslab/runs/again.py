@@ -24,7 +24,7 @@ from reslab.runs.pins import as_then, as_typed, nearest_choices, pins
 from reslab.runs.store import RunDirectory, find_run
 
 # What a command asked of itself, and not of the run's configuration.
-OF_THE_COMMAND = ("rerun", "resume", "extend_from")
+OF_THE_COMMAND = ("rerun", "resume", "extend_from", "test")
 
 # Paths, which count from where a command is given.
 PLACES = (ROOT, "data_dir", "init_from")

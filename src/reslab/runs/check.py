@@ -74,6 +74,8 @@ def check(cfg: DictConfig) -> None:
         raise UserError(f"resume must be auto or must, got {cfg.resume}")
     if not isinstance(cfg.rerun, int) or cfg.rerun < 0:
         raise UserError(f"rerun must be true, false or a number of reruns, got {cfg.rerun}")
+    if not isinstance(cfg.test, bool):
+        raise UserError(f"test must be true or false, got {cfg.test}")
     if cfg.rerun and cfg.resume == "must":
         raise UserError("rerun=true starts over, resume=must refuses to: give one of them")
     check_trainer(cfg.trainer)

@@ -30,15 +30,16 @@ from reslab.runs.extend import Source, read_source
 from reslab.runs.extension import find_whole, settled
 from reslab.runs.finish import finish
 from reslab.runs.identity import differing_keys, hashed_config
-from reslab.runs.outcome import Outcome
+from reslab.runs.outcome import UNTESTED, Outcome
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
+from reslab.runs.trained import untested_file
 
 
 def execute(
     cfg: DictConfig, directory: RunDirectory, request: Request, reporter: Reporter = SILENT
-) -> Outcome:
-    """Brings the run in `directory` to its end.
+) -> Outcome | None:
+    """Brings the run in `directory` to its end; gives None where that is before its test.
 
     Args:
         cfg: The run's configuration.
@@ -69,10 +70,11 @@ def execute(
                 source = read_source(cfg, str(extend_from))
             with log.kept(directory.log_file):
                 request.write(directory.request_file)
-                for of_before in (directory.failure_file, directory.progress_file):
+                untested = untested_file(directory)
+                for of_before in (directory.failure_file, directory.progress_file, untested):
                     of_before.unlink(missing_ok=True)
                 outcome = _execute(cfg, directory, attempt, source, request, stop, reporter)
-            log.add(directory.log_file, str(outcome))
+            log.add(directory.log_file, str(outcome or UNTESTED))
             return outcome
         except Exception as error:
             if stopped := stop_behind(error):
@@ -93,7 +95,7 @@ def _execute(
     request: Request,
     stop: StopRequest,
     reporter: Reporter,
-) -> Outcome:
+) -> Outcome | None:
     for problem in attempt.problems:
         reporter.warn(f"{problem}; going on from {attempt.checkpoint}")
     if attempt.checkpoint:
@@ -132,6 +134,9 @@ def _execute(
         run.trainer.fit(run.task, datamodule=run.data, ckpt_path=path)
     except MisconfigurationException as error:  # Lightning's word for what a user did
         raise refusal(error, "trainer") from error
+    if not cfg.test:
+        untested_file(directory).write_text(f"{UNTESTED}\n")
+        return None
     return Outcome(finish(cfg, directory, request, run, environment), trained=True)
 
 

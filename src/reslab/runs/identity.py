@@ -23,6 +23,7 @@ IGNORED = (
     "rerun",
     "resume",
     "runs_dir",
+    "test",
     "trainer.enable_progress_bar",
     "trainer.quiet",
 )

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from reslab.runs.record import Record
 from reslab.runs.sources import code_digest
 
+# What is said of a run that was asked to end before its test.
+UNTESTED = "trained; the test set was not read (test=false)"
+
 
 @dataclass(frozen=True)
 class Outcome:

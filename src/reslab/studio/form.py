@@ -40,7 +40,7 @@ FIRST = (
 SELDOM = ("trainer", "logger", "ablation")  # groups that are chosen late, if at all
 # What is not asked: where things lie is the server's to know, and a queue has no terminal.
 HIDDEN = re.compile(
-    r"data_dir|runs_dir|resume|rerun|init_from|extend_from|dataset\.(data_dir|name|content|source"
+    r"data_dir|runs_dir|resume|rerun|test|init_from|extend_from|dataset\.(data_dir|name|content|source"
     r"|channels|num_classes)|model\.name|trainer\.(enable_progress_bar|quiet)|(\w+\.)*_\w+_"
 )
 # Options that no file has.

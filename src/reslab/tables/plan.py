@@ -143,6 +143,8 @@ def load_table(name: str, overrides: Sequence[str] = (), *, quick: bool = False)
             seeds = values
         elif key == "extend_from":
             raise UserError(f"{text}: a table's runs are whole; `reslab train` extends one")
+        elif key == "test":
+            raise UserError(f"{text}: a table is of what runs come to on their test sets")
         elif len(values) > 1:
             raise UserError(f"{text}: a table sweeps over seeds alone")
         else:

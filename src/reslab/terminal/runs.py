@@ -9,14 +9,17 @@ from reslab.progress import in_words
 from reslab.runs.diff import Difference
 from reslab.runs.facts import Facts
 from reslab.runs.index import Index
-from reslab.runs.outcome import Outcome
+from reslab.runs.outcome import UNTESTED, Outcome
 from reslab.runs.store import RunDirectory
 from reslab.terminal.console import print_table
 from reslab.terminal.reporter import Terminal
 
 
-def print_outcome(outcome: Outcome, folder: Path) -> None:
-    """What a run came to, or had come to before."""
+def print_outcome(outcome: Outcome | None, folder: Path) -> None:
+    """What a run came to, or had come to before; None: it was asked to end before its test."""
+    if outcome is None:
+        print(f"{UNTESTED}\n{folder}")
+        return
     print(f"{outcome}\n{folder}" if outcome.trained else f"{folder}: {outcome}")
     if not outcome.trained and outcome.is_of_older_code:
         Terminal().warn(

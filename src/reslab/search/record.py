@@ -1,0 +1,89 @@
+"""What a search leaves beside its study: one file that says all of it, and pictures."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from reslab.files import write_atomically
+from reslab.search.plan import Search
+from reslab.search.study import INSTEAD_OF, REASON, RUN, SEARCHER, Study
+
+STATES = {TrialState.COMPLETE: "finished", TrialState.FAIL: "failed"}
+
+
+def write_record(
+    search: Search,
+    study: Study,
+    command: str | None = None,
+    run: str | None = None,
+    *,
+    drawn: bool = False,
+) -> tuple[Path, ...]:
+    """Writes `search.json`: what was asked, of what seeds, each trial, and the best.
+
+    Args:
+        search: The search.
+        study: Its study.
+        command: What runs the best one by its recipe, once that is written.
+        run: The name of the best one's run.
+        drawn: Whether pictures and a page go with it.
+
+    Returns:
+        What was written.
+    """
+    best, trials = study.best(), study.trials()
+    rows = [describe(search, one) for one in trials]
+    importances = study.importances() if drawn else {}
+    content = {
+        "study": search.name,
+        "storage": without_secrets(search.options.search.storage),
+        **search.asked,
+        "maximizes": search.maximizes,
+        "trials_asked": study.number,
+        "optuna": optuna.__version__,
+        "trials": rows,
+        "best": best.number if best else None,
+        "best_run": run,
+        "command": command,
+        "importances": importances,
+    }
+    path = search.folder / "search.json"
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+    if not drawn:
+        return (path,)
+    from reslab.search.figures import draw_history, draw_importances
+    from reslab.search.page import write_page
+
+    written = [path, draw_history(search, rows, search.folder / "history.png")]
+    if importances:
+        written.append(draw_importances(search, importances, search.folder / "importance.png"))
+    return (*written, write_page(search, rows, importances, command, search.folder / "search.html"))
+
+
+def describe(search: Search, trial: FrozenTrial) -> dict[str, Any]:
+    """A trial in plain values."""
+    searcher = trial.user_attrs.get(SEARCHER) or {}
+    begun, ended = trial.datetime_start, trial.datetime_complete
+    return {
+        "number": trial.number,
+        "state": STATES.get(trial.state, trial.state.name.lower()),
+        "value": trial.value,
+        "epochs": len(trial.intermediate_values) or None,
+        "chosen": trial.params,
+        "overrides": list(search.overrides(trial.params)),
+        "run": trial.user_attrs.get(RUN),
+        "reason": trial.user_attrs.get(REASON),
+        "instead_of": trial.user_attrs.get(INSTEAD_OF),
+        "searcher": {key: searcher.get(key) for key in ("host", "pid")},
+        "begun": begun and begun.isoformat(timespec="seconds"),
+        "ended": ended and ended.isoformat(timespec="seconds"),
+    }
+
+
+def without_secrets(address: str | None) -> str | None:
+    """A database's address without who asks and the password."""
+    return address and re.sub(r"//[^@/]*@", "//", str(address))

@@ -1,0 +1,460 @@
+"""What a search tries, shares, tells, leaves alone and finds."""
+
+import json
+import math
+import signal
+import socket
+import sys
+from contextlib import nullcontext
+
+import pytest
+import yaml
+
+import searching
+from cells import Listener
+from processes import run, start, wait_for
+from reslab import cli, locks
+from reslab.config import Choices, Numbers, compose, parse_bounds
+from reslab.errors import UserError
+from reslab.runs.identity import identity
+from reslab.runs.outcome import UNTESTED
+from reslab.runs.store import RunDirectory, list_runs
+from reslab.runs.trained import values_of
+from reslab.search.app import search
+from reslab.search.plan import plan
+from reslab.search.recipe import write_recipe
+from reslab.search.record import without_secrets
+from reslab.search.study import Study
+from searching import begun, content, faked  # noqa: F401  # a fixture
+from training import SMALL, assert_same_results
+
+RATES = "optimizer.lr=log(1e-4,1e-1)"
+DROPOUT = "model.dropout=0.0,0.2,0.5"
+ASKED = (
+    *(*SMALL, "trainer=cpu", "trainer.max_epochs=3"),
+    *("search/pruner=none", RATES, DROPOUT),
+)
+GRID = (
+    *(*SMALL, "trainer=cpu", "trainer.max_epochs=6"),
+    *("search/sampler=grid", "search.trials=9"),
+)
+GOOD_FIRST = "search.seed=9"  # of a grid of two by two
+TWO = ("hydra/launcher=local", "hydra.launcher.slots=2")
+
+
+@pytest.mark.parametrize(
+    ("text", "bounds"),
+    [
+        ("a=log(1e-4,1e-1)", Numbers(1e-4, 1e-1, log=True)),
+        ("a=tag(log,interval(1e-4,1e-1))", Numbers(1e-4, 1e-1, log=True)),
+        ("a=uniform(0,0.5)", Numbers(0.0, 0.5)),
+        ("a=interval(0,0.5)", Numbers(0.0, 0.5)),
+        ("a=int(1,8)", Numbers(1, 8)),
+        ("a=int(interval(1,8))", Numbers(1, 8)),
+        ("a=int(log(1,64))", Numbers(1, 64, log=True)),
+        ("a=range(8,65,8)", Numbers(8, 64, step=8)),
+        ("a=range(3)", Numbers(0, 2, step=1)),
+        ("a=range(0.1,0.5,0.1)", Numbers(0.1, 0.4, step=0.1)),
+        ("a=0.0,0.2,0.5", Choices(("0.0", "0.2", "0.5"))),
+        ("a=choice(x,y)", Choices(("x", "y"))),
+        ("a=x,x,null", Choices(("x", "null"))),
+        ("a=[8,16],[16,32]", Choices(("[8,16]", "[16,32]"))),
+        ("a='x y',\"it's\"", Choices(("'x y'", '"it\'s"'))),
+    ],
+)
+def test_bounds_are_read_as_hydra_s_sweeps_and_the_two_that_it_lacks(text, bounds):
+    fixed, found = parse_bounds(["b=1", text, "~c"])
+    assert (fixed, found) == (["b=1", "~c"], {"a": bounds})
+    (one,) = found.values()
+    assert isinstance(one, Choices) or isinstance(one.low, int) == isinstance(bounds.low, int)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a=log(1)", "missing a required argument: 'high'; write log(1e-4,1e-1)"),
+        ("a=lgo(1,2)", "Unknown function 'lgo'"),
+        ("a=log(1,x)", "str is incompatible"),
+        ("a=log(0,1)", "numbers above 0 alone, got 0"),
+        ("a=uniform(3,1)", "a number and a higher one, got 3 and 1"),
+        ("a=uniform(nan,1)", "a number and a higher one, got nan and 1"),
+        ("a=interval(0,inf)", "a number and a higher one, got 0 and inf"),
+        ("a=int(1.5,3)", "int has whole numbers"),
+        ("a=tag(fast,interval(0,1))", "there is no tag fast"),
+        ("a=range(5,1)", "a range goes from a number up to"),
+        ("a=range(0,1,0)", "a range goes from a number up to"),
+        ("a=glob(*)", "name the options"),
+        ("a=log(1,2", "that is no value"),
+        ("b=2", "b is given twice"),
+    ],
+)
+def test_wrong_bounds_are_one_line_that_begins_with_them(text, said):
+    with pytest.raises(UserError) as error:
+        parse_bounds(["b=1", text])
+    assert str(error.value).startswith(f"{text}: ")
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "value"),
+    [
+        (Numbers(1e-4, 1e-1, log=True), 0.0012345678901234567),
+        (Numbers(1e-9, 1e-1, log=True), 1.2345678901234567e-07),
+        (Numbers(0.0, 1.0), 1 / 3),
+        (Numbers(0.0, 1e300), 1e22),
+    ],
+)
+def test_a_number_and_its_override_are_the_same_to_the_bit(bounds, value):
+    config = compose([f"optimizer.lr={bounds.text(value)}"])
+    assert config.optimizer.lr == value
+    assert isinstance(config.optimizer.lr, float)
+
+
+def test_steps_are_written_as_people_do():
+    assert Numbers(0.1, 0.4, step=0.1).text(0.1 + 2 * 0.1) == "0.3"
+    assert Numbers(8, 64, step=8).text(16.0) == "16"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ((), "nothing is left to be chosen"),
+        ((DROPOUT, "test=true"), "test: only the best trial reads the test set"),
+        ((DROPOUT, "rerun=true"), "rerun: a trial is run once"),
+        (("logger=none,tensorboard",), "logger changes no result"),
+        (("optimizer.lrr=log(1,2)",), "there is no option optimizer.lrr; did you mean optimizer.lr"),
+        (("label_smoothing=uniform(0,2)",), "label_smoothing must be"),
+        ((DROPOUT, "search.trials=0"), "search.trials must be a whole number from 1 on, got 0"),
+        ((DROPOUT, "search.seed=x"), "search.seed must be a whole number from 0 on, got x"),
+        ((DROPOUT, "search.name=a/b"), "search.name must be a folder's name, got a/b"),
+        ((DROPOUT, "search.trails=3"), "no option search.trails; did you mean search.trials"),
+        ((DROPOUT, "search/sampler=tpf"), "search/sampler=tpf: there is no such file; did you mean tpe"),
+        ((DROPOUT, "search.storage=here.db"), "search.storage must be a database's address"),
+        ((DROPOUT, "hydra.job.chdir=true"), "of Hydra's own a search takes hydra/launcher alone"),
+        ((DROPOUT, "hydra/launcher=loca"), "hydra/launcher=loca: there is no such file"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_searched_is_refused_in_a_line_that_names_it(asked, said, in_empty_folder):
+    with pytest.raises(UserError) as error:
+        plan([*SMALL, *asked])
+    assert said in str(error.value)
+    assert not list(in_empty_folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ((RATES, "search/sampler=grid"), "search/sampler=grid: optimizer.lr has no end of values"),
+        ((DROPOUT, "+search.sampler.gamme=3"), "search.sampler has no option gamme"),
+        (
+            (DROPOUT, "search.pruner._target_=os.system"),
+            "search.pruner._target_=os.system is not allowed",
+        ),
+        ((DROPOUT, "search.storage=sqlite:////nowhere/at/all.db"), "search.storage: "),
+    ],
+)
+def test_a_sampler_a_pruner_and_a_storage_are_refused_by_their_options(asked, said, tmp_path):
+    with pytest.raises(UserError) as error:
+        Study(plan([*SMALL, f"runs_dir={tmp_path}", *asked]))
+    assert said in str(error.value)
+
+
+def test_the_same_search_has_the_same_study_however_it_is_typed_and_run(in_empty_folder):
+    name = plan(ASKED).name
+    others = (*reversed(ASKED), "search.trials=90", "logger=none", "data_dir=there", *TWO)
+    assert plan(others).name == name
+    for other in (
+        "search.seed=1",
+        "monitor=val/loss",
+        "search.sampler.multivariate=true",
+        "seed=1",
+    ):
+        assert plan([*ASKED, other]).name != name, other
+
+
+def test_trials_side_by_side_leave_the_test_set_to_the_best_and_the_result_is_a_recipe(faked):  # noqa: F811
+    listener = Listener()
+    asked = [*ASKED, "search.trials=6", *TWO]
+    found = search(asked, listener)
+    told = content(faked)
+    trials = told["trials"]
+    assert [one["number"] for one in trials] == list(range(6))
+    assert {one["state"] for one in trials} == {"finished"}
+    for one in trials:  # what they came to, by the lines that they ran
+        assert 1e-4 <= one["chosen"]["optimizer.lr"] <= 1e-1
+        assert one["value"] == one["chosen"]["optimizer.lr"] * (1 - 0.5**3)
+        assert sum(line.startswith(f"trial {one['number']}: ") for line in listener.said) == 2
+    best = max(trials, key=lambda one: one["value"])
+    assert (found.best.number, found.directory.name) == (best["number"], best["run"])
+    assert (told["best"], told["best_run"]) == (best["number"], best["run"])
+    tested = [(name, test) for name, test in begun(faked) if test == "true"]
+    assert tested == [(best["run"], "true")]
+    assert len(begun(faked)) == 7
+    records = [path.parent.name for path in faked.glob("outputs/runs/*/metrics.json")]
+    assert records == [best["run"]]
+
+    (folder,) = faked.glob("outputs/runs/searches/*")
+    names = {path.name for path in folder.iterdir() if "lock" not in path.name}
+    pictures = {"history.png", "importance.png", "search.html"}
+    assert names == {"conf", "journal.log", "search.json", *pictures}
+    assert math.isclose(sum(told["importances"].values()), 1)
+    assert max(told["importances"], key=told["importances"].get) == "optimizer.lr"
+    page = (folder / "search.html").read_text()
+    assert all(one["run"] in page for one in trials)
+    assert "<script src=" not in page
+    assert '<link rel="' not in page
+
+    assert list(found.command[:2]) == ["reslab", "train"]
+    recipe = compose(list(found.command[-1:]))
+    assert identity(recipe) == identity(compose(best["overrides"]))
+    assert best["run"].endswith(identity(recipe))
+
+    again = search(asked, listener)
+    assert again.best.number == found.best.number
+    assert len(begun(faked)) == 7, "nothing is run twice"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("recipe=resnet3", "dataset=digits", "ablation=no_skip", "+trainer.limit_train_batches=2"),
+        ("recipe=liu_goh/resnet18", "dataset=digits", "optimizer=adam,sgd", "~model.dropout"),
+        ("model=baseline_cnn", "augment=flip,crop_flip", "model.widths=[8,8],[8,16]"),
+    ],
+    ids=["recipe and ablation", "groups chosen and left out", "groups and lists"],
+)
+def test_a_recipe_is_of_the_same_identity_as_its_run(asked, in_empty_folder):
+    searched = plan([*asked, "seed=0,1"])
+    params = {key: getattr(one, "texts", ["0"])[-1] for key, one in searched.bounds.items()}
+    overrides = searched.overrides(params)
+    command = write_recipe(searched, overrides, ["found"])
+    assert identity(compose(command[-1:])) == identity(compose(overrides))
+
+
+def test_a_search_goes_on_with_more_trials_as_one_of_so_many_would_have(faked):  # noqa: F811
+    for folder, numbers in (("steps", (3, 5)), ("whole", (5,))):
+        for number in numbers:
+            search([*ASKED, f"runs_dir={folder}/runs", f"search.trials={number}"])
+    ours, theirs = (
+        json.loads(next(faked.glob(f"{name}/runs/searches/*/search.json")).read_text())["trials"]
+        for name in ("steps", "whole")
+    )
+    assert [one["chosen"] for one in ours] == [one["chosen"] for one in theirs]
+    assert len({one["run"] for one in ours}) == 5, "no draw is repeated"
+
+
+def test_a_trial_that_is_worse_than_others_were_is_pruned_and_not_tested(faked, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("SECONDS", "0.1")
+    listener = Listener()
+    pruner = ("search.pruner.n_startup_trials=1", "search.pruner.n_warmup_steps=0", GOOD_FIRST)
+    search([*GRID, "optimizer.lr=0.1,1e-4", "model.dropout=0.0,0.2", *pruner], listener)
+    trials = content(faked)["trials"]
+    assert len(trials) == 4, "a grid has no more than its combinations"
+    assert [one["chosen"]["optimizer.lr"] for one in trials] == ["0.1", "0.1", "0.0001", "0.0001"]
+    for one in trials[2:]:
+        assert (one["state"], one["epochs"] < 6) == ("pruned", True)
+        last = [line for line in listener.said if line.startswith(f"trial {one['number']}:")][-1]
+        assert last.endswith(f"pruned after epoch {one['epochs']}")
+        assert not (faked / "outputs/runs" / one["run"] / "metrics.json").exists()
+
+
+def test_a_failed_trial_is_named_and_the_same_command_tries_it_again(faked):  # noqa: F811
+    asked = [*GRID, "optimizer.lr=0.01,0.02", "model.dropout=0.0,0.7"]
+    listener = Listener()
+    search(asked, listener)
+    failed = [one for one in content(faked)["trials"] if one["state"] == "failed"]
+    assert [one["chosen"]["model.dropout"] for one in failed] == ["0.7", "0.7"]
+    assert {one["reason"] for one in failed} == {"the disk is full"}
+    said = [line for line in listener.said if line.endswith(": failed: the disk is full")]
+    assert [line.split(":")[0] for line in said] == [f"trial {one['number']}" for one in failed]
+    assert len(begun(faked)) == 5
+    search(asked, listener)
+    trials = content(faked)["trials"]
+    assert len(trials) == 4
+    assert {one["instead_of"] for one in trials} == {None, *(one["number"] for one in failed)}
+    assert len(begun(faked)) == 7, "what is finished is not run again"
+
+
+def test_a_trial_whose_metric_is_no_number_has_failed_and_without_others_so_has_the_search(faked):  # noqa: F811
+    with pytest.raises(UserError, match="no trial has come to its end: val/accuracy is nan"):
+        search([*GRID, "optimizer.lr=0.01,0.02", "model.dropout=0.6"])
+
+
+def test_equal_trials_are_run_once(faked):  # noqa: F811
+    asked = [*GRID, "optimizer.lr=0.01,0.02", "model.dropout=0.0", *TWO]
+    search(["search/sampler=random" if "sampler" in one else one for one in asked])
+    trials = content(faked)["trials"]
+    assert len(trials) == 9
+    assert {one["state"] for one in trials} == {"finished"}
+    assert sorted(test for _, test in begun(faked)) == ["false", "false", "true"]
+
+
+def test_a_database_may_have_the_study_and_its_password_is_not_written_down(faked):  # noqa: F811
+    search([*ASKED, "search.trials=2", f"search.storage=sqlite:///{faked}/studies.db"])
+    assert (faked / "studies.db").exists()
+    assert not list(faked.glob("outputs/runs/searches/*/journal.log"))
+    assert without_secrets("postgresql://me:secret@host/name") == "postgresql://host/name"
+
+
+def test_a_name_is_one_search_s(faked):  # noqa: F811
+    search([*ASKED, "search.trials=1", "search.name=mine"])
+    with pytest.raises(
+        UserError, match=r"search\.name=mine is a study that differs in bounds, seed"
+    ):
+        search([*ASKED[:-1], "model.dropout=0.1,0.2", "search.seed=1", "search.name=mine"])
+
+
+@pytest.mark.parametrize(
+    ("searcher", "held", "is_taken"),
+    [
+        ("here", False, True),
+        ("here", None, True),
+        ("here", True, False),
+        ("elsewhere", False, True),
+        ("elsewhere", True, False),
+        ("elsewhere", None, False),  # whose disk is not this one's
+    ],
+)
+def test_a_trial_is_taken_over_from_a_searcher_that_is_gone_for_sure(
+    searcher, held, is_taken, tmp_path
+):
+    study = Study(plan([*ASKED, f"runs_dir={tmp_path}", "search.trials=1"]))
+    trial = study.ask()
+    host = socket.gethostname() if searcher == "here" else "another"
+    lock = study.search.folder / "theirs.lock"
+    trial.set_user_attr("searcher", {"host": host, "pid": 1, "lock": lock.name})
+    trial.set_user_attr("run", "a-run")
+    if held is not None:
+        lock.touch()
+    with locks.held(lock) if held else nullcontext():
+        taken = study.ask()
+    assert (taken is not None) == is_taken
+    if taken is not None:
+        assert taken.params == trial.params
+        assert taken.number == 1
+
+
+def test_a_trial_whose_run_still_saves_is_not_taken_over_yet(tmp_path):
+    study = Study(plan([*ASKED, f"runs_dir={tmp_path}", "search.trials=1"]))
+    trial = study.ask()
+    trial.set_user_attr("searcher", {"host": socket.gethostname(), "pid": 1, "lock": "theirs.lock"})
+    trial.set_user_attr("run", "a-run")
+    with RunDirectory(tmp_path / "a-run").locked():
+        assert study.ask() is None
+    assert study.ask() is not None
+
+
+def test_without_optuna_one_line_says_what_to_install(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("reslab.search")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "optuna"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    monkeypatch.setattr(sys, "argv", ["reslab", "search", DROPOUT])
+    monkeypatch.setattr(cli, "prepare_process", lambda: None)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == "reslab: optuna is not installed: pip install 'reslab[search]'"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
+def test_a_search_that_is_stopped_goes_on_where_it_was(signum, tmp_path):
+    asked = (*ASKED, "search.trials=5", *TWO)
+    stopped = searching.start(tmp_path, *asked, SECONDS="0.3")
+    wait_for(lambda: stopped.err.read_text().count("begun on") >= 3)
+    stopped.send(signum)
+    assert stopped.wait(60).code == (-signum if signum == signal.SIGKILL else 130)
+    went_on = searching.start(tmp_path, *asked, SECONDS="0.01").wait(60)
+    assert went_on.code == 0, went_on.err
+    trials = content(tmp_path)["trials"]
+    assert [one["state"] for one in trials] == ["finished"] * 5
+    names = [name for name, test in begun(tmp_path) if test == "false"]
+    assert len(set(names)) == 5, "nothing is lost, and nothing drawn in its place"
+    replaced = [one["run"] for one in trials if one["instead_of"] is not None]
+    again = {name for name in names if names.count(name) > 1}
+    assert again <= set(replaced), "what is finished is not run again"
+    assert len(names) <= 5 + len(replaced)
+    assert 1 <= len(replaced) <= 2
+
+
+@pytest.mark.slow
+def test_two_searchers_share_a_study_and_one_takes_over_what_a_killed_one_leaves(tmp_path):
+    asked = (*ASKED, "search.trials=8", *TWO)
+    both = [searching.start(tmp_path, *asked, SECONDS="0.3") for _ in range(2)]
+    wait_for(lambda: all(one.err.read_text().count("begun on") >= 2 for one in both))
+    both[0].send(signal.SIGKILL)
+    both[0].wait(60)
+    finished = both[1].wait(60)
+    assert finished.code == 0, finished.err
+    trials = content(tmp_path)["trials"]
+    assert [one["state"] for one in trials] == ["finished"] * 8
+    assert sum(one["instead_of"] is not None for one in trials) == 2
+    assert len({one["searcher"]["pid"] for one in trials}) in (1, 2)
+    assert [test for _, test in begun(tmp_path)].count("true") == 1
+
+
+@pytest.mark.slow
+def test_two_searchers_end_with_the_same_best_and_no_trial_too_many(tmp_path):
+    asked = (*ASKED, "search.trials=7", *TWO)
+    both = [searching.start(tmp_path, *asked, SECONDS="0.1") for _ in range(2)]
+    ends = [one.wait(60) for one in both]
+    assert [one.code for one in ends] == [0, 0], ends
+    trials = content(tmp_path)["trials"]
+    assert [one["number"] for one in trials] == list(range(7))
+    assert len({one["searcher"]["pid"] for one in trials}) == 2
+    names = [name for name, test in begun(tmp_path) if test == "false"]
+    assert sorted(names) == sorted(one["run"] for one in trials)
+    assert [test for _, test in begun(tmp_path)].count("true") == 1
+    assert ends[0].out.splitlines()[0] == ends[1].out.splitlines()[0]
+
+
+@pytest.mark.slow
+def test_a_run_may_end_before_its_test_and_the_same_command_without_that_reads_it(tmp_path):
+    asked = ("train", *SMALL, "logger=none", "trainer=exact", "trainer.max_epochs=2")
+    assert run(tmp_path / "whole", *asked).code == 0
+    for _ in range(2):
+        untested = run(tmp_path / "parts", *asked, "test=false")
+        assert (untested.code, untested.out.splitlines()[0]) == (0, UNTESTED)
+    (path,) = (tmp_path / "parts/outputs/runs").iterdir()
+    assert not {"metrics.json", "predictions.npz"} & {file.name for file in path.iterdir()}
+    assert run(tmp_path / "parts", "train", "--from", path.name).code == 0
+    assert not (path / "untested.txt").exists()
+    assert_same_results(path, tmp_path / "whole/outputs/runs" / path.name)
+    again = run(tmp_path / "parts", *asked, "test=false")
+    assert "finished, test accuracy" in again.out
+
+
+@pytest.mark.slow
+def test_real_trainings_are_killed_gone_on_with_pruned_and_found(tmp_path):
+    asked = (
+        *("search", *SMALL, "logger=none", "trainer=cpu", "trainer.max_epochs=12"),
+        *("optimizer.lr=0.01,1e-7", "model.dropout=0.0,0.1", "search/sampler=grid", GOOD_FIRST),
+        *("search.pruner.n_startup_trials=1", "search.pruner.n_warmup_steps=0", *TWO),
+    )
+    killed = start(tmp_path, *asked)
+    runs_dir = tmp_path / "outputs/runs"
+    wait_for(lambda: len([run for run in list_runs(runs_dir) if values_of(run, "val/loss")]) == 2)
+    killed.send(signal.SIGKILL)
+    killed.wait(60)
+    finished = run(tmp_path, *asked)
+    assert finished.code == 0, finished.err
+    runs = {one.name: one for one in list_runs(runs_dir)}
+    told = content(tmp_path)
+    good, bad = told["trials"][:2], told["trials"][2:]
+    for one in good:
+        assert (one["state"], one["epochs"]) == ("finished", 12)
+        assert one["value"] == max(values_of(runs[one["run"]], "val/accuracy"))
+        assert "resuming at step" in runs[one["run"]].log_file.read_text()
+    for one in bad:
+        assert (one["state"], one["epochs"] < 12) == ("pruned", True)
+    assert len(runs) == 4
+    tested = [name for name, one in runs.items() if one.record()]
+    assert tested == [told["best_run"]]
+    assert [name for name, one in runs.items() if one.predictions_file.exists()] == tested
+    (recipe,) = runs_dir.glob("searches/*/conf/recipe/*.yaml")
+    assert yaml.safe_load(recipe.read_text())["optimizer"]["lr"] == 0.01
+    again = run(tmp_path, *finished.out.splitlines()[-1].split()[1:])
+    assert again.code == 0, again.err
+    assert f"outputs/runs/{tested[0]}: finished, test accuracy" in again.out
