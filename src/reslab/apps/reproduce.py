@@ -104,6 +104,7 @@ class AnnouncedCell(CellTask):
         text = ", ".join(filter(None, [self.title(number), time_left(collect(self.table))]))
         self.reporter.say(f"\n[{number + 1}/{len(self.launched)}] {text}")
         outcome = run_cell(cfg, self.reporter)
+        assert outcome is not None, "torchrun's processes are refused a sweep"
         self.reporter.say(f"{outcome}\n{self.launched[number].directory.path}")
         self.on_finished(number)
 

@@ -11,6 +11,7 @@ SOURCES_THAT_MATTER = (
     "nn",
     "data",
     "preprocess.py",
+    "ranks.py",
     "loss.py",
     "optim.py",
     "task.py",
