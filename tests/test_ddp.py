@@ -33,24 +33,24 @@ PLAIN = Normalization([0.0], [1.0])
 OWN = """
 from torch import nn
 
-class Grouped(nn.Module):
+class Plain(nn.Module):
     def __init__(self, in_channels, num_classes, width=8):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(in_channels, width, 3, padding=1),
-            nn.GroupNorm(2, width),
             nn.ReLU(),
-            nn.Conv2d(width, width, 3, stride=2),
+            nn.Conv2d(width, width, 3, stride=2, padding=1),
             nn.ReLU(),
+            nn.Flatten(),
         )
         self.unused = nn.Linear(3, 3)
-        self.head = nn.Linear(width, num_classes)
+        self.head = nn.Linear(64 * width, num_classes)
 
     def forward(self, x):
-        return self.head(self.body(x).mean((2, 3)))
+        return self.head(self.body(x))
 """
 OWN_MODEL = """
-_target_: own_networks.Grouped
+_target_: own_networks.Plain
 in_channels: ${dataset.channels}
 num_classes: ${dataset.num_classes}
 """

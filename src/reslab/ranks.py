@@ -60,13 +60,12 @@ def is_first() -> bool:
 
 
 @contextmanager
-def joined() -> Iterator[None]:
-    """Has the processes that torchrun started know each other, until one calls `part`."""
+def joined(*, on_gpus: bool) -> Iterator[None]:
+    """Has the processes that torchrun started know each other, until they `part`."""
     global _control
     if started() > 1:
-        both = torch.cuda.is_available() and distributed.is_nccl_available()
         with together():
-            distributed.init_process_group("cpu:gloo,cuda:nccl" if both else "gloo")
+            distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo")
             _control = distributed.new_group(backend="gloo", timeout=PREPARATION)
     try:
         yield

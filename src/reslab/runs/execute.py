@@ -35,6 +35,7 @@ from reslab.runs.identity import differing_keys, hashed_config
 from reslab.runs.outcome import Outcome
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
+from reslab.runs.trainer import device_of
 
 FINISHED = "finished"  # what the others are told where there is nothing to do
 
@@ -57,7 +58,8 @@ def execute(
         UserError: See `runs.check`, `runs.store`, `runs.checkpoint`, `runs.build` and `data`.
     """
     _quiet()
-    with ranks.joined():
+    on_gpus = ranks.started() > 1 and device_of(cfg).type == "cuda"
+    with ranks.joined(on_gpus=on_gpus):
         if ranks.is_first():
             return _lead(cfg, directory, request, reporter)
         _follow(cfg, directory)

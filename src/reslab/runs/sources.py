@@ -20,6 +20,7 @@ SOURCES_THAT_MATTER = (
     "machine/kernels.py",
     "runs/beginning.py",
     "runs/best.py",
+    "runs/devices.py",
     "runs/extend.py",
     "runs/network.py",
     "runs/trainer.py",
