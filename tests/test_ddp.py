@@ -324,7 +324,7 @@ def test_sigterm_has_all_save_once_and_the_run_goes_on_to_the_same_bits(told, wh
 @pytest.mark.slow
 def test_another_number_of_devices_goes_on_inexactly_or_not_at_all(tmp_path):
     for asked, folder in ((DDP, tmp_path / "warned"), (EXACT, tmp_path / "refused")):
-        killed = run_all(folder, 2, *asked, EVERY_STEP, kill=("step", 60))
+        killed = run_all(folder, 2, *asked, EVERY_STEP, kill=("step", 5))
         assert any(one.killed for one in killed)
     refused = run(tmp_path / "refused", *EXACT)
     assert "another environment, which differs in batch_norm, world_size" in refused.error_line()
