@@ -135,11 +135,20 @@ def run_on(
             if signals:
                 sys.exit(128 + signals[0])
             if reason.exists():
-                raise UserError(reason.read_text()) from None
+                _record(line := reason.read_text(), directory)
+                raise UserError(line) from None
             _end_as(error.failures, number)
         finally:
             del os.environ[REASON]  # which is the processes', and not this one's
     sys.exit(0)
+
+
+def _record(reason: str, directory: RunDirectory) -> None:
+    """Has the run say why it failed where another than its first process did."""
+    known = (directory.failure_file, directory.record_file)
+    if not any(file.exists() for file in known) and not directory.is_running():
+        with contextlib.suppress(OSError):
+            directory.failure_file.write_text(f"{reason}\n")
 
 
 def _end_as(failures: dict[int, Any], number: int) -> NoReturn:
