@@ -360,7 +360,8 @@ def test_one_command_is_all_of_it(whole, tmp_path):
     assert run.state() == "interrupted"
 
     second = start(tmp_path, *command, OMP_NUM_THREADS="1")
-    wait_for(lambda: "resuming at step" in second.err.read_text() and run.is_running())
+    second.wait_for_text("epoch 1/4")
+    assert "resuming at step" in second.err.read_text()
     second.send(signal.SIGINT)
     stopped = second.wait()
     assert stopped.code == 130, stopped.err
@@ -370,7 +371,8 @@ def test_one_command_is_all_of_it(whole, tmp_path):
     assert not run.is_running()
 
     third = start(tmp_path, *command, OMP_NUM_THREADS="1")
-    wait_for(lambda: "resuming at step" in third.err.read_text() and run.is_running())
+    third.wait_for_text("epoch 1/4")
+    assert "resuming at step" in third.err.read_text()
     third.send(signal.SIGKILL)
     wait_for(lambda: not run.is_running())
     assert not run.record_file.exists()

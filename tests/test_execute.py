@@ -59,6 +59,8 @@ KEYS = [
     "exact",
     "device",
     "cores",
+    "world_size",
+    "batch_norm",
     "finished",
     "others_cpu",
     "inference_others_cpu",
