@@ -154,13 +154,14 @@ def _record(reason: str, directory: RunDirectory) -> None:
 def _end_as(failures: dict[int, Any], number: int) -> NoReturn:
     """Ends as processes did that left no reason: by a signal, or with a traceback."""
     statuses = {rank: failure.exitcode for rank, failure in failures.items()}
+    goes_on = "the same command goes on from the last checkpoint"
     for rank, status in statuses.items():
         if status < 0 and -status not in STOPPING:
-            raise UserError(
-                f"process {rank + 1} of {number} was killed by signal {-status} "
-                f"({signal.strsignal(-status)}): the same command goes on from the last checkpoint"
-            )
+            how = f"was killed by signal {-status} ({signal.strsignal(-status)})"
+            raise UserError(f"process {rank + 1} of {number} {how}: {goes_on}")
     for status in statuses.values():
         if status - 128 in STOPPING:  # `reslab stop` tells the first alone
             sys.exit(status)
-    sys.exit(1)
+    if 1 in statuses.values():  # what Python ends with that has printed a traceback
+        sys.exit(1)
+    raise UserError(f"one of {number} processes has ended without a word: {goes_on}")
