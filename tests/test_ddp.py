@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -211,6 +212,27 @@ def test_the_number_of_devices_is_no_part_of_a_run_s_identity_and_the_batch_is()
     for one in ("trainer.devices=2", "trainer.devices=4", "trainer.sync_batchnorm=false"):
         assert identity(compose(["trainer=ddp", one])) == alone
     assert identity(compose(["trainer=ddp", "dataset.batch_size=32"])) != alone
+
+
+@pytest.mark.parametrize(
+    ("statuses", "ending"),
+    [
+        ({1: -9, 0: ranks.LOST}, r"process 2 of 3 was killed by signal 9 \(Killed\): the same"),
+        ({0: -11, 1: -15, 2: -15}, r"process 1 of 3 was killed by signal 11 \(Segm"),
+        ({0: ranks.LOST, 1: -15, 2: ranks.LOST}, "one of 3 processes has ended without a word"),
+        ({0: 143, 1: ranks.LOST, 2: 143}, 143),
+        ({2: 1, 0: ranks.LOST, 1: -15}, 1),
+    ],
+)
+def test_what_ended_the_processes_is_what_the_command_ends_with(statuses, ending):
+    failures = {rank: SimpleNamespace(exitcode=status) for rank, status in statuses.items()}
+    if isinstance(ending, int):
+        with pytest.raises(SystemExit) as stopped:
+            devices._end_as(failures, 3)
+        assert stopped.value.code == ending
+    else:
+        with pytest.raises(UserError, match=f"^{ending}"):
+            devices._end_as(failures, 3)
 
 
 def test_a_sweep_within_one_process_is_refused_with_the_way(tmp_path):
