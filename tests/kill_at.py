@@ -14,6 +14,7 @@ The moments, each at its NUMBERth occurrence (from 1):
     finished    the record written, and the checkpoint not yet slim
     keep        in the copying of a record, a file whole and not yet in its place
     stall       not killed: an update says `stalled` and takes five seconds
+    weights     not killed: what was trained is kept, for each process of the run
 """
 
 import os
@@ -91,6 +92,18 @@ def stall(number: int) -> None:
     ImageClassifier.training_step = stalling
 
 
+def keep_weights() -> None:
+    import torch
+
+    original = execute._fit
+
+    def keeping(run, checkpoint):
+        original(run, checkpoint)
+        torch.save(run.task.state_dict(), f"weights-{os.environ['RANK']}.pt")
+
+    execute._fit = keeping
+
+
 def main() -> None:
     moment, number, arguments = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
     if moment == "step":
@@ -109,6 +122,8 @@ def main() -> None:
         wrap(Path, "replace", number, when=lambda path, target: "reference" in Path(target).parts)
     elif moment == "stall":
         stall(number)
+    elif moment == "weights":
+        keep_weights()
     elif moment == "end":
         wrap(execute, "finish", number)
     elif moment == "finished":

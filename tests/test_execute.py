@@ -59,6 +59,8 @@ KEYS = [
     "exact",
     "device",
     "cores",
+    "world_size",
+    "batch_norm",
     "finished",
     "others_cpu",
     "inference_others_cpu",
@@ -113,7 +115,7 @@ def predictions(directory):
 def test_the_record_has_every_field(record):
     assert list(record) == KEYS
     unknown = {key for key, value in record.items() if value is None}
-    assert unknown - {"git"} == {"recipe", "extends"}
+    assert unknown - {"git"} == {"recipe", "extends", "batch_norm"}
 
 
 def test_scikit_learn_gets_the_recorded_accuracy_and_loss_from_the_logits(directory, record):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
+from reslab import ranks
 from reslab.errors import UserError
 from reslab.lightning_bypass import QuickModule
 from reslab.loss import CLASS_WEIGHTS
@@ -22,6 +23,7 @@ class LossAndAccuracy(Metric):
     """Mean loss and share of right answers over an epoch, summed on the device.
 
     The sums are part of the checkpoint, so that an epoch resumed half-way reports all of itself.
+    On several devices those of training are of all of them at every step.
     """
 
     full_state_update = False
@@ -30,21 +32,21 @@ class LossAndAccuracy(Metric):
     num_images: Tensor
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(sync_on_compute=False)  # `ranks` adds up what is to be
         self.add_state("loss_sum", torch.zeros(()), "sum", persistent=True)
         for name in ("num_right", "num_images"):
             self.add_state(name, torch.zeros((), dtype=torch.long), "sum", persistent=True)
 
-    def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Adds a batch: its mean loss, logits `[B, K]` and labels `[B]`.
+    def update(self, loss: Tensor, num_right: Tensor, num_images: int) -> None:
+        """Adds a batch: its mean loss, and of how many images how many are right."""
+        self.loss_sum.add_(loss, alpha=num_images)
+        self.num_right.add_(num_right)
+        self.num_images.add_(num_images)
 
-        Of mixed images, whose labels are shares `[B, K]`, the largest share is the right answer.
-        """
-        if labels.ndim == 2:
-            labels = labels.argmax(1)
-        self.loss_sum.add_(loss, alpha=len(labels))
-        self.num_right.add_((logits.argmax(1) == labels).sum())
-        self.num_images.add_(len(labels))
+    def add_up(self) -> None:
+        """Has the sums be those of all devices."""
+        ranks.add_up([self.loss_sum])
+        ranks.add_up([self.num_right, self.num_images])
 
     def compute(self) -> dict[str, Tensor]:
         """`loss` and `accuracy` (a fraction)."""
@@ -52,6 +54,14 @@ class LossAndAccuracy(Metric):
             "loss": self.loss_sum / self.num_images,
             "accuracy": self.num_right / self.num_images,
         }
+
+
+def count_right(logits: Tensor, labels: Tensor) -> Tensor:
+    """How many of logits `[B, K]` are right, by labels `[B]`.
+
+    Of mixed images, whose labels are shares `[B, K]`, the largest share is the right answer.
+    """
+    return (logits.argmax(1) == (labels.argmax(1) if labels.ndim == 2 else labels)).sum()
 
 
 class ImageClassifier(QuickModule):
@@ -130,8 +140,12 @@ class ImageClassifier(QuickModule):
         return self.training_loss(logits, labels), logits.detach()
 
     def on_train_start(self) -> None:
-        """Weighs classes, and compiles, where that is asked for or the device is a GPU."""
+        """Weighs classes, and compiles, where that is asked for or the device is a GPU.
+
+        All devices begin with the network of the first, which a checkpoint may have been read into.
+        """
         trainer: Any = self.trainer
+        ranks.spread(list(self.network.state_dict().values()))
         data = trainer.datamodule
         self.weigh_classes(data.train_labels, data.num_classes, self.device)
         self.compile_for(self.device)
@@ -174,23 +188,43 @@ class ImageClassifier(QuickModule):
         optimizer.zero_grad()  # first: a CUDA graph is not to begin beside the last one's gradients
         loss, logits = self.loss_and_logits(images, labels)
         self.manual_backward(loss)
+        loss = loss.detach().clone()  # a CUDA graph writes its outputs anew
+        num_right, num_images = count_right(logits, labels), len(labels)
+        if ranks.number() > 1:
+            part, right = self._part_of_batch(labels), num_right.to(loss.dtype)
+            ranks.merge(self.network, part, [loss.mul_(part), right])
+            num_right, num_images = right.long(), num_images * ranks.number()
         self.limit_gradients()
         optimizer.step()
         if self.optimization.interval == "step":
             self._step_schedule()
-        self.last_loss = loss.detach().clone()  # a CUDA graph writes its outputs anew
-        self.train_metrics.update(self.last_loss, logits, labels)
+        self.last_loss = loss
+        self.train_metrics.update(loss, num_right, num_images)
+
+    def _part_of_batch(self, labels: Tensor) -> Any:
+        """By what the mean over this process' share counts in that over the whole batch.
+
+        Shares are equally many images, but with class weights their means are weighted ones; of
+        mixed images, whose labels are `[B, K]`, they are not.
+        """
+        if self.class_weight is None or labels.ndim == 2:
+            return 1 / ranks.number()
+        own = self.class_weight[labels].sum()
+        ranks.add_up([total := own.clone()])
+        return own / total
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Cross-entropy without smoothing, and accuracy."""
         images, labels = batch
         logits = self.network(images)
-        self.val_metrics.update(F.cross_entropy(logits, labels), logits, labels)
+        loss = F.cross_entropy(logits, labels)
+        self.val_metrics.update(loss, count_right(logits, labels), len(labels))
 
     def on_validation_epoch_end(self) -> None:
         """Reads the epoch's metrics, once, and steps the schedule by them."""
         learning_rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         values = {"lr": learning_rate}
+        self.val_metrics.add_up()  # those of training are, step by step
         for stage, metric in [("train", self.train_metrics), ("val", self.val_metrics)]:
             values |= {f"{stage}/{key}": value.item() for key, value in metric.compute().items()}
             metric.reset()

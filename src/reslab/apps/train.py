@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from reslab.apps.devices import is_one_of_several, num_processes, run_on
 from reslab.config import CONF_DIR, check_choices
 from reslab.errors import UserError
 from reslab.reporter import Reporter
@@ -14,8 +16,20 @@ from reslab.runs.resolvers import register_resolvers
 register_resolvers()
 
 
+ONE_AFTER_ANOTHER = (
+    "trainer=ddp: the runs of this sweep share one process, and a run on several devices is "
+    "processes of its own: add hydra/launcher=local, which gives each run a command of its own"
+)
+
+
 def run_cell(cfg: DictConfig, reporter: Reporter) -> Outcome | None:
-    """Runs one configuration in the directory that Hydra made for it; see `execute`."""
+    """Runs one configuration in the directory that Hydra made for it.
+
+    On several devices of this machine, other processes do, and this one ends when they have. Of
+    processes that torchrun has started, all but the first return None; see `execute`.
+    """
+    from reslab.runs.check import check
+    from reslab.runs.devices import check_divides
     from reslab.runs.execute import execute
     from reslab.runs.request import Request
     from reslab.runs.store import RunDirectory
@@ -28,10 +42,16 @@ def run_cell(cfg: DictConfig, reporter: Reporter) -> Outcome | None:
             "hydra.job.chdir is not supported: paths count from where a command is given"
         )
     directory = RunDirectory(Path(context.runtime.output_dir))
+    number = num_processes(cfg)
+    if directory.record_file.exists() and not cfg.rerun:
+        number = 1  # which is enough to say so
+    if context.mode == RunMode.MULTIRUN and (number > 1 or is_one_of_several()):
+        raise UserError(ONE_AFTER_ANOTHER)
     sources = [source.path for source in context.runtime.config_sources if source.schema == "file"]
-    request = Request.here(
-        overrides,
-        context.runtime.choices.get("recipe"),
-        [path for path in sources if Path(path) != CONF_DIR],
-    )
+    config_dirs = [path for path in sources if Path(path) != CONF_DIR]
+    if number > 1:
+        check(cfg)
+        check_divides(cfg, number)
+        run_on(number, directory, overrides, config_dirs, reporter)
+    request = Request.here(overrides, context.runtime.choices.get("recipe"), config_dirs)
     return execute(cfg, directory, request, reporter)

@@ -7,10 +7,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from reslab.apps import devices
 from reslab.apps.train import run_cell
 from reslab.cli.faults import in_a_line
 from reslab.config import CONF_DIR, VERSION_BASE
 from reslab.errors import UserError
+from reslab.reporter import SILENT
 from reslab.runs.extension import nearest
 from reslab.runs.record import Record
 from reslab.runs.store import InUseError, RunDirectory
@@ -26,22 +28,28 @@ ELSEWHERE = (
 
 
 @hydra.main(version_base=VERSION_BASE, config_path=str(CONF_DIR), config_name="train")
-def train(cfg: DictConfig) -> float:
+def train(cfg: DictConfig) -> float | None:
     """Runs a configuration; in a sweep, a failure is named and the other runs go on."""
     context = HydraConfig.get()
     directory = RunDirectory(Path(context.runtime.output_dir))
-    if line := nearest(cfg, directory):
-        Terminal().say(line)
+    reporter = Terminal() if devices.is_first() else SILENT
+    if not devices.is_started_here() and (line := nearest(cfg, directory)):
+        reporter.say(line)
     try:
-        outcome = run_cell(cfg, Terminal())
+        with devices.left_to_end():
+            outcome = run_cell(cfg, reporter)
     except Exception as error:
         line = in_a_line(error)
+        if line is not None and devices.is_started_here():
+            devices.leave_reason(line)
         if line is None or context.mode != RunMode.MULTIRUN:
             raise
         elsewhere = isinstance(error, InUseError)
         how = "running in another process" if elsewhere else "failed"
         Terminal().say(f"reslab: {how}: {' '.join(context.overrides.task)}: {line}")
         raise UserError(ELSEWHERE if elsewhere else FAILED) from error
+    if not devices.is_first():
+        return None
     print_outcome(outcome, directory.path)
     return objective(directory, outcome.record if outcome else None, cfg.monitor)
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from reslab import ranks
 from reslab.data.augment import Augment
 from reslab.preprocess import Normalization, scaled
 
@@ -33,6 +34,9 @@ class EpochSampler:
 class EvaluationLoader:
     """Normalized batches in the data set's own order, the last one shorter.
 
+    Of each batch this process' share, of one that has fewer images than there are processes for
+    some of them nothing: no batch is given out then.
+
     Yields (images float `[B, C, H, W]`, labels int64 `[B]`).
     """
 
@@ -50,11 +54,15 @@ class EvaluationLoader:
             self.images.split(self.batch_size), self.labels.split(self.batch_size), strict=True
         )
         for images, labels in batches:
-            yield self.normalize(scaled(images)), labels
+            share = ranks.share(len(images))
+            if share.start < share.stop:
+                yield self.normalize(scaled(images[share])), labels[share]
 
 
 class TrainingLoader:
     """Shuffled, augmented, normalized batches; a last partial batch is dropped.
+
+    Of each batch this process' share. Images are mixed with others of the share.
 
     An epoch's order and random parameters are drawn at once from (seed, epoch). The only state is
     the position in the epoch, which Lightning keeps in the checkpoint.
@@ -86,8 +94,10 @@ class TrainingLoader:
         self._position = 0
         if self._resume.get("epoch") == self.sampler.epoch:
             self._position = self._resume["position"]
+        share = ranks.share(self.batch_size)
         for position in range(self._position, len(self)):
-            batch = slice(position * self.batch_size, (position + 1) * self.batch_size)
+            first = position * self.batch_size
+            batch = slice(first + share.start, first + share.stop)
             self._position = position + 1
             images = self.augmented(order[batch], [values[batch] for values in drawn])
             yield self._mixed(self.normalize(images), self.labels[order[batch]], position)

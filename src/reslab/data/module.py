@@ -32,7 +32,7 @@ class ImageData(LightningDataModule):
         channels: Channels that the images must have.
         num_classes: Classes that the labels must have.
         size: Height and width in pixels to which images are resized (bilinear, antialiased).
-        batch_size: Images in a training batch.
+        batch_size: Images in a training batch, that of all devices together.
         val_size: Images held out of the training set for validation; None where the source has
             such of its own.
         split_seed: Seed of that split, apart from the training seed.

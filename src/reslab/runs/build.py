@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from lightning.pytorch import Callback, Trainer
 from omegaconf import DictConfig
 
+from reslab import ranks
 from reslab.callbacks import Gradients, History, ShowProgress, StepLimit, StopRequest, TensorBoard
 from reslab.config import instantiate, refusal
 from reslab.data import ImageData
@@ -13,6 +14,7 @@ from reslab.lightning_bypass import EarlyStop, drop_idle_hooks
 from reslab.reporter import SILENT, Reporter
 from reslab.runs.beginning import build_task
 from reslab.runs.check import try_network
+from reslab.runs.devices import check_shares, prepare_network
 from reslab.runs.identity import hashed_config, identity
 from reslab.runs.saving import SaveCheckpoints
 from reslab.runs.store import RunDirectory
@@ -42,6 +44,8 @@ def build(
 ) -> Run:
     """Builds a run from a configuration that was checked, no data read yet.
 
+    Of the processes of one run, the first alone has the callbacks that write.
+
     Args:
         cfg: The configuration.
         directory: The run's directory.
@@ -52,10 +56,12 @@ def build(
     Raises:
         UserError: A value is wrong; the message names its field.
     """
+    check_shares(cfg)
     data = instantiate(cfg, "dataset")
     task = build_task(cfg)
     task.reporter = reporter
     macs = sum(layer.macs for layer in try_network(cfg, task.network))
+    prepare_network(cfg, task)
     history = History(directory.metrics_file)
     checkpoints = SaveCheckpoints(
         directory.latest,
@@ -68,18 +74,21 @@ def build(
     )
     quiet = cfg.trainer.get("quiet")
     tensorboard = None
-    if cfg.logger and not quiet:
+    if cfg.logger and not quiet and ranks.is_first():
         tensorboard = instantiate(cfg, "logger", folder=directory.path, history=history)
-    callbacks: list[Callback] = [*first, stop, history, checkpoints]
+    callbacks: list[Callback] = [*first, stop, checkpoints]
+    if ranks.is_first():
+        callbacks.append(history)
     if tensorboard:
         callbacks.append(tensorboard)
     if cfg.patience is not None:
         callbacks.append(EarlyStop(cfg.monitor, cfg.patience))
     if cfg.max_steps is not None:
         callbacks.append(StepLimit(cfg.max_steps))
-    callbacks.append(Gradients(directory.gradients_file))  # after what may stop training
-    bar = bool(cfg.trainer.enable_progress_bar) and not quiet
-    callbacks.append(ShowProgress(directory.progress_file, bar=bar, max_steps=cfg.max_steps))
+    if ranks.is_first():
+        callbacks.append(Gradients(directory.gradients_file))  # after what may stop training
+        bar = bool(cfg.trainer.enable_progress_bar) and not quiet
+        callbacks.append(ShowProgress(directory.progress_file, bar=bar, max_steps=cfg.max_steps))
     trainer = build_trainer(cfg, callbacks, directory.path)
     drop_idle_hooks(task, callbacks)
     return Run(data, task, macs, trainer, history, checkpoints, tensorboard)

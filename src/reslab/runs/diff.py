@@ -11,7 +11,10 @@ from reslab.errors import UserError
 from reslab.runs.identity import as_read, differing_keys, hashed_config, select
 from reslab.runs.store import RunDirectory
 
-ENVIRONMENT = ("hardware", "precision", "threads", "versions", "git", "code_digest", "data_digest")
+ENVIRONMENT = (
+    *("hardware", "precision", "threads", "versions", "git", "code_digest", "data_digest"),
+    *("world_size", "batch_norm"),
+)
 CURVES = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 RESULTS = ("test/accuracy", "test/loss", "last/test/accuracy", "epochs", "best_epoch", "seconds")
 

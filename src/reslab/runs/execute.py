@@ -11,6 +11,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
+from reslab import ranks
 from reslab.callbacks import StopRequest
 from reslab.config import refusal
 from reslab.errors import UserError, stop_behind
@@ -18,9 +19,10 @@ from reslab.reporter import SILENT, Reporter
 from reslab.runs import checkpoint as files
 from reslab.runs import log
 from reslab.runs.attempt import Attempt, begin, refuse_another_s
-from reslab.runs.build import build, prepare_data
+from reslab.runs.build import Run, build, prepare_data
 from reslab.runs.check import check
 from reslab.runs.description import describe
+from reslab.runs.devices import describe_devices
 from reslab.runs.environment import (
     describe_environment,
     git_commit,
@@ -34,12 +36,18 @@ from reslab.runs.outcome import UNTESTED, Outcome
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
 from reslab.runs.trained import untested_file
+from reslab.runs.trainer import device_of
+
+FINISHED = "finished"  # what the others are told where there is nothing to do
 
 
 def execute(
     cfg: DictConfig, directory: RunDirectory, request: Request, reporter: Reporter = SILENT
 ) -> Outcome | None:
     """Brings the run in `directory` to its end; gives None where that is before its test.
+
+    Of several processes that torchrun has started for it, the first does: it alone writes, tells
+    the others when all is prepared, and tests what they have trained together. They return None.
 
     Args:
         cfg: The run's configuration.
@@ -51,7 +59,20 @@ def execute(
         UserError: See `runs.check`, `runs.store`, `runs.checkpoint`, `runs.build` and `data`.
     """
     _quiet()
-    with directory.locked(), StopRequest(reporter) as stop:
+    on_gpus = ranks.started() > 1 and device_of(cfg).type == "cuda"
+    with ranks.joined(on_gpus=on_gpus):
+        if ranks.is_first():
+            return _lead(cfg, directory, request, reporter)
+        _follow(cfg, directory)
+        return None
+
+
+def _lead(
+    cfg: DictConfig, directory: RunDirectory, request: Request, reporter: Reporter
+) -> Outcome | None:
+    # What the processes are told by torchrun, whoever has started it says.
+    heard = reporter if ranks.number() == 1 else SILENT
+    with directory.locked(), StopRequest(heard) as stop:
         extend_from = cfg.extend_from
         cfg = settled(cfg)
         if cfg.extend_from is not None:
@@ -64,6 +85,7 @@ def execute(
                 directory.latest.settle()
                 if cfg.keep_state and not directory.state_kept.exists():
                     reporter.warn("keep_state=true: it was finished without; add rerun=true")
+                ranks.told(FINISHED)
                 return Outcome(attempt.record, trained=False)
             source = None
             if extend_from is not None and attempt.checkpoint is None:
@@ -76,6 +98,9 @@ def execute(
                 outcome = _execute(cfg, directory, attempt, source, request, stop, reporter)
             log.add(directory.log_file, str(outcome or UNTESTED))
             return outcome
+        except ranks.LostError:
+            log.add(directory.log_file, "another process of the run has ended")
+            raise
         except Exception as error:
             if stopped := stop_behind(error):
                 raise stopped from None
@@ -85,6 +110,27 @@ def execute(
                     request.write(directory.request_file)
                     directory.failure_file.write_text(f"{error}\n\n{traceback.format_exc()}")
             raise
+
+
+def _follow(cfg: DictConfig, directory: RunDirectory) -> None:
+    """Takes this process' share of a training that another process leads."""
+    with StopRequest() as stop:
+        if (checkpoint := ranks.told()) == FINISHED:
+            return
+        cfg = settled(cfg)
+        check(cfg)
+        run = build(cfg, directory, stop)
+        prepare_data(run.data)
+        _fit(run, checkpoint)
+
+
+def _fit(run: Run, checkpoint: str | None) -> None:
+    try:
+        with ranks.together():
+            run.trainer.fit(run.task, datamodule=run.data, ckpt_path=checkpoint)
+    except MisconfigurationException as error:  # Lightning's word for what a user did
+        raise refusal(error, "trainer") from error
+    ranks.part()
 
 
 def _execute(
@@ -112,6 +158,7 @@ def _execute(
         directory.clear()  # only now, when nothing speaks against the new run
     directory.write_config(cfg)
     environment = describe_environment(device, str(run.trainer.precision))
+    environment |= describe_devices(run.task.network)
     data_digest = run.data.digest
     begun_as = source.about if source else attempt.about
     about = run.checkpoints.about
@@ -129,11 +176,7 @@ def _execute(
         checkpoint = directory.latest.last
         files.save(source.continued(cfg, run.task, about, reporter), checkpoint)
     reporter.say(f"{directory.path}")
-    path = str(checkpoint) if checkpoint else None
-    try:
-        run.trainer.fit(run.task, datamodule=run.data, ckpt_path=path)
-    except MisconfigurationException as error:  # Lightning's word for what a user did
-        raise refusal(error, "trainer") from error
+    _fit(run, ranks.told(str(checkpoint) if checkpoint else None))
     if not cfg.test:
         untested_file(directory).write_text(f"{UNTESTED}\n")
         return None

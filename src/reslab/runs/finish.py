@@ -21,7 +21,10 @@ from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
 
 # Of what `describe_environment` says, what the record keeps.
-ENVIRONMENT = (*("hardware", "device", "cores", "precision", "threads", "versions", "code_digest"),)
+ENVIRONMENT = (
+    *("hardware", "device", "cores", "precision", "threads", "versions", "code_digest"),
+    *("world_size", "batch_norm"),
+)
 
 
 def finish(
@@ -90,7 +93,7 @@ def finish(
         inference_others_cpu=others / seconds,
         extends=_extension(about),
         provenance=Provenance(
-            **{key: environment[key] for key in ENVIRONMENT},
+            **{key: environment[key] for key in ENVIRONMENT if key in environment},
             **{key: about[key] for key in ("git", "data_digest", "exact")},
         ),
         finished=time.strftime("%Y-%m-%dT%H:%M:%S%z"),

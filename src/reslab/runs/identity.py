@@ -26,6 +26,8 @@ IGNORED = (
     "test",
     "trainer.enable_progress_bar",
     "trainer.quiet",
+    "trainer.strategy",
+    "trainer.sync_batchnorm",
 )
 
 # Where pictures lie that are known by their content.
@@ -49,7 +51,8 @@ def hashed_config(cfg: Config) -> dict[str, Any]:
 
     Nulls are dropped and numbers are floats, so that an option that is added later with a null
     default, or `1` written as `1.0`, leaves identities as they are. Where names may have an order
-    that matters, one that is not the usual one is kept beside them, as `_order_`.
+    that matters, one that is not the usual one is kept beside them, as `_order_`. On how many
+    devices a batch is shared is part of a run's environment.
     """
     config: dict[str, Any] = {
         str(key): OmegaConf.to_container(cfg[key], resolve=True)
@@ -61,6 +64,9 @@ def hashed_config(cfg: Config) -> dict[str, Any]:
     for key in ("init_from", "extend_from"):
         if config.get(key) is not None:
             config[key] = Path(str(config[key])).name
+    trainer = config.get("trainer")
+    if isinstance(trainer, dict) and trainer.get("strategy") == "ddp":
+        config["trainer"] = trainer | {"devices": 1}  # the batch is shared, and is the same
     dataset = config.get("dataset")
     known_by_content = isinstance(dataset, dict) and "content" in dataset
     for path in (*IGNORED, ROOT) if known_by_content else IGNORED:

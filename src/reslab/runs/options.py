@@ -13,9 +13,9 @@ from reslab.optim import CLIP
 
 # Options that are the task's, since it optimizes, and ours.
 THE_TASK_S = ("gradient_clip_val", "gradient_clip_algorithm", "compile")
-NOT_LIGHTNING_S = (*THE_TASK_S, "quiet")
+NOT_LIGHTNING_S = (*THE_TASK_S, "quiet", "strategy", "sync_batchnorm")
 
-ONE_DEVICE = "a run is one process on one device"
+ONE_DEVICE = "a run is one process on one device; trainer=ddp has several, a process on each"
 ONE_VALIDATION = "a run validates once, at each epoch's end"
 LIMITS = "trainer.max_epochs, max_steps and patience end a run"
 OWN = "a run has its own"
@@ -40,15 +40,13 @@ REFUSED = {
     "min_epochs": LIMITS,
     "min_steps": LIMITS,
     "model_registry": OWN,
-    "num_nodes": ONE_DEVICE,
+    "num_nodes": "torchrun, started on each node, says how many there are",
     "num_sanity_val_steps": ONE_VALIDATION,
     "overfit_batches": "trainer.limit_train_batches makes an epoch short",
     "plugins": OWN,
     "profiler": "`reslab bench` measures",
     "reload_dataloaders_every_n_epochs": "the images stay in memory",
-    "strategy": ONE_DEVICE,
-    "sync_batchnorm": ONE_DEVICE,
-    "use_distributed_sampler": ONE_DEVICE,
+    "use_distributed_sampler": "each device takes its share of every batch",
     "val_check_interval": ONE_VALIDATION,
 }
 
@@ -64,11 +62,13 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "inference_mode": YES_OR_NO,
     "precision": ("auto", "32-true", "bf16-mixed", "16-mixed"),
     "quiet": (None, *YES_OR_NO),
+    "strategy": (None, "ddp"),
+    "sync_batchnorm": (None, *YES_OR_NO),
 }
 HONORED = (
     *(name for name in CHOICES if name not in NOT_LIGHTNING_S),
     *("accelerator", "devices", "gradient_clip_algorithm", "gradient_clip_val"),
-    *("limit_train_batches", "limit_val_batches", "max_epochs"),
+    *("limit_train_batches", "limit_val_batches", "max_epochs", "strategy", "sync_batchnorm"),
 )
 
 
@@ -89,7 +89,13 @@ def check_trainer(options: DictConfig) -> None:
             texts = ", ".join(json.dumps(choice).strip('"') for choice in choices)
             raise UserError(f"trainer.{name} must be one of {texts}, got {value}")
     devices = options.get("devices", "auto")
-    if not _are_one(devices, options.get("accelerator")):
+    if options.get("strategy") == "ddp":
+        if devices != "auto" and (type(devices) is not int or devices < 1):
+            raise UserError(
+                f"trainer.devices={devices}: with trainer=ddp it is auto or how many, and "
+                f"CUDA_VISIBLE_DEVICES says which"
+            )
+    elif not _are_one(devices, options.get("accelerator")):
         raise UserError(f"trainer.devices={devices} is not supported: {ONE_DEVICE}")
     if options.get("gradient_clip_val") and options.precision == "16-mixed":
         raise UserError(

@@ -41,6 +41,9 @@ class Provenance:
         exact: Whether it is, to the bit, what one uninterrupted process would have come to.
         device: `cpu`, `cuda` or `mps`.
         cores: Of the host's processor; None in a record of a version that did not count them.
+        world_size: How many devices shared every batch, each with a process of its own.
+        batch_norm: Of several devices: `per device` where each normalizes by its own share,
+            `synchronized` by the whole batch; None without BatchNorm.
     """
 
     hardware: str
@@ -53,6 +56,8 @@ class Provenance:
     exact: bool
     device: str
     cores: int | None = None
+    world_size: int = 1
+    batch_norm: str | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from reslab import ranks
 from reslab.callbacks import StopRequest
 from reslab.runs import checkpoint as files
 from reslab.runs.best import is_better
@@ -94,7 +95,7 @@ class SaveCheckpoints(Checkpoint):
             else:
                 self._by_others[name] = new
         last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
-        if last or self._is_due(EPOCH_END_SECONDS):
+        if self._is_due(EPOCH_END_SECONDS) or last:
             self._save(trainer)
 
     @property
@@ -121,24 +122,29 @@ class SaveCheckpoints(Checkpoint):
 
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         checkpoint["reslab"] = self.about
-        checkpoint["random_states"] = random_states()
+        checkpoint["random_states"], *others = ranks.gathered(random_states())
+        if others:
+            checkpoint["random_states_of_others"] = others
 
     def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        self._random_states = checkpoint["random_states"]
+        states = [checkpoint["random_states"], *checkpoint.get("random_states_of_others", [])]
+        if ranks.rank() < len(states):
+            self._random_states = states[ranks.rank()]
 
     def _is_due(self, seconds: float) -> bool:
         elapsed = time.monotonic() - self._saved_at
-        return elapsed >= min(seconds, self.every_seconds) or self.stop.requested is not None
+        return self.stop.is_requested(or_due=elapsed >= min(seconds, self.every_seconds))
 
     def _save(self, trainer: Trainer) -> None:
-        self.latest.keep_previous()
+        if ranks.is_first():
+            self.latest.keep_previous()
         trainer.save_checkpoint(self.latest.last)
         self._write_best()
         self._saved_at = time.monotonic()
         self.stop.raise_if_requested()
 
     def _write_best(self) -> None:
-        if not self._best_is_written:
+        if not self._best_is_written and ranks.is_first():
             about = self.about | {"epoch": self._best["epoch"], self.monitor: self._best["value"]}
             files.save({"reslab": about, "state_dict": self._best["weights"]}, self.best)
             self._best_is_written = True
@@ -169,13 +175,14 @@ def restore_random_states(states: dict[str, Any]) -> None:
 
 
 class VerifiedCheckpointIO(CheckpointIO):
-    """Gives Lightning's checkpoints the properties of `runs.checkpoint`."""
+    """Gives Lightning's checkpoints the properties of `runs.checkpoint`; one process writes."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
         """Writes the file atomically, with its digest."""
-        files.save(checkpoint, Path(path))
+        if ranks.is_first():
+            files.save(checkpoint, Path(path))
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None

@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from omegaconf import DictConfig, OmegaConf
 
+from reslab import ranks
 from reslab.config import instantiate
 from reslab.errors import UserError
 from reslab.machine import choose_device, configure_kernels, supports_bf16
@@ -37,7 +38,8 @@ def build_trainer(cfg: DictConfig, callbacks: list[Callback], folder: Path) -> T
         devices=1 if device.index is None else [device.index],
         precision=precision,
         callbacks=callbacks,
-        # That of SLURM would put a handler and a checkpoint of its own into a run within a job.
+        # Lightning sees one process on one device, whatever has started it (see `ranks`): SLURM's
+        # environment would put a handler and a checkpoint of its own into a run within a job.
         plugins=[VerifiedCheckpointIO(), LightningEnvironment()],
         default_root_dir=str(folder),
         logger=False,
@@ -51,16 +53,19 @@ def build_trainer(cfg: DictConfig, callbacks: list[Callback], folder: Path) -> T
 
 
 def device_of(cfg: DictConfig) -> torch.device:
-    """The one device of a run.
+    """The one device of this process.
 
     Raises:
         UserError: This machine does not have it.
     """
     accelerator, devices = (cfg.trainer.get(key, "auto") for key in ("accelerator", "devices"))
     device = choose_device(str(accelerator), f"trainer.accelerator={accelerator}")
+    asked = f"trainer.devices={devices}"
+    if ranks.number() > 1:
+        own = f"cuda:{ranks.local_rank()}" if device.type == "cuda" else "cpu"
+        return choose_device(own, asked)
     if (which := chosen_number(devices)) is None:
         return device
-    asked = f"trainer.devices={devices}"
     if device.type != "cuda":
         raise UserError(f"{asked}: says which GPU, and the run is on {device.type}; give 1")
     return choose_device(f"cuda:{which}", asked)
