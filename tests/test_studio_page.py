@@ -245,6 +245,44 @@ def test_what_is_drawn_again_leaves_alone_what_is_the_same_or_in_use(page):
     assert now == [False, "typed", "after", True, 1]
 
 
+def test_what_is_drawn_again_is_chosen_as_it_says_and_moves_with_what_it_is_known_by(page):
+    """Also what has been used, whose attributes a browser heeds no more."""
+    seen = page.evaluate(
+        """async () => {
+          const {put} = await import("/drawn.js")
+          const place = document.querySelector("main").appendChild(document.createElement("div"))
+          const options = (chosen, ...all) => all.map((one) =>
+            `<option value="${one}" ${one == chosen ? "selected" : ""}>${one}</option>`).join("")
+          const radios = (chosen) => ["a", "b"].map((one) =>
+            `<input type="radio" name="r" aria-label="${one}" value="${one}" ${one == chosen ? "checked" : ""}>`).join("")
+          const whole = (before, chosen, radio, button) => `${before}<select name="s">${chosen}</select>
+            ${radios(radio)}<input type="number" name="n" value="1"><span>${button}</span>
+            <details id="more"><summary>More</summary></details>`
+          const press = (name) => `<button aria-label="${name}">${name}</button>`
+          const [select, more, number] = ["select", "details", "[name=n]"]
+            .map((one) => () => place.querySelector(one))
+          const seen = []
+          put(place, whole("", options("x", "x", "y", "z"), "a", press("Earlier") + press("Remove")))
+          more().open = true
+          for (const one of ["y", "x", "z", "y"]) { // a user chooses, and is answered so
+            select().value = one
+            put(place, whole("", options(one, "x", "y", "z"), "a", press("Earlier") + press("Remove")))
+            seen.push(select().value == one)
+          }
+          place.querySelector("[aria-label=b]").click()
+          number().value = 99 // which is refused
+          const [earlier] = place.querySelectorAll("button"), kept = more()
+          earlier.focus()
+          put(place, whole('<details id="first"></details>', options("q", "q", "y"), "a", press("Stop")))
+          seen.push(place.querySelector("[name=r]:checked").value, select().value, number().value,
+            earlier.isConnected, more().id, place.querySelector("#more") == kept && kept.open,
+            place.querySelectorAll("details").length, place.textContent.match(/Stop|Earlier|Remove/g).join())
+          return seen
+        }"""
+    )
+    assert seen == [*[True] * 4, "a", "q", "1", False, "first", True, 2, "Stop"]
+
+
 def test_on_a_phone_runs_are_sorted_by_any_column_and_say_by_which(page):
     page.set_viewport_size({"width": 390, "height": 844})
     page.get_by_label("Fold seeds").uncheck()
@@ -298,6 +336,25 @@ def test_a_page_outlives_its_server_and_goes_on_with_the_next(tmp_path):
             assert page.get_by_label("Search").input_value() == "digits"
             (row,) = page.locator("tbody tr[aria-selected=true]").all()
             assert row.get_attribute("data-name") == "alone"
+    finally:
+        context.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("view", ["Runs", "Watch", "Use", "Compare"])
+def test_a_view_that_is_opened_while_the_server_is_away_is_there_when_it_is_again(tmp_path, view):
+    write_runs(tmp_path)
+    other = "Compare" if view == "Runs" else "Runs"
+    with served(tmp_path) as first:
+        context = visited(f"{first.address}#{other.lower()}")
+        page = context.__enter__()
+        page.get_by_role("heading", name=other).wait_for()
+        page.wait_for_timeout(4000)  # in which it has loaded what other views need
+    try:
+        page.locator("#views").get_by_role("link", name=view).click()
+        page.get_by_text("The studio does not answer").wait_for()
+        with served(tmp_path, first.port):
+            page.get_by_role("heading", name=view).wait_for(timeout=5000)
+            page.get_by_text("The studio does not answer").wait_for(state="hidden")
     finally:
         context.__exit__(None, None, None)
 

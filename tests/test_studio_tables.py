@@ -170,6 +170,25 @@ def test_what_cannot_be_meant_is_refused_in_a_line(studio, parameters, said):
     assert "\n" not in answer.json["error"]
 
 
+def test_what_is_refused_stands_in_the_table_s_place_until_something_else_is_asked(studio):
+    with visited(f"{studio.address}#tables?table=narrow") as page:
+        page.set_default_timeout(60_000)
+        asked = []
+        page.on("request", lambda one: "tables/cells" in one.url and asked.append(one.url))
+        changes = page.get_by_label("Changes")
+        changes.fill("nonsense=1")
+        changes.press("Enter")
+        page.get_by_text("there is no option nonsense").wait_for()
+        assert not page.get_by_text("Composing").is_visible()
+        page.wait_for_timeout(4000)
+        assert len([one for one in asked if "nonsense" in one]) == 1
+        changes.fill("")
+        changes.press("Enter")
+        page.get_by_role("table").first.wait_for()
+        assert not page.get_by_text("there is no option nonsense").is_visible()
+        assert len([one for one in page.problems if "422" not in one]) == 0
+
+
 def test_every_table_is_listed_reslab_s_and_a_user_s(studio):
     listed = {one["name"]: one for one in studio.ask("/api/tables").json["tables"]}
     assert {"he2016", "liu_goh", "virakden", "narrow"} <= listed.keys()

@@ -582,6 +582,28 @@ def test_a_hint_that_is_cut_is_whole_where_one_fills_in(answering):
 
 
 @pytest.mark.slow
+def test_what_is_chosen_again_and_again_is_what_the_address_and_the_command_say(answering):
+    with visited(f"{answering.address}#train") as page:
+        page.set_default_timeout(30_000)
+        chosen = page.get_by_label("model", exact=True)
+        for model in ("baseline_cnn", "mini_resnet", "baseline_cnn", "resnet20", "mini_resnet"):
+            chosen.select_option(model)
+            page.locator("pre", has_text=f"model={model}").wait_for()
+            page.wait_for_timeout(300)  # in which the form is drawn anew
+            assert chosen.input_value() == model
+            assert f"model={model}" in page.url
+        page.locator("summary", has_text="More about the trainer").click()
+        page.get_by_label("trainer.max_epochs").fill("-3")
+        error = page.locator("[id='error-trainer.max_epochs']", has_text="-3")
+        error.wait_for()
+        page.get_by_label("optimizer", exact=True).select_option("sgd_cosine")
+        page.wait_for_timeout(1000)
+        assert error.is_visible()
+        assert page.locator("[id='more-trainer'][open]").count() == 1
+        assert page.problems == []
+
+
+@pytest.mark.slow
 def test_a_run_is_started_stopped_gone_on_with_and_finished_by_the_page(studio, tmp_path):
     runs = tmp_path / "runs"
     with visited(f"{studio.address}#train") as page:

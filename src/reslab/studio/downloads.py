@@ -84,7 +84,7 @@ class Checkpoint(Downloads):
     """A run's checkpoint, as it is."""
 
     async def get(self) -> None:
-        run = await asyncio.to_thread(self.scan.find, self.get_query_argument("run"))
+        run = await asyncio.to_thread(self.scan.find, self.get_query_argument("run", strip=False))
         kind = self.get_query_argument("checkpoint", "best")
         await self.send(checkpoint(run, kind == "latest"), f"{run.name}-{kind}.ckpt")
 

@@ -39,7 +39,7 @@ class Networks(Drawn):
     template = "use.html"
 
     async def get(self) -> None:
-        names = [name for name in self.get_query_arguments("run") if name][:MOST_RUNS]
+        names = [name for name in self.get_query_arguments("run", strip=False) if name][:MOST_RUNS]
         self.answer(await asyncio.to_thread(_networks, self.scan, names))
 
 
@@ -77,7 +77,7 @@ HANDLERS = [("use/networks", Networks), ("use/ready", Ready), ("use/predict", Pr
 
 
 async def _asked(handler: Handler) -> list[RunDirectory]:
-    names = handler.get_query_arguments("run")
+    names = handler.get_query_arguments("run", strip=False)
     if not 0 < len(names) <= MOST_RUNS:
         raise RequestError(400, f"ask for one run, or for {MOST_RUNS}")
     return [await asyncio.to_thread(handler.scan.find, name) for name in names]

@@ -59,19 +59,20 @@ export async function ask(path, body) {
   }
   if (answer.ok && answer.headers.get("Content-Type").startsWith("text/html")) return answer.text()
   const content = await answer.json()
-  if (!answer.ok) throw new Error(content.error)
+  if (!answer.ok) throw Object.assign(new Error(content.error), {refused: answer.status < 500})
   return content
 }
 
 // Asks again and again until the view is left; `path` may be a function. What `handle` returns is
-// how many seconds to wait, if it is not the usual, and false ends it. Returns what asks at once,
-// after which no answer from before is heard.
-export function poll(path, handle, seconds = 1) {
+// how many seconds to wait, if it is not the usual, and false ends it, as it does when it is no more
+// `wanted`, or was refused and somebody is to be told. Returns what asks at once, after which no
+// answer from before is heard.
+export function poll(path, handle, seconds = 1, wanted = () => true, refused = null) {
   const {signal} = view
   let silent = false, latest
   const look = async () => {
     const mine = latest = {}
-    const over = () => signal.aborted || mine != latest
+    const over = () => signal.aborted || mine != latest || !wanted()
     let wait = seconds
     try {
       const content = await ask(typeof path == "function" ? path() : path)
@@ -81,6 +82,7 @@ export function poll(path, handle, seconds = 1) {
       wait = handle(content) ?? seconds
     } catch (error) {
       if (over()) return
+      if (error.refused && refused) return refused(error)
       silent = true
       say(error.message)
     }

@@ -33,6 +33,8 @@ function here() {
   return {bar, view: bar.dataset.view, params: new URLSearchParams(text)}
 }
 
+const moduleOf = (view) => import(`./${DRAWN.includes(view) ? "drawn" : view}.js`)
+
 async function show() {
   const {bar, view, params} = here()
   leave()
@@ -45,10 +47,12 @@ async function show() {
   const place = el("div")
   main.replaceChildren(place)
   try {
-    const module = await import(`./${DRAWN.includes(view) ? "drawn" : view}.js`)
+    const module = await moduleOf(view)
     if (!signal.aborted) await module.show(place, params, view)
   } catch (error) {
-    if (!signal.aborted) say(error.message)
+    if (signal.aborted) return
+    say(error.message)
+    if (!error.refused) setTimeout(() => signal.aborted || show(), 2000)
   }
 }
 
@@ -67,5 +71,6 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 darkness.addEventListener("change", show)
 addEventListener("hashchange", show)
 show()
-// What draws figures takes a while to load: ahead of them, once the first view is there.
-setTimeout(() => import("./bokeh.js").then(({load}) => load()).catch(() => {}), 3000)
+// What other views need, once the first is there: what draws figures takes a while to load.
+setTimeout(() => Promise.all([import("./bokeh.js").then(({load}) => load()),
+  ...links.map((one) => moduleOf(one.dataset.view))]).catch(() => {}), 3000)

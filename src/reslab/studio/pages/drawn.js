@@ -1,6 +1,6 @@
 // What the server draws (`pages/*.html`): shown, kept true, and listened to.
 
-import {ask, poll, say} from "./api.js"
+import {ask, el, poll, say} from "./api.js"
 import {link, remember} from "./app.js"
 
 const kept = new WeakSet() // parts that are asked for again and again
@@ -12,7 +12,9 @@ export function show(place, params, view) {
   place.addEventListener("change", ({target}) => target.form?.requestSubmit())
   place.addEventListener("submit", (event) => {
     event.preventDefault()
+    const before = String(params)
     params = filled(event.target)
+    if (before == params) return // by Enter a field has changed, too
     remember(params)
     look()
   })
@@ -24,14 +26,13 @@ export const filled = (form) =>
 
 // Draws what a path answers, and again after as many seconds as that says by `data-again`; `then` is
 // told. Returns what does so at once.
-export function keep(place, path, then) {
+export function keep(place, path, then, refused) {
   kept.add(place)
   return poll(path, (html) => {
-    if (!place.isConnected) return false
     put(place, html)
     then?.(place)
     return Number(place.firstElementChild.dataset.again ?? 0) || false
-  }, 3)
+  }, 3, () => place.isConnected, refused)
 }
 
 // Has a place show HTML of the server's. A part of it may be answered elsewhere, `data-from`.
@@ -39,49 +40,72 @@ export function put(place, html) {
   const focused = document.activeElement, whole = document.createElement("template")
   whole.innerHTML = html
   match(place, whole.content)
-  for (const part of place.querySelectorAll("[data-from]"))
-    if (!kept.has(part)) keep(part, part.dataset.from)
+  for (const part of place.querySelectorAll("[data-from]")) if (!kept.has(part))
+    keep(part, part.dataset.from, null, (error) => update(part, el("p.error", {role: "status"}, error.message)))
   if (!focused.isConnected)
-    place.querySelector(`[aria-label="${CSS.escape(focused.ariaLabel)}"]`)?.focus({preventScroll: true})
+    place.querySelector(`[aria-label="${CSS.escape(focused.ariaLabel)}"]:enabled`)?.focus({preventScroll: true})
 }
+
+// Has a place show nodes, of which those that are there already stay; who listens is around them.
+export function update(place, ...nodes) {
+  const whole = new DocumentFragment()
+  whole.append(...nodes)
+  match(place, whole)
+}
+
+// What an element is known by among its siblings, wherever it stands.
+const known = ({nodeName, id, dataset = {}, ariaLabel, value}) => id || dataset.from || dataset.state ||
+  ariaLabel || (nodeName == "OPTION" && `option ${value}`)
 
 // Makes what is in a node what is in another, and leaves alone what is the same: a focus, a button
 // that is being pressed, what is typed, what is opened.
 function match(place, other) {
-  const all = [...other.childNodes]
-  for (const [at, now] of all.entries()) {
-    const old = place.childNodes[at]
-    if (!old) place.append(now)
-    else if (old.isEqualNode(now)) continue
-    else if (old.nodeName != now.nodeName || old.id != now.id || old.dataset?.from != now.dataset?.from)
-      old.replaceWith(now)
-    else if (now.nodeType == Node.TEXT_NODE) old.data = now.data
-    else {
-      for (const {name} of [...old.attributes])
-        if (!now.hasAttribute(name) && name != "open") old.removeAttribute(name)
-      for (const {name, value} of now.attributes) if (old.getAttribute(name) != value) {
-        old.setAttribute(name, value)
-        if (name == "value" && old != document.activeElement) old.value = value
-      }
-      if (!now.dataset.from) match(old, now)
-    }
+  const all = [...other.childNodes], names = new Set(all.map(known))
+  const there = new Map([...place.childNodes].map((one) => [known(one), one]))
+  for (const [name, one] of there) if (name && !names.has(name)) one.remove()
+  let next = place.firstChild
+  for (const now of all) {
+    const name = known(now)
+    while (name && next && !known(next)) next = [next.nextSibling, next.remove()][0]
+    const old = name ? there.get(name) : next && !known(next) && next
+    if (old?.nodeName == now.nodeName) {
+      there.delete(name)
+      if (old == next) next = next.nextSibling
+      else place.insertBefore(old, next)
+      renew(old, now)
+    } else place.insertBefore(now, next)
   }
-  while (place.childNodes.length > all.length) place.lastChild.remove()
+  while (next) next = [next.nextSibling, next.remove()][0]
+}
+
+// Makes a node what another is. What `data-said` has inside is the page's own.
+function renew(old, now) {
+  if (now.nodeType != Node.ELEMENT_NODE) return old.data == now.data || (old.data = now.data)
+  const {value: filledIn, checked, indeterminate} = now
+  for (const {name} of [...old.attributes])
+    if (!now.hasAttribute(name) && !["open", "aria-invalid"].includes(name)) old.removeAttribute(name)
+  for (const {name, value} of now.attributes)
+    if (old.getAttribute(name) != value) old.setAttribute(name, value)
+  if (!now.dataset.from && !("said" in now.dataset)) match(old, now)
+  if (old.type == "checkbox" || old.type == "radio") // what was once chosen heeds no attribute
+    Object.assign(old, {checked, indeterminate})
+  else if (old.matches("select, input:not([type=file]):not(:focus)") && old.value != filledIn)
+    old.value = filledIn
 }
 
 // What a button in a place has as its value is sent where it says; then a view is shown if it says one.
 export function listen(place) {
   place.addEventListener("click", async ({target}) => {
     const button = target.closest("[data-sends]")
-    if (!button) return
-    button.disabled = true
+    if (!button || "busy" in button.dataset) return
+    button.dataset.busy = "" // not disabled, which would take the focus
     try {
       await ask(button.dataset.sends, JSON.parse(button.value))
       say("")
       if (button.dataset.then) location.hash = link(button.dataset.then)
     } catch (error) {
       say(error.message)
-      button.disabled = false // else when it is drawn again
     }
+    delete button.dataset.busy
   })
 }

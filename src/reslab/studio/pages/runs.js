@@ -2,7 +2,7 @@
 
 import {ask, el, ending, poll, withParams} from "./api.js"
 import {choose, link} from "./app.js"
-import {put} from "./drawn.js"
+import {put, update} from "./drawn.js"
 import {action, button} from "./parts.js"
 
 const ROWS = 150 // that are drawn at first, and again and again whenever one comes near their end
@@ -50,6 +50,18 @@ export async function show(main, params) {
     if (name == "fold") change("each", [checked ? "" : "1"])
     else if (name) change(name, [value])
   })
+  body.onchange = ({target}) => {
+    const name = target.closest("tr").dataset.name, {runs = [name]} = lines.get(name)
+    toggle("run", runs, target.checked)
+  }
+  body.onclick = ({target}) => {
+    const tr = target.closest("button.name")?.closest("tr")
+    if (tr) toggle("open", [tr.dataset.name], tr.ariaExpanded != "true")
+  }
+  find(".chips").onclick = ({target}) => {
+    const chip = target.closest("button")
+    if (chip) toggle("is", [chip.dataset.state], chip.ariaPressed != "true")
+  }
   find("[name=filter]").onclick = () => { filters.hidden = !filters.hidden }
   head.onclick = ({target}) => sortBy([...head.children].indexOf(target.closest("th")))
 
@@ -77,6 +89,7 @@ export async function show(main, params) {
       [...cells].forEach((cell, at) => { cell.hidden = hidden.has(at) })
     for (const [at, th] of [...head.children].entries())
       th.setAttribute("aria-sort", at != Math.abs(sort) ? "none" : sort[0] == "-" ? "descending" : "ascending")
+    find("[name=filter]").textContent = asked.length ? `Filter (${asked.length})` : "Filter"
     more = order.length > most
     place(order.slice(0, most).map(row))
     around(all, is, runs.length)
@@ -100,20 +113,17 @@ export async function show(main, params) {
     const state = JSON.stringify([line, selected, partly, open, [...hidden]])
     const before = drawn.get(line.name)
     if (before?.state == state) return before.tr
-    const leads = line.runs ? {onclick: () => toggle("open", [line.name], !open)} :
-      {href: link("watch", {run: line.name})}
+    const leads = line.runs ? {type: "button"} : {href: link("watch", {run: line.name})}
     const [label, ...keys] = line.inside ? [line.name] : line.text[0].split(" ")
     const tr = before?.tr ?? el("tr", {role: "row", tabindex: -1})
-    const lost = tr != document.activeElement && tr.contains(document.activeElement)
     tr.dataset.name = line.name
     tr.setAttribute("aria-selected", selected)
     tr.setAttribute("aria-level", line.inside ? 2 : 1)
     if (line.runs) tr.setAttribute("aria-expanded", open)
-    tr.replaceChildren(
+    update(tr,
       el("td", {class: line.inside && "inside"},
         el("input", {type: "checkbox", tabIndex: -1, checked: selected, indeterminate: partly,
-          "aria-label": `Select ${line.name}`,
-          onchange: (event) => toggle("run", runs, event.target.checked)}),
+          "aria-label": `Select ${line.name}`}),
         el(line.runs ? "button.name" : "a.name",
           {tabIndex: -1, title: `${line.name}\n${keys.join("\n")}`, ...leads}, label),
         keys.length > 0 && el("div.keys", keys.map((key) => key.replace(/^.*\.(?=\w+=)/, "")).join("  ")),
@@ -123,7 +133,6 @@ export async function show(main, params) {
         line.done != null && el("progress", {value: line.done, "aria-label": "Done"})),
       ...line.text.map((text, at) => el("td",
         {hidden: hidden.has(at), class: head.children[at].className, "data-name": columns[at]}, text)).slice(2))
-    if (lost) tr.focus()
     drawn.set(line.name, {state, tr})
     return tr
   }
@@ -132,10 +141,10 @@ export async function show(main, params) {
   function around(all, is, found) {
     const chosen = params.getAll("run").filter((run) => lines.has(run))
     const count = (state) => all.filter((run) => run.state == state).length
-    const chip = (state) => el("button.chip", {type: "button", "aria-pressed": String(is.includes(state)),
-      onclick: () => toggle("is", [state], !is.includes(state))},
-    el("span", {class: `state ${state}`}, `${count(state).toLocaleString("en")} ${state}`))
-    find(".chips").replaceChildren(...states.filter((state) => count(state) || is.includes(state)).map(chip))
+    const chip = (state) => el("button.chip",
+      {type: "button", "data-state": state, "aria-pressed": String(is.includes(state))},
+      el("span", {class: `state ${state}`}, `${count(state).toLocaleString("en")} ${state}`))
+    update(find(".chips"), ...states.filter((state) => count(state) || is.includes(state)).map(chip))
     offer(chosen)
     table.hidden = !found
     find(".none-fits").hidden = found || !all.length

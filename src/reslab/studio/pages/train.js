@@ -6,7 +6,7 @@ import {filled, keep, listen, put} from "./drawn.js"
 
 export function show(main, params) {
   const signal = ending()
-  let offered, queued, drawn, timer, asking = false, again = false
+  let offered, queued, drawn, timer, asking = false, again = false, silent = false
 
   const values = () => Object.fromEntries(params)
   const form = el("form.form", {oninput: typed, onchange: ({target}) => target.matches("select") && fill(),
@@ -31,8 +31,8 @@ export function show(main, params) {
   // Draws the form anew, since what there is to fill in depends on what is chosen.
   async function fill() {
     const before = String(params)
-    const html = await ask("train/form", {values: values()}).catch((error) => say(error.message))
-    if (signal.aborted || !html) return
+    const html = await answer("train/form", fill)
+    if (!html) return
     if (before != params) return fill() // of what was filled in meanwhile
     put(form, html)
     params = filled(form) // what has no field is dropped
@@ -45,11 +45,25 @@ export function show(main, params) {
     again = asking
     if (asking) return
     asking = true
-    const html = await ask("train/preview", {values: values()}).catch((error) => say(error.message))
+    const html = await answer("train/preview", look)
     asking = false
-    if (signal.aborted) return
     if (again) look()
     else if (html) tell(html)
+  }
+
+  // What is said to what is filled in; where nothing is, it is asked again.
+  async function answer(path, ask_again) {
+    try {
+      const html = await ask(path, {values: values()})
+      if (silent) say("")
+      silent = false
+      return html
+    } catch (error) {
+      if (signal.aborted) return
+      silent = true
+      say(error.message)
+      timer = setTimeout(ask_again, 2000)
+    }
   }
 
   function tell(html) {

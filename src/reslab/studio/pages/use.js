@@ -49,7 +49,10 @@ export async function show(main, params) {
     if (picture.of != of) picture.found = blob.size <= most ? ask(of, blob) : Promise.reject(new Error(
       `that is ${Math.round(blob.size / 2 ** 20)} MiB; ${most / 2 ** 20} MiB is the most`))
     picture.of = of
-    picture.found.then((html) => put(place, html)).catch(failed(place))
+    picture.found.then((html) => put(place, html)).catch((error) => {
+      picture.of = null // to be asked again
+      failed(place)(error)
+    })
     const remove = () => {
       pictures.splice(pictures.indexOf(picture), 1)
       draw()

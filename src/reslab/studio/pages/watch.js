@@ -40,7 +40,7 @@ export async function show(main, params) {
     const name = target.closest("[data-figure]")?.dataset.figure, {dashes, picture} = panels[name] ?? {}
     const meant = dashes?.hidden ? [] : [...dashes?.children ?? []].map((one) =>
       ({name: one.textContent, dashed: Boolean(one.querySelector(".dashed"))}))
-    if (target.value == "picture")
+    if (target.value == "picture" && picture)
       savePicture(name, picture(), [...name == "gradients" ? [] : visible().slice(0, 40), ...meant])
     if (target.value == "numbers")
       location = `/api/${wanted("watch/numbers", {of: name, hide: params.getAll("hide"), of_run: one()})}`
