@@ -181,6 +181,8 @@ LEFT_OUT = {
     "runs/resolvers.py": ACTS_THROUGH_CONFIG,
     "runs/store.py": KEEPS,
     "runs/syntax.py": RECORDED,
+    "runs/trained.py": KEEPS,
+    "search/": ASKS,
     "studio/": ASKS,
     "tables/": AFTERWARDS,
     "terminal/": AFTERWARDS,

@@ -671,6 +671,7 @@ def test_a_run_is_started_stopped_gone_on_with_and_finished_by_the_page(studio, 
         page.goto(f"{studio.address.partition('?')[0]}#train")
         page.locator("li .state.running").wait_for()  # the one that waited
         page.get_by_role("button", name="Stop digits").click()
+        page.get_by_role("button", name=f"Remove {killed.name}").click()  # which says why it ended
         page.get_by_text("Nothing waits.").wait_for()
 
         # A file of the user's comes while the page is there.

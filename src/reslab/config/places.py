@@ -43,6 +43,19 @@ def add_folder(folder: Path) -> None:
     _own_folders.append(folder.resolve())
 
 
+@contextmanager
+def folder_added(folder: Path) -> Iterator[None]:
+    """Knows a folder as `add_folder` does, as long as it is entered."""
+    is_new = str(folder.resolve()) not in own_folders()
+    if is_new:
+        add_folder(folder)
+    try:
+        yield
+    finally:
+        if is_new:
+            _own_folders.remove(folder.resolve())
+
+
 def own_folders() -> list[str]:
     """The user's own folders, for a process that is to compose the same."""
     return [str(folder) for folder in _own_folders]

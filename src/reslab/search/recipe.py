@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from reslab.config import add_folder, compose, list_groups, own_folders, parse_overrides
+from reslab.config import compose, folder_added, list_groups, own_folders, parse_overrides
 from reslab.errors import UserError
 from reslab.files import write_atomically
 from reslab.runs.identity import differing_keys, hashed_config
@@ -40,9 +40,8 @@ def write_recipe(search: Search, overrides: Sequence[str], about: Sequence[str])
     comments = [f"# {line}" if line else "#" for line in [*about, "", f"  {shlex.join(command)}"]]
     text = yaml.safe_dump(_content(overrides), sort_keys=False)
     write_atomically(path, "\n".join(["# @package _global_", *comments, text]).encode())
-    if str(folder.resolve()) not in own_folders():
-        add_folder(folder)
-    ours, theirs = (hashed_config(compose(one)) for one in (command[-1:], overrides))
+    with folder_added(folder):
+        ours, theirs = (hashed_config(compose(one)) for one in (command[-1:], overrides))
     if keys := differing_keys(ours, theirs):
         raise UserError(f"{path} is not what the best trial was, but for {', '.join(keys)}")
     return command

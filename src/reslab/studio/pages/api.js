@@ -63,10 +63,10 @@ export async function ask(path, body) {
   return content
 }
 
-// Asks again and again until the view is left; `path` may be a function. What `handle` returns is
-// how many seconds to wait, if it is not the usual, and false ends it, as it does when it is no more
-// `wanted`, or was refused and somebody is to be told. Returns what asks at once, after which no
-// answer from before is heard.
+// Asks again and again until the view is left; `path` may be a function, which may give a body, too.
+// What `handle` returns is how many seconds to wait, if it is not the usual, and false ends it; so
+// does that it is no more `wanted`, or `refused`, if somebody is to be told. Returns what asks at
+// once, after which no answer from before is heard.
 export function poll(path, handle, seconds = 1, wanted = () => true, refused = null) {
   const {signal} = view
   let silent = false, latest
@@ -75,7 +75,7 @@ export function poll(path, handle, seconds = 1, wanted = () => true, refused = n
     const over = () => signal.aborted || mine != latest || !wanted()
     let wait = seconds
     try {
-      const content = await ask(typeof path == "function" ? path() : path)
+      const content = await ask(...[typeof path == "function" ? path() : path].flat())
       if (over()) return
       if (silent) say("") // what others have said stays
       silent = false

@@ -1,7 +1,6 @@
 // A pad to draw a digit on, white on black as the data sets have them.
 
 import {el} from "./api.js"
-import {button} from "./parts.js"
 
 const SIDE = 280 // pixels
 // One for good: what is drawn stays while other views are looked at.
@@ -43,5 +42,5 @@ export function pad(place, drawn) {
     context.fillRect(0, 0, SIDE, SIDE)
     drawn(null)
   }
-  place.append(el("div", {class: !small && "margin"}, canvas), button("Wipe", wipe))
+  place.append(el("div", {class: !small && "margin"}, canvas), el("button", {type: "button", onclick: wipe}, "Wipe"))
 }

@@ -99,13 +99,9 @@ export function listen(place) {
     const button = target.closest("[data-sends]")
     if (!button || "busy" in button.dataset) return
     button.dataset.busy = "" // not disabled, which would take the focus
-    try {
-      await ask(button.dataset.sends, JSON.parse(button.value))
-      say("")
-      if (button.dataset.then) location.hash = link(button.dataset.then)
-    } catch (error) {
-      say(error.message)
-    }
+    const error = await ask(button.dataset.sends, JSON.parse(button.value)).then(() => null, (one) => one)
+    say(error ? error.message : "")
+    if (!error && button.dataset.then) location.hash = link(button.dataset.then)
     delete button.dataset.busy
   })
 }

@@ -2,8 +2,7 @@
 
 import {ask, el, ending, poll, withParams} from "./api.js"
 import {choose, link} from "./app.js"
-import {put, update} from "./drawn.js"
-import {action, button} from "./parts.js"
+import {listen, put, update} from "./drawn.js"
 
 const ROWS = 150 // that are drawn at first, and again and again whenever one comes near their end
 
@@ -62,6 +61,8 @@ export async function show(main, params) {
     const chip = target.closest("button")
     if (chip) toggle("is", [chip.dataset.state], chip.ariaPressed != "true")
   }
+  actions.onclick = ({target}) => target.id == "clear" && change("run", [])
+  listen(actions)
   find("[name=filter]").onclick = () => { filters.hidden = !filters.hidden }
   head.onclick = ({target}) => sortBy([...head.children].indexOf(target.closest("th")))
 
@@ -145,27 +146,19 @@ export async function show(main, params) {
       {type: "button", "data-state": state, "aria-pressed": String(is.includes(state))},
       el("span", {class: `state ${state}`}, `${count(state).toLocaleString("en")} ${state}`))
     update(find(".chips"), ...states.filter((state) => count(state) || is.includes(state)).map(chip))
-    offer(chosen)
+    actions.hidden = !chosen.length
+    const control = ([name, states]) => {
+      const fit = chosen.filter((run) => states.includes(lines.get(run).state))
+      return fit.length ? [el("button", {type: "button", id: `runs-${name}`, value: JSON.stringify({runs: fit}),
+        "data-sends": `runs/${name.toLowerCase()}`}, fit.length < chosen.length ? `${name} ${fit.length}` : name)] : []
+    }
+    update(actions, el("span", `${chosen.length} selected`),
+      ...["Watch", "Compare", "Use"].map((name) =>
+        el("a.button", {href: link(name.toLowerCase(), {run: chosen})}, name)),
+      ...Object.entries(ACTIONS).flatMap(control), el("button.quiet", {type: "button", id: "clear"}, "Clear"))
     table.hidden = !found
     find(".none-fits").hidden = found || !all.length
     find(".none-yet").hidden = all.length > 0
-  }
-
-  // What to do with the selected, drawn anew if it is another: a button that is being pressed stays.
-  function offer(chosen) {
-    const shown = JSON.stringify(chosen.map((run) => [run, lines.get(run).state]))
-    actions.hidden = !chosen.length
-    if (actions.dataset.shown == shown) return
-    actions.dataset.shown = shown
-    const controls = Object.entries(ACTIONS).map(([name, states]) => {
-      const fit = chosen.filter((run) => states.includes(lines.get(run).state))
-      const text = fit.length < chosen.length ? `${name} ${fit.length}` : name
-      return fit.length ? action(text, () => ask(`runs/${name.toLowerCase()}`, {runs: fit})) : ""
-    })
-    actions.replaceChildren(el("span", `${chosen.length} selected`),
-      ...["Watch", "Compare", "Use"].map((name) =>
-        el("a.button", {href: link(name.toLowerCase(), {run: chosen})}, name)),
-      ...controls, button("Clear", () => change("run", []), {class: "quiet"}))
   }
 
   // Keys, wherever the focus is but in a field: to move leads first to the row where one was last.

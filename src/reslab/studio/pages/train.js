@@ -1,12 +1,12 @@
 // The form of a run, and what it will be. What is filled in is in the address.
 
-import {ask, el, ending, say} from "./api.js"
+import {ask, el, ending, poll, say} from "./api.js"
 import {remember} from "./app.js"
 import {filled, keep, listen, put} from "./drawn.js"
 
 export function show(main, params) {
   const signal = ending()
-  let offered, queued, drawn, timer, asking = false, again = false, silent = false
+  let asked, offered, queued, drawn, timer
 
   const values = () => Object.fromEntries(params)
   const form = el("form.form", {oninput: typed, onchange: ({target}) => target.matches("select") && fill(),
@@ -29,42 +29,18 @@ export function show(main, params) {
   }
 
   // Draws the form anew, since what there is to fill in depends on what is chosen.
-  async function fill() {
-    const before = String(params)
-    const html = await answer("train/form", fill)
-    if (!html) return
-    if (before != params) return fill() // of what was filled in meanwhile
+  const fill = poll(() => ["train/form", {values: Object.fromEntries(asked = params)}], (html) => {
+    if (asked != params) return 0 // something was filled in meanwhile
     put(form, html)
     params = filled(form) // what has no field is dropped
     remember(params)
     look()
-  }
-
-  // Asks what it will be, one question at a time and at last the latest, so that no answer is older.
-  async function look() {
-    again = asking
-    if (asking) return
-    asking = true
-    const html = await answer("train/preview", look)
-    asking = false
-    if (again) look()
-    else if (html) tell(html)
-  }
-
-  // What is said to what is filled in; where nothing is, it is asked again.
-  async function answer(path, ask_again) {
-    try {
-      const html = await ask(path, {values: values()})
-      if (silent) say("")
-      silent = false
-      return html
-    } catch (error) {
-      if (signal.aborted) return
-      silent = true
-      say(error.message)
-      timer = setTimeout(ask_again, 2000)
-    }
-  }
+    return false
+  })
+  const look = poll(() => ["train/preview", {values: values()}], (html) => {
+    tell(html)
+    return false
+  })
 
   function tell(html) {
     put(will, html)
@@ -106,7 +82,7 @@ export function show(main, params) {
   listen(main)
   keep(queue, "queue", () => {
     const state = queue.firstElementChild.dataset
-    if (offered != (offered = state.offered)) fill() // at first, and when a file came
+    if (offered != (offered = state.offered)) fill() // when a file came
     else if (queued != state.named) look() // what may be started is another
     queued = state.named
   })

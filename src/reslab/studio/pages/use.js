@@ -1,10 +1,9 @@
 // Networks in use: pictures that are dropped, pasted, chosen or drawn, as each network sees them.
 
-import {ask, el, ending, withParams} from "./api.js"
+import {ask, el, ending, poll} from "./api.js"
 import {choose} from "./app.js"
 import {pad} from "./draw.js"
 import {filled, put} from "./drawn.js"
-import {button} from "./parts.js"
 
 const DRAWN = "the drawing"
 const pictures = [] // {name, blob}, the latest first; kept while other views are looked at
@@ -58,22 +57,17 @@ export async function show(main, params) {
       draw()
     }
     return el("section.panel", el("div.row", el("h2", name), name != DRAWN &&
-      button("Remove", remove, {class: "quiet push", "aria-label": `Remove ${name}`})), place)
+      el("button.quiet.push", {type: "button", onclick: remove, "aria-label": `Remove ${name}`}, "Remove")), place)
   }
 
   // Has something made to be taken away, and says how far it is until it is there.
-  async function make({value, parentElement}) {
+  function make({value, parentElement}) {
     const place = parentElement.nextElementSibling, wanted = JSON.parse(value)
-    const of = main.querySelector("[name=pictures]").value
-    try {
-      while (true) {
-        put(place, await ask("download/make", {...wanted, pictures: wanted.kind == "results" ? of : ""}))
-        if (place.querySelector("a")) return
-        await new Promise((done) => setTimeout(done, 500))
-      }
-    } catch (error) {
-      failed(place)(error)
-    }
+    const pictures = wanted.kind == "results" ? main.querySelector("[name=pictures]").value : ""
+    poll(() => ["download/make", {...wanted, pictures}], (html) => {
+      put(place, html)
+      return !place.querySelector("a") && 0.5
+    }, 1, () => place.isConnected, failed(place))
   }
 
   addEventListener("paste", (event) => take(event.clipboardData.files), {signal})

@@ -4,7 +4,6 @@ import {ask, el, poll, say, withParams} from "./api.js"
 import {choose, isDark} from "./app.js"
 import {figure, savePicture} from "./bokeh.js"
 import {put} from "./drawn.js"
-import {button} from "./parts.js"
 
 export async function show(main, params) {
   put(main, await ask(`watch?${params}`))
@@ -82,13 +81,13 @@ export async function show(main, params) {
     legend.replaceChildren(...order.map((key) => series.get(key)).map(({key, name, color}) => {
       const swatch = el("span.swatch")
       swatch.style.background = color
-      const chip = button([swatch, name], () => {
+      const press = ({currentTarget: chip}) => {
         choose(params, "hide", ...params.getAll("hide").filter((one) => one != key), !isHidden(key) && key)
         chip.ariaPressed = String(!isHidden(key))
         draw()
-      }, {class: "chip", title: name, "aria-pressed": String(!isHidden(key)),
-        onpointerenter: light(key), onpointerleave: light(""), onfocus: light(key), onblur: light("")})
-      return chip
+      }
+      return el("button.chip", {type: "button", title: name, "aria-pressed": String(!isHidden(key)), onclick: press,
+        onpointerenter: light(key), onpointerleave: light(""), onfocus: light(key), onblur: light("")}, swatch, name)
     }))
   }
 
