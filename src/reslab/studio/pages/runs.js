@@ -61,7 +61,7 @@ export async function show(main, params) {
     const chip = target.closest("button")
     if (chip) toggle("is", [chip.dataset.state], chip.ariaPressed != "true")
   }
-  actions.onclick = ({target}) => target.id == "clear" && change("run", [])
+  actions.onclick = ({target}) => { if (target.id == "clear") change("run", []) }
   listen(actions)
   find("[name=filter]").onclick = () => { filters.hidden = !filters.hidden }
   head.onclick = ({target}) => sortBy([...head.children].indexOf(target.closest("th")))
