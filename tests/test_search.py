@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import yaml
@@ -14,7 +15,7 @@ import searching
 from cells import Listener
 from processes import run, start, wait_for
 from reslab import cli, locks
-from reslab.config import Choices, Numbers, compose, parse_bounds
+from reslab.config import Choices, Numbers, compose, folder_added, parse_bounds
 from reslab.errors import UserError
 from reslab.runs.identity import identity
 from reslab.runs.outcome import UNTESTED
@@ -206,7 +207,8 @@ def test_trials_side_by_side_leave_the_test_set_to_the_best_and_the_result_is_a_
     assert '<link rel="' not in page
 
     assert list(found.command[:2]) == ["reslab", "train"]
-    recipe = compose(list(found.command[-1:]))
+    with folder_added(Path(found.command[-2].partition("=")[2])):
+        recipe = compose(list(found.command[-1:]))
     assert identity(recipe) == identity(compose(best["overrides"]))
     assert best["run"].endswith(identity(recipe))
 
@@ -229,7 +231,8 @@ def test_a_recipe_is_of_the_same_identity_as_its_run(asked, in_empty_folder):
     params = {key: getattr(one, "texts", ["0"])[-1] for key, one in searched.bounds.items()}
     overrides = searched.overrides(params)
     command = write_recipe(searched, overrides, ["found"])
-    assert identity(compose(command[-1:])) == identity(compose(overrides))
+    with folder_added(Path(command[-2].partition("=")[2])):
+        assert identity(compose(command[-1:])) == identity(compose(overrides))
 
 
 def test_a_search_goes_on_with_more_trials_as_one_of_so_many_would_have(faked):  # noqa: F811
