@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from cells import BEGIN, FINISH, SAVE, STALL, sweep
+from processes import wait_for
 from reslab.jobs.pool import Pool
 from reslab.jobs.slots import Slot
 
@@ -20,7 +21,7 @@ def told_when_ready(cells, *signums):
     sent = cells[0].directory.path / "told"
 
     def tell():
-        wait_until(lambda: all((cell.directory.path / "ready").exists() for cell in cells))
+        wait_for(lambda: all((cell.directory.path / "ready").exists() for cell in cells))
         for signum in signums:
             os.kill(os.getpid(), signum)
             time.sleep(1)  # else two of a kind may be one, where this process gets little time
@@ -93,15 +94,8 @@ def test_only_what_is_to_outlive_its_parent_does(make, outlives, tmp_path):
         while True:
             time.sleep(1)
     path = cell.directory.path
-    wait_until(lambda: (path / "ready").exists())
+    wait_for(lambda: (path / "ready").exists())
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    wait_until(lambda: (path / "saved").exists() or (path / "ended").exists())
+    wait_for(lambda: (path / "saved").exists() or (path / "ended").exists())
     assert (path / "ended").exists() == outlives
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -10,7 +10,6 @@ from reslab.files import visible
 from reslab.runs.control import train_command
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
-from reslab.runs.trained import untested_file
 
 # A bar, as tqdm writes the time taken and left; and SLURM's line of what it has ended.
 SAYS_NOTHING = re.compile(r"\[[\d:]+<[\d:?]+, .*\]|^slurmstepd\S*: ")
@@ -60,7 +59,7 @@ class Cell:
     def is_done(self) -> bool:
         """Whether its run has come to its end, which is before the test if that is not asked."""
         run = self.directory
-        return run.record_file.exists() or (not self.tested and untested_file(run).exists())
+        return run.record_file.exists() or (not self.tested and run.untested_file.exists())
 
     def last_line(self) -> str:
         """The last that its process said, empty where that is nothing."""

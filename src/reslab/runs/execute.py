@@ -35,7 +35,6 @@ from reslab.runs.identity import differing_keys, hashed_config
 from reslab.runs.outcome import UNTESTED, Outcome
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
-from reslab.runs.trained import untested_file
 from reslab.runs.trainer import device_of
 
 FINISHED = "finished"  # what the others are told where there is nothing to do
@@ -92,7 +91,7 @@ def _lead(
                 source = read_source(cfg, str(extend_from))
             with log.kept(directory.log_file):
                 request.write(directory.request_file)
-                untested = untested_file(directory)
+                untested = directory.untested_file
                 for of_before in (directory.failure_file, directory.progress_file, untested):
                     of_before.unlink(missing_ok=True)
                 outcome = _execute(cfg, directory, attempt, source, request, stop, reporter)
@@ -178,7 +177,7 @@ def _execute(
     reporter.say(f"{directory.path}")
     _fit(run, ranks.told(str(checkpoint) if checkpoint else None))
     if not cfg.test:
-        untested_file(directory).write_text(f"{UNTESTED}\n")
+        directory.untested_file.write_text(f"{UNTESTED}\n")
         return None
     return Outcome(finish(cfg, directory, request, run, environment), trained=True)
 

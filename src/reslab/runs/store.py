@@ -49,7 +49,8 @@ class RunDirectory:
     `keep_state` asks for it; `metrics.csv` a row an epoch; `gradients.csv` a row an epoch and
     layer; `metrics.json` the record, written when the run is finished; `predictions.npz` test
     logits and labels; `failure.txt` why the last attempt ended; `job.json` which job of a cluster
-    is to run it, until that has ended; TensorBoard's event files.
+    is to run it, until that has ended; `untested.txt` that it was asked to end before its
+    test; TensorBoard's event files.
     """
 
     request_file = _File("request.json")
@@ -65,6 +66,7 @@ class RunDirectory:
     predictions_file = _File("predictions.npz")
     failure_file = _File("failure.txt")
     job_file = _File("job.json")
+    untested_file = _File("untested.txt")
     lock_file = _File("run.lock")
 
     def __init__(self, path: Path) -> None:

@@ -1,7 +1,6 @@
 """What is known of a run before its test set was read."""
 
 import csv
-from pathlib import Path
 
 from reslab.runs.store import RunDirectory
 
@@ -13,8 +12,3 @@ def values_of(directory: RunDirectory, metric: str) -> list[float]:
             return [float(row[metric]) for row in csv.DictReader(file)]
     except FileNotFoundError:
         return []
-
-
-def untested_file(directory: RunDirectory) -> Path:
-    """Is there once a run is trained that was asked to end before its test."""
-    return directory.path / "untested.txt"

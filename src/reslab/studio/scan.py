@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from reslab.errors import UserError
 from reslab.runs.facts import Facts
-from reslab.runs.index import Index
+from reslab.runs.index import SETTLED_NS, Index
 from reslab.runs.seeds import Repeat, count_once, titles
 from reslab.runs.store import RunDirectory
 from reslab.studio.runs import line, line_of_seeds
@@ -20,7 +20,6 @@ SECONDS_BETWEEN_LOOKS = 0.4
 # Of the first look at the most, so that a table shows at once; what it leaves is for the next ones,
 # each of which may take twice as long as that before: each names all runs anew.
 SECONDS_OF_A_FIRST_LOOK = 0.3
-SETTLED_NS = 1_000_000_000  # no file system tells times apart less well
 
 
 class Known(NamedTuple):
