@@ -6,7 +6,7 @@ Debian's: `apt-get install chromium`; RESLAB_CHROMIUM names another.
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,19 +34,35 @@ def visited(address: str, width: int = 1280, height: int = 800, **context) -> It
         yield page
 
 
-@contextmanager
-def _page(width: int, height: int, origin: str = "nowhere", **context) -> Iterator:
+_open = ExitStack()
+_browsers: list = []
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_browser():
+    """A file's tests have one browser, which takes longer to begin than a page."""
+    yield
+    _browsers.clear()
+    _open.close()
+
+
+def _browser():
     if CHROMIUM is None:
         pytest.skip("there is no chromium: apt-get install chromium (RESLAB_CHROMIUM names one)")
-    from playwright.sync_api import sync_playwright
+    if not _browsers:
+        from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_context(
-            viewport={"width": width, "height": height}, **context
-        ).new_page()
+        chromium = _open.enter_context(sync_playwright()).chromium
+        options = {"executable_path": CHROMIUM, "args": ["--no-sandbox", "--disable-gpu"]}
+        _browsers.append(_open.enter_context(chromium.launch(**options)))
+    return _browsers[0]
+
+
+@contextmanager
+def _page(width: int, height: int, origin: str = "nowhere", **options) -> Iterator:
+    size = {"width": width, "height": height}
+    with _browser().new_context(viewport=size, **options) as context:
+        page = context.new_page()
         page.problems = []
         page.on("pageerror", lambda error: page.problems.append(str(error)))
         page.on(
@@ -61,7 +77,4 @@ def _page(width: int, height: int, origin: str = "nowhere", **context) -> Iterat
                 and page.problems.append(request.url)
             ),
         )
-        try:
-            yield page
-        finally:
-            browser.close()
+        yield page

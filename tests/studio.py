@@ -25,6 +25,8 @@ from reslab.studio.worker import Worker
 
 TOKEN = "a-token-of-the-tests-own-long-enough"
 
+TINY = {"dataset": "digits", "model": "baseline_cnn", "model.widths": "[8,8,8]"}  # in the form
+
 CONFIG = {
     "seed": 0,
     "runs_dir": "outputs/runs",

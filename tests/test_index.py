@@ -2,10 +2,10 @@
 
 import json
 import os
-import time
 
 import pytest
 
+from cpu_time import cpu_seconds
 from reslab.errors import UserError
 from reslab.runs import index as indexing
 from reslab.runs.index import Index
@@ -160,8 +160,10 @@ def test_thousands_of_runs_are_listed_at_once(tmp_path, capsys):
         for path in (*run.iterdir(), run):
             os.utime(path, ns=(10**18, 10**18))
     look(tmp_path)
-    begun = time.process_time()
-    print_runs_by_seed(list_runs(tmp_path), tmp_path)
-    print_runs(list_runs(tmp_path), tmp_path)
-    assert time.process_time() - begun < 2
-    assert len(capsys.readouterr().out.splitlines()) == 334 + 2 + 1000 + 2
+
+    def both():
+        print_runs_by_seed(list_runs(tmp_path), tmp_path)
+        print_runs(list_runs(tmp_path), tmp_path)
+        assert len(capsys.readouterr().out.splitlines()) == 334 + 2 + 1000 + 2
+
+    assert cpu_seconds(both) < 2

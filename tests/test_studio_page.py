@@ -1,6 +1,7 @@
 """The studio's page, driven in a real browser."""
 
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -322,11 +323,10 @@ def test_a_new_run_shows_by_itself_and_takes_neither_focus_nor_selection(page, s
 
 def test_a_page_outlives_its_server_and_goes_on_with_the_next(tmp_path):
     write_runs(tmp_path)
-    with served(tmp_path) as first:
-        context = visited(f"{first.address}#runs?q=digits")
-        page = context.__enter__()
-        page.get_by_role("checkbox", name="Select alone").check()
-    try:
+    with ExitStack() as browser:
+        with served(tmp_path) as first:
+            page = browser.enter_context(visited(f"{first.address}#runs?q=digits"))
+            page.get_by_role("checkbox", name="Select alone").check()
         page.get_by_text("The studio does not answer").wait_for()
         assert page.locator("tbody tr[aria-selected=true]").count() == 1, "what is there stays"
         write_run(tmp_path, "meanwhile", lr=9)
@@ -336,27 +336,21 @@ def test_a_page_outlives_its_server_and_goes_on_with_the_next(tmp_path):
             assert page.get_by_label("Search").input_value() == "digits"
             (row,) = page.locator("tbody tr[aria-selected=true]").all()
             assert row.get_attribute("data-name") == "alone"
-    finally:
-        context.__exit__(None, None, None)
 
 
-@pytest.mark.parametrize("view", ["Runs", "Watch", "Use", "Compare"])
-def test_a_view_that_is_opened_while_the_server_is_away_is_there_when_it_is_again(tmp_path, view):
+def test_a_view_that_is_opened_while_the_server_is_away_is_there_when_it_is_again(tmp_path):
     write_runs(tmp_path)
-    other = "Compare" if view == "Runs" else "Runs"
-    with served(tmp_path) as first:
-        context = visited(f"{first.address}#{other.lower()}")
-        page = context.__enter__()
-        page.get_by_role("heading", name=other).wait_for()
-        page.wait_for_timeout(4000)  # in which it has loaded what other views need
-    try:
-        page.locator("#views").get_by_role("link", name=view).click()
-        page.get_by_text("The studio does not answer").wait_for()
-        with served(tmp_path, first.port):
-            page.get_by_role("heading", name=view).wait_for(timeout=5000)
-            page.get_by_text("The studio does not answer").wait_for(state="hidden")
-    finally:
-        context.__exit__(None, None, None)
+    with ExitStack() as browser:
+        with served(tmp_path) as first:
+            page = browser.enter_context(visited(f"{first.address}#tables"))
+            page.get_by_role("heading", name="Tables").wait_for()
+            page.wait_for_timeout(4000)  # in which it has loaded what other views need
+        for view in ("Runs", "Watch", "Use", "Compare"):
+            page.locator("#views").get_by_role("link", name=view).click()
+            page.get_by_text("The studio does not answer").wait_for()
+            with served(tmp_path, first.port):
+                page.get_by_role("heading", name=view).wait_for(timeout=5000)
+                page.get_by_text("The studio does not answer").wait_for(state="hidden")
 
 
 def test_without_runs_it_says_how_to_begin(tmp_path):

@@ -82,8 +82,8 @@ export function show(main, params) {
   listen(main)
   keep(queue, "queue", () => {
     const state = queue.firstElementChild.dataset
-    if (offered != (offered = state.offered)) fill() // when a file came
-    else if (queued != state.named) look() // what may be started is another
-    queued = state.named
+    if (offered && offered != state.offered) fill() // a file came
+    else if (queued && queued != state.named) look() // what may be started is another
+    ;({offered, named: queued} = state)
   })
 }
