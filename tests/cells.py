@@ -73,10 +73,11 @@ def sweep(cells, number=2):
 
 
 @pytest.fixture
-def machine(monkeypatch):
-    """Pretends GPUs and cores."""
+def machine(monkeypatch, tmp_path):
+    """Pretends GPUs and cores, of which only this test knows."""
 
     def pretend(gpus=None, threads="8"):
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
         monkeypatch.setenv("OMP_NUM_THREADS", threads)
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         if gpus is not None:

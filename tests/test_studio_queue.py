@@ -9,9 +9,11 @@ from dataclasses import replace
 import pytest
 
 from reslab.errors import UserError
+from reslab.jobs.claims import claimed
+from reslab.jobs.slots import find_slots
 from reslab.runs.store import RunDirectory
 from reslab.studio.entries import Entry
-from reslab.studio.queue import Queues
+from reslab.studio.queue import Queues, slots_for
 from studio import until, write_run
 
 
@@ -86,6 +88,22 @@ def test_what_was_begun_elsewhere_counts(queues):
     others.clear()
     one.work()
     assert running(one) == ["a"]
+
+
+def test_an_entry_waits_for_a_gpu_that_another_command_has_and_says_so(queues, machine):
+    machine("0")
+    slots_for.cache_clear()
+    one = queues()
+    one.add(entries("a"))
+    with claimed(find_slots()[0]):
+        one.work()
+        (entry,) = one.read().entries
+        assert entry.state == "waiting"
+        assert entry.reason == "waits: GPU 0 has a run of another command's"
+    one.work()
+    (entry,) = one.read().entries
+    assert (entry.state, entry.reason) == ("running", "")
+    slots_for.cache_clear()
 
 
 def test_a_refused_start_says_why_in_the_queue_and_among_the_runs(queues, tmp_path):

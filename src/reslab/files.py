@@ -9,6 +9,11 @@ from typing import TextIO
 from reslab.errors import UserError
 
 
+def user_state() -> Path:
+    """This user's folder for what outlives a command and belongs to no run; it may not be there."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "reslab"
+
+
 def write_atomically(path: Path, *chunks: bytes | memoryview, durably: bool = True) -> None:
     """Replaces a file by new content: whoever reads it finds the old or the new.
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from reslab.errors import UserError
 from reslab.jobs.account import ELSEWHERE, Ended
 from reslab.jobs.cell import Cell
+from reslab.jobs.claims import TakenError, claimed, is_free
 from reslab.jobs.parent import VARIABLE
 from reslab.jobs.slots import Slot
 from reslab.runs.control import STOPPING
@@ -24,6 +25,7 @@ class Job:
         outlives: Whether it goes on when this process ends.
 
     Raises:
+        TakenError: Another command has a run on the slot's GPU.
         UserError: Its output cannot be written, or there is no such folder.
     """
 
@@ -36,7 +38,7 @@ class Job:
             variables[VARIABLE] = str(os.getpid())
         try:
             cell.output.parent.mkdir(parents=True, exist_ok=True)
-            with cell.output.open("wb") as output:
+            with claimed(slot) as claim, cell.output.open("wb") as output:
                 self._process = subprocess.Popen(
                     cell.command,
                     cwd=cell.folder,
@@ -45,6 +47,7 @@ class Job:
                     stdout=output,
                     stderr=output,
                     start_new_session=True,  # so that a terminal's Ctrl-C is not for it
+                    pass_fds=claim,
                 )
         except OSError as error:
             raise UserError(f"cannot start: {error.filename}: {error.strerror}") from error
@@ -108,18 +111,24 @@ class Pool:
 
     @property
     def has_room(self) -> bool:
-        """Whether a slot is free."""
-        return len(self._jobs) < len(self.slots)
+        """Whether a slot is free, of other commands' runs, too."""
+        return any(is_free(self.slots[at]) for at in self._free())
 
     def start(self, cell: Cell) -> Job:
         """Starts a cell on the first free slot.
 
         Raises:
+            TakenError: Others have taken what was free.
             UserError: It cannot be started.
         """
-        at = next(at for at in range(len(self.slots)) if at not in self._jobs)
-        self._jobs[at] = job = Job(cell, self.slots[at], outlives=self.outlives)
-        return job
+        for at in self._free():
+            with contextlib.suppress(TakenError):
+                self._jobs[at] = job = Job(cell, self.slots[at], outlives=self.outlives)
+                return job
+        raise TakenError("no slot is free")
+
+    def _free(self) -> list[int]:
+        return [at for at in range(len(self.slots)) if at not in self._jobs]
 
     def look(self) -> list[Ended]:
         """What has ended since one last looked; its slots are free from now on."""

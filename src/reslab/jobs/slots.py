@@ -22,11 +22,13 @@ class Slot:
         name: What people know it by.
         gpu: The one GPU that its runs see, as CUDA is told of it; None: whatever there is.
         threads: How many threads they have on the processor; None: as many as there are cores.
+        is_shared: Whether other runs may be on the GPU.
     """
 
     name: str
     gpu: str | None = None
     threads: int | None = None
+    is_shared: bool = False
 
     @property
     def variables(self) -> dict[str, str]:
@@ -65,7 +67,7 @@ def find_slots(
             f"{runs_per_gpu} for each: give more runs to a GPU, or fewer slots"
         )
     places = list(range(len(gpus))) * runs_per_gpu  # one on each before a second on any
-    return [Slot(f"GPU {at}", gpus[at], threads) for at in places[:count]]
+    return [Slot(f"GPU {at}", gpus[at], threads, runs_per_gpu > 1) for at in places[:count]]
 
 
 def find_gpus() -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from reslab.errors import UserError
 from reslab.jobs.account import ELSEWHERE, Account, Ended, Swept
 from reslab.jobs.cell import Cell
+from reslab.jobs.claims import TakenError
 from reslab.jobs.pool import Job, Pool
 from reslab.jobs.slots import Slot
 from reslab.progress import in_words
@@ -40,6 +41,7 @@ class Sweep:
         self._waiting = list(cells)
         self._signals: list[int] = []
         self._answered = 0
+        self._is_told = False
 
     def run(self) -> Swept:
         """Runs the cells.
@@ -54,6 +56,7 @@ class Sweep:
                     self._answer()
                     while self._waiting and self.pool.has_room:
                         self._start(self._waiting.pop(0))
+                    self._say_what_is_waited_for()
                     for end in self.pool.look():
                         self.account.take(end, self._left)
                     time.sleep(SECONDS_BETWEEN_LOOKS)
@@ -67,9 +70,17 @@ class Sweep:
             return self.account.take(Ended(cell, "elsewhere", ELSEWHERE, 0.0))
         try:
             job = self.pool.start(cell)
+        except TakenError:
+            return self._waiting.insert(0, cell)
         except UserError as error:
             return self.account.take(Ended(cell, "failed", str(error), 0.0))
         self.account.say(cell, f"begun on {job.slot.name}")
+
+    def _say_what_is_waited_for(self) -> None:
+        """Says once that nothing begins since other commands have the GPUs."""
+        if self._waiting and not self.pool.running and not self._is_told:
+            self.reporter.say("waiting for a GPU: other commands have runs on all of them")
+            self._is_told = True
 
     def _answer(self) -> None:
         """Does what the signals ask for that have come since one last looked."""

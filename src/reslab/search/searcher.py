@@ -11,6 +11,7 @@ from optuna.trial import Trial
 from reslab.config import own_folders
 from reslab.errors import UserError
 from reslab.jobs.cell import Cell
+from reslab.jobs.claims import TakenError
 from reslab.jobs.pool import Ended
 from reslab.reporter import Reporter
 from reslab.runs.best import best_of
@@ -151,6 +152,8 @@ class Searcher:
             elif self.places.has_room:
                 try:
                     one.job = self.places.start(one.cell)
+                except TakenError:
+                    continue
                 except UserError as error:
                     self._open.remove(one)
                     self._fail(one.trial, one.cell.title, str(error))

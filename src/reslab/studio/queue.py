@@ -16,6 +16,7 @@ import psutil
 from reslab import locks
 from reslab.errors import UserError
 from reslab.files import write_atomically
+from reslab.jobs.claims import TakenError
 from reslab.jobs.pool import Job
 from reslab.jobs.slots import Slot, find_gpus, find_slots
 from reslab.studio.entries import Entry, Queue
@@ -123,14 +124,18 @@ class Queues:
     def _begun(self, entry: Entry, queue: Queue) -> Entry:
         slots = slots_for(queue.at_once)
         taken = {one.slot for one in queue.running()}
-        at = next((at for at in range(len(slots)) if at not in taken), 0)
-        try:
-            job = Job(entry.cell(self.runs_dir.resolve()), slots[at], outlives=True)
-        except UserError as error:
-            return replace(entry, state="failed", reason=str(error))
-        self._jobs[entry.id] = job
-        started = psutil.Process(job.pid).create_time()  # it is there until one looks at its end
-        return replace(entry, state="running", slot=at, pid=job.pid, process_started=started)
+        for at in [at for at in range(len(slots)) if at not in taken] or [0]:
+            try:
+                job = Job(entry.cell(self.runs_dir.resolve()), slots[at], outlives=True)
+            except TakenError as error:
+                entry = replace(entry, reason=f"waits: {error}")
+                continue
+            except UserError as error:
+                return replace(entry, state="failed", reason=str(error))
+            self._jobs[entry.id] = job
+            known = {"pid": job.pid, "process_started": psutil.Process(job.pid).create_time()}
+            return replace(entry, state="running", reason="", slot=at, **known)
+        return entry
 
     def _see_what_has_ended(self, queue: Queue) -> None:
         for entry in queue.running():

@@ -17,7 +17,7 @@ from tornado.escape import xhtml_escape
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from reslab.errors import UserError
-from reslab.files import write_atomically
+from reslab.files import user_state, write_atomically
 
 if TYPE_CHECKING:
     from reslab.studio.scan import Scan
@@ -91,8 +91,7 @@ def read_token() -> str:
     Raises:
         UserError: It can neither be read nor written.
     """
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
-    path = state / "reslab/studio-token"
+    path = user_state() / "studio-token"
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():

@@ -1,0 +1,107 @@
+"""Two commands of one machine: a GPU is one's at a time, however the other ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from cells import BEGIN, FINISH, Listener
+from processes import wait_for
+from reslab.jobs.claims import TakenError, claimed, is_free
+from reslab.jobs.pool import Pool
+from reslab.jobs.slots import Slot, find_slots
+from reslab.jobs.sweep import Sweep
+
+SLEEP = f"{BEGIN}time.sleep(60)"
+WAITING = "waiting for a GPU: other commands have runs on all of them"
+
+
+def test_a_gpu_is_one_command_s_until_its_run_has_ended(make, machine):
+    machine("0")
+    first, second = Pool(find_slots()), Pool(find_slots())
+    job = first.start(make("first", SLEEP))
+    assert not first.has_room
+    assert not second.has_room
+    with pytest.raises(TakenError):
+        second.start(make("second", SLEEP))
+    assert not make("second", SLEEP).output.exists()
+    job.send(signal.SIGKILL)
+    wait_for(lambda: second.has_room)
+    second.start(make("second", SLEEP)).send(signal.SIGKILL)
+
+
+def test_a_run_that_outlives_its_command_keeps_its_gpu(make, machine, tmp_path):
+    """As a studio's does, whose server is killed."""
+    machine("0")
+    code = (
+        "import subprocess\n"
+        "from reslab.jobs.claims import claimed\n"
+        "from reslab.jobs.slots import find_slots\n"
+        "with claimed(find_slots()[0]) as claim:\n"
+        "    one = subprocess.Popen(['sleep', '60'], pass_fds=claim, stdout=subprocess.DEVNULL)\n"
+        "print(one.pid)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True
+    )
+    (slot,) = find_slots()
+    assert not is_free(slot)
+    os.kill(int(done.stdout), signal.SIGKILL)
+    wait_for(lambda: is_free(slot))
+
+
+def test_another_gpu_is_taken_before_one_waits(make, machine):
+    machine("0,1")
+    other = Pool(find_slots(1))
+    held = other.start(make("held", SLEEP))
+    finishing = [make(name, f"{BEGIN}{FINISH}") for name in "ab"]
+    ends = Sweep(finishing, find_slots(), Listener()).run().ends
+    held.send(signal.SIGKILL)
+    assert [end.state for end in ends] == ["finished"] * 2
+    gpus = {(cell.directory.path / "begun").read_text().split()[1] for cell in finishing}
+    assert gpus == {"1"}, "the one that was free"
+
+
+def test_a_sweep_waits_for_a_gpu_says_so_once_and_then_begins(make, machine):
+    machine("0")
+    held = Pool(find_slots()).start(make("held", SLEEP))
+    listener, cell = Listener(), make("after", f"{BEGIN}{FINISH}")
+    freed = []
+
+    def free():
+        wait_for(lambda: WAITING in listener.said)
+        time.sleep(0.5)
+        freed.append(time.time())
+        held.send(signal.SIGKILL)
+
+    thread = threading.Thread(target=free)
+    thread.start()
+    (end,) = Sweep([cell], find_slots(), listener).run().ends
+    thread.join()
+    assert end.state == "finished"
+    assert listener.said.count(WAITING) == 1
+    assert float((cell.directory.path / "begun").read_text().split()[0]) > freed[0]
+
+
+def test_who_shares_shares_with_who_shares_alone(machine):
+    machine("0")
+    (alone,), shared = find_slots(), find_slots(None, runs_per_gpu=2)
+    with claimed(shared[0]), claimed(shared[1]):
+        assert not is_free(alone)
+        assert is_free(shared[0]), "another command that shares it, too"
+    with claimed(alone):
+        assert not is_free(shared[0])
+
+
+def test_without_a_gpu_or_a_place_for_locks_nothing_is_claimed(machine, monkeypatch, tmp_path):
+    machine("0")
+    with claimed(Slot("all cores")) as files:
+        assert files == ()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    with claimed(find_slots()[0]):
+        assert is_free(find_slots()[0])
