@@ -167,6 +167,7 @@ def test_only_the_commands_print():
             (module, "torch")
             for module in ("reslab", "reslab.cli", "reslab.terminal.runs", "reslab.studio.server")
         ),
+        ("reslab.terminal.runs", "pandas"),
         ("reslab.tables.plan", "lightning"),
     ],
 )

@@ -2,17 +2,19 @@
 
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reslab.errors import UserError
 from reslab.progress import in_words
-from reslab.runs.diff import Difference
 from reslab.runs.facts import Facts
 from reslab.runs.index import Index
 from reslab.runs.outcome import UNTESTED, Outcome
 from reslab.runs.store import RunDirectory
 from reslab.terminal.console import print_table
 from reslab.terminal.reporter import Terminal
+
+if TYPE_CHECKING:
+    from reslab.runs.diff import Difference
 
 
 def print_outcome(outcome: Outcome | None, folder: Path) -> None:
@@ -63,7 +65,7 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.2f}"
 
 
-def print_difference(first: str, second: str, difference: Difference) -> None:
+def print_difference(first: str, second: str, difference: "Difference") -> None:
     """What sets two runs apart, or that nothing does."""
     parts = {
         "configuration": difference.config,
