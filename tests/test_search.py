@@ -284,6 +284,20 @@ def test_a_trial_whose_metric_is_no_number_has_failed_and_without_others_so_has_
         search([*GRID, "optimizer.lr=0.01,0.02", "model.dropout=0.6"])
 
 
+@pytest.mark.parametrize(
+    "torn", [b'{"op_code":6,"worker_id":"a', b"\0" * 64], ids=["half", "zeros"]
+)
+def test_a_line_that_a_crash_cut_off_does_not_end_the_study(faked, torn):  # noqa: F811
+    search([*ASKED, "search.trials=2"])
+    (journal,) = faked.glob("outputs/runs/searches/*/journal.log")
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + torn)
+    search([*ASKED, "search.trials=3"])
+    assert journal.read_bytes().startswith(whole + b"{")
+    assert len(content(faked)["trials"]) == 3
+    assert len({run for run, _ in begun(faked)}) == 3
+
+
 def test_equal_trials_are_run_once(faked):  # noqa: F811
     asked = [*GRID, "optimizer.lr=0.01,0.02", "model.dropout=0.0", *TWO]
     search(["search/sampler=random" if "sampler" in one else one for one in asked])

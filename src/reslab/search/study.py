@@ -17,14 +17,14 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.samplers import BaseSampler, BruteForceSampler
-from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from reslab import locks
 from reslab.config import Bounds, Choices, instantiate
 from reslab.errors import UserError
 from reslab.runs.store import RunDirectory
+from reslab.search.journal import open_journal
 from reslab.search.plan import Search
 
 # What the study says of a trial: whose it is, its run, instead of which it is, why it failed.
@@ -181,8 +181,7 @@ class Study:
     def _storage(self) -> str | BaseStorage:
         if self.search.options.search.storage:
             return str(self.search.options.search.storage)
-        path = str(self.search.folder / "journal.log")
-        return JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
+        return open_journal(self.search.folder / "journal.log")
 
     def _sampler(self, number: int) -> BaseSampler:
         """The sampler for the trial of that number, seeded for it."""
