@@ -11,6 +11,7 @@ import pytest
 
 from cells import BEGIN, FINISH, Listener
 from processes import wait_for
+from reslab.jobs import slots
 from reslab.jobs.claims import TakenError, claimed, is_free
 from reslab.jobs.pool import Pool
 from reslab.jobs.slots import Slot, find_slots
@@ -95,6 +96,23 @@ def test_who_shares_shares_with_who_shares_alone(machine):
         assert is_free(shared[0]), "another command that shares it, too"
     with claimed(alone):
         assert not is_free(shared[0])
+
+
+def test_a_gpu_is_the_same_by_its_place_and_by_its_uuid(machine, tmp_path, monkeypatch):
+    machine("1")
+    (by_place,) = find_slots()
+    command = tmp_path / "nvidia-smi"
+    command.write_text("#!/bin/sh\necho '0, GPU-1a5'\necho '1, GPU-2b6'\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    slots._known_gpus.cache_clear()
+    machine()
+    other, by_uuid = find_slots()
+    with claimed(by_place):
+        assert not is_free(by_uuid)
+        assert not is_free(Slot("by a part of its name", "GPU-2b"))
+        assert is_free(other)
+    slots._known_gpus.cache_clear()
 
 
 def test_without_a_gpu_or_a_place_for_locks_nothing_is_claimed(machine, monkeypatch, tmp_path):

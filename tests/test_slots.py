@@ -45,7 +45,7 @@ def test_without_a_gpu_the_cores_are_shared(machine, hidden):
 def test_gpus_are_found_by_the_driver_s_command(machine, tmp_path, monkeypatch):
     machine()
     command = tmp_path / "nvidia-smi"
-    command.write_text("#!/bin/sh\necho GPU-1a\necho GPU-2b\n")
+    command.write_text("#!/bin/sh\necho 0, GPU-1a\necho 1, GPU-2b\n")
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert [slot.gpu for slot in find_slots()] == ["GPU-1a", "GPU-2b"]

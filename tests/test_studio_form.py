@@ -131,6 +131,17 @@ def test_what_a_part_refuses_is_said_at_the_field_of_that_part():
     assert list(found["errors"]) == ["augment.flip.probability"]
 
 
+def test_a_file_of_the_users_that_is_no_yaml_is_said_at_its_field(tmp_path, monkeypatch):
+    (tmp_path / "recipe").mkdir()
+    (tmp_path / "recipe/half.yaml").write_text("seed: 1\npatience: [1\n")
+    monkeypatch.setattr(places, "_own_folders", [tmp_path])
+    found = previews.preview(TINY | {"recipe": "half"})
+    assert list(found["errors"]) == ["recipe"]
+    assert "half.yaml, line" in found["errors"]["recipe"]
+    assert "not YAML" in found["errors"]["recipe"]
+    assert read_form(TINY | {"recipe": "half"})["fields"]
+
+
 def test_a_target_of_a_users_file_that_is_not_allowed_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(places, "_own_folders", [])
     (tmp_path / "model").mkdir()

@@ -106,6 +106,20 @@ def test_an_entry_waits_for_a_gpu_that_another_command_has_and_says_so(queues, m
     slots_for.cache_clear()
 
 
+def test_more_at_once_go_beside_one_that_has_the_gpu_alone_if_it_is_the_queue_s(queues, machine):
+    machine("0")
+    slots_for.cache_clear()
+    one = queues()
+    one.add(entries("a", "b"))
+    one.work()
+    assert running(one) == ["a"]
+    one.set_at_once(2)
+    one.work()
+    assert running(one) == ["a", "b"]
+    assert {entry.gpu for entry in one.read().running()} == {"0"}
+    slots_for.cache_clear()
+
+
 def test_a_refused_start_says_why_in_the_queue_and_among_the_runs(queues, tmp_path):
     one = queues()
     one.add([Entry("a", ("refused",), "."), *entries("b")])

@@ -275,3 +275,40 @@ def test_hundreds_of_runs_are_looked_at_soon_and_then_hardly_at_all(tmp_path):
     first_look = cpu_seconds(whole)
     assert first_look < 3
     assert cpu_seconds(lambda: scans[-1].changes(scans[-1].changes()["cursor"])) < first_look / 10
+
+
+@pytest.mark.parametrize("name", ["log.txt", "metrics.csv", "config.yaml", "failure.txt"])
+def test_what_leads_out_of_a_run_by_a_link_is_not_read(tmp_path, name):
+    secret = tmp_path / "secret"
+    secret.write_text("seed: 7\nsecret: word\n")
+    run = write_run(tmp_path / "runs", "linked", test=None if name == "failure.txt" else 0.9)
+    write_run(tmp_path / "runs", "whole", test=0.9)
+    (run / name).unlink(missing_ok=True)
+    (run / name).symlink_to(secret)
+    with served(tmp_path / "runs") as studio:
+        lines = by_name(studio.ask("/api/runs?since=").json)
+        assert lines["linked"]["why"] == f"{name} is a link, of which nothing is read"
+        for path in ("watch/details?run=linked", "download/checkpoint?run=linked"):
+            answer = studio.ask(f"/api/{path}")
+            assert b"word" not in answer.body
+        assert studio.ask("/api/watch/details?run=whole").status == 200
+
+
+def test_a_checkpoint_that_lies_elsewhere_is_not_handed_out(tmp_path):
+    (tmp_path / "secret").write_text("a secret word")
+    run = write_run(tmp_path / "runs", "linked", test=0.9)
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints/best.ckpt").symlink_to(tmp_path / "secret")
+    with served(tmp_path / "runs") as studio:
+        answer = studio.ask("/api/download/checkpoint?run=linked")
+        assert answer.status == 422
+        assert "best.ckpt is a link out of the run" in answer.json["error"]
+
+
+def test_a_pipe_in_a_run_s_folder_stops_nobody(tmp_path):
+    os.mkfifo(write_run(tmp_path / "runs", "piped") / "metrics.json")
+    write_run(tmp_path / "runs", "whole", test=0.9)
+    with served(tmp_path / "runs") as studio:
+        lines = by_name(studio.ask("/api/runs?since=").json)
+        assert lines["piped"]["why"] == "metrics.json is no file, of which nothing is read"
+        assert lines["whole"]["state"] == "finished"

@@ -196,6 +196,18 @@ def test_every_table_is_listed_reslab_s_and_a_user_s(studio):
     assert listed["narrow"]["quick"] == ["seed=0", "trainer.max_epochs=1"]
 
 
+def test_a_table_that_cannot_be_read_is_named_beside_the_others(studio, tmp_path, monkeypatch):
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table/broken.yaml").write_text("title: [1\n")
+    (tmp_path / "table/lacking.yaml").write_text("title: mine\n")
+    monkeypatch.setattr(places, "_own_folders", [tmp_path])
+    content = studio.ask("/api/tables").json
+    assert {"he2016", "liu_goh"} <= {one["name"] for one in content["tables"]}
+    broken, lacking = content["faults"]
+    assert "broken.yaml, line 2: this is not YAML" in broken
+    assert "lacking.yaml: the table lacks seeds" in lacking
+
+
 def test_what_is_missing_is_started_by_the_page_as_the_table_has_it(
     studio, runs, cells, monkeypatch
 ):

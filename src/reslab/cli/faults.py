@@ -14,6 +14,10 @@ def in_a_line(error: Exception) -> str | None:
         from reslab.config import explain
 
         return explain(error, sys.argv[1:])
+    if type(error).__module__.partition(".")[0] == "yaml":
+        from reslab.config import not_yaml
+
+        return not_yaml(error)
     last = traceback.extract_tb(error.__traceback__)[-2:]
     if isinstance(error, UnicodeDecodeError) and any("/matplotlib/" in at.filename for at in last):
         return f"matplotlibrc, in this folder, is no UTF-8: {error}"

@@ -8,6 +8,7 @@ from threading import RLock
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -74,7 +75,18 @@ def _hydra() -> Iterator[None]:
         _composing,
         hydra.initialize_config_dir(config_dir=str(CONF_DIR), version_base=VERSION_BASE),
     ):
-        yield
+        try:
+            yield
+        except yaml.YAMLError as error:  # of a file that is being written, say
+            raise UserError(not_yaml(error)) from error
+
+
+def not_yaml(error: Exception) -> str:
+    """A line with the file and the place at which it is not YAML."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return f"not YAML: {' '.join(str(error).split())}"
+    at = error.problem_mark
+    return f"{at.name}, line {at.line + 1}: this is not YAML: {error.problem}"
 
 
 def composed(overrides: Sequence[str], name: str = "train") -> DictConfig:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from reslab.errors import UserError
 from reslab.files import user_state
-from reslab.jobs.slots import Slot
+from reslab.jobs.slots import Slot, uuid_of
 
 
 class TakenError(UserError):
@@ -20,7 +20,7 @@ class TakenError(UserError):
 def claimed(slot: Slot) -> Iterator[tuple[int, ...]]:
     """Claims a slot's GPU while it is entered, and for the life of whoever inherits the claim.
 
-    Where no file can be locked, or without a GPU, there is nothing to claim.
+    Where no file can be locked, without a GPU, or on one that is let to it, nothing is claimed.
 
     Yields:
         The files that are to be inherited.
@@ -30,14 +30,15 @@ def claimed(slot: Slot) -> Iterator[tuple[int, ...]]:
     """
     with contextlib.ExitStack() as claim:
         files: tuple[int, ...] = ()
-        if slot.gpu is not None:
-            path = user_state() / f"gpu-{quote(socket.gethostname())}-{quote(slot.gpu, '')}.lock"
+        if slot.gpu is not None and slot.claim:
+            name = f"gpu-{quote(socket.gethostname())}-{quote(uuid_of(slot.gpu), '')}.lock"
+            path = user_state() / name
             with contextlib.suppress(OSError):
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 files = (os.open(path, os.O_RDWR | os.O_CREAT, 0o600),)
                 claim.callback(os.close, *files)
                 try:
-                    how = fcntl.LOCK_SH if slot.is_shared else fcntl.LOCK_EX
+                    how = fcntl.LOCK_SH if slot.claim == "shared" else fcntl.LOCK_EX
                     fcntl.flock(files[0], how | fcntl.LOCK_NB)
                 except BlockingIOError:
                     message = f"{slot.name} has a run of another command's"

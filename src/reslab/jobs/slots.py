@@ -5,6 +5,8 @@ import platform
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
+from typing import Literal
 
 import psutil
 
@@ -22,13 +24,14 @@ class Slot:
         name: What people know it by.
         gpu: The one GPU that its runs see, as CUDA is told of it; None: whatever there is.
         threads: How many threads they have on the processor; None: as many as there are cores.
-        is_shared: Whether other runs may be on the GPU.
+        claim: Whether its runs have the GPU alone, as `claims` sees to, or beside others that
+            share it; None: whoever has it has let them.
     """
 
     name: str
     gpu: str | None = None
     threads: int | None = None
-    is_shared: bool = False
+    claim: Literal["alone", "shared"] | None = "alone"
 
     @property
     def variables(self) -> dict[str, str]:
@@ -67,7 +70,8 @@ def find_slots(
             f"{runs_per_gpu} for each: give more runs to a GPU, or fewer slots"
         )
     places = list(range(len(gpus))) * runs_per_gpu  # one on each before a second on any
-    return [Slot(f"GPU {at}", gpus[at], threads, runs_per_gpu > 1) for at in places[:count]]
+    claim: Literal["alone", "shared"] = "shared" if runs_per_gpu > 1 else "alone"
+    return [Slot(f"GPU {at}", gpus[at], threads, claim) for at in places[:count]]
 
 
 def find_gpus() -> list[str]:
@@ -79,12 +83,29 @@ def find_gpus() -> list[str]:
         return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
     if sys.platform == "darwin" and platform.machine() == "arm64":
         return ["mps"]  # the one that there is, whatever it is called
-    command = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
+    return [uuid for _, uuid in _gpus_of_the_driver()]
+
+
+def uuid_of(gpu: str) -> str:
+    """The one name of a GPU, which may be called by its place or by a part of that name."""
+    names = (uuid for place, uuid in _known_gpus() if gpu == place or uuid.startswith(gpu))
+    return next(names, gpu)
+
+
+@cache
+def _known_gpus() -> list[tuple[str, str]]:
+    return _gpus_of_the_driver()
+
+
+def _gpus_of_the_driver() -> list[tuple[str, str]]:
+    """Place and UUID of each, nothing without the driver's command."""
+    command = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
     except (OSError, subprocess.SubprocessError):  # there is no such driver
         return []
-    return done.stdout.split()
+    lines = (line.partition(",") for line in done.stdout.splitlines())
+    return [(place.strip(), uuid.strip()) for place, _, uuid in lines]
 
 
 def num_threads() -> int:

@@ -16,6 +16,7 @@ from reslab.reporter import Reporter
 from reslab.runs.control import signals_heard
 
 SECONDS_BETWEEN_LOOKS = 0.1
+FEW_LOOKS = 5  # after which it is not another command's look that was in the way
 FEW_SECONDS = 5.0  # of which nobody needs to be told that they are left
 
 
@@ -41,7 +42,7 @@ class Sweep:
         self._waiting = list(cells)
         self._signals: list[int] = []
         self._answered = 0
-        self._is_told = False
+        self._looks_in_vain = 0
 
     def run(self) -> Swept:
         """Runs the cells.
@@ -78,9 +79,10 @@ class Sweep:
 
     def _say_what_is_waited_for(self) -> None:
         """Says once that nothing begins since other commands have the GPUs."""
-        if self._waiting and not self.pool.running and not self._is_told:
+        is_waiting = self._waiting and not self.pool.running
+        self._looks_in_vain = self._looks_in_vain + 1 if is_waiting else 0
+        if self._looks_in_vain == FEW_LOOKS:
             self.reporter.say("waiting for a GPU: other commands have runs on all of them")
-            self._is_told = True
 
     def _answer(self) -> None:
         """Does what the signals ask for that have come since one last looked."""

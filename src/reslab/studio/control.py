@@ -129,8 +129,8 @@ class AtOnce(QueueHandler):
 
     async def post(self) -> None:
         number = self.asked().get("number")
-        if not isinstance(number, int):
-            raise RequestError(400, "number must be a whole number")
+        if type(number) is not int:
+            raise RequestError(400, "at once: give a whole number")
         await asyncio.to_thread(self.queues.set_at_once, number)
         self.answer({})
 

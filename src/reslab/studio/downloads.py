@@ -143,7 +143,8 @@ class MadeFile(Downloads):
         shown = name.endswith(".html")
         if shown:
             self.set_header("Content-Security-Policy", ALONE)
-        await self.send(order.folder / name, f"{order.run}-{name}", shown=shown)
+        kept = f"{order.run}-{name.removeprefix(f'{order.run}_')}"
+        await self.send(order.folder / name, kept, shown=shown)
 
 
 class Folders(OfNetworks):

@@ -28,6 +28,7 @@ class Entry:
         reason: What has, one line.
         stopping: Whether it was told to stop.
         slot: Which of the slots it has.
+        gpu: Its GPU, as the slot names it.
         pid: Its process.
         process_started: When that began, seconds since 1970: a pid is used again.
     """
@@ -42,6 +43,7 @@ class Entry:
     reason: str = ""
     stopping: bool = False
     slot: int = 0
+    gpu: str | None = None
     pid: int = 0
     process_started: float = 0.0
 

@@ -89,10 +89,12 @@ class Wish:
                 wish = cls(choices, {}, _fields(single_runs(choices, MOST_RUNS)[0]), errors)
                 break
             except UserError as error:  # of two that do not go together the later gives way
-                named = [one for one in choices if one in str(error)] or choices[-1:]
-                if not named:
+                said = str(error)
+                files = {one: f"/{one.replace('=', '/')}.yaml" for one in choices}
+                named = [one for one in choices if one in said or files[one] in said]
+                if not (named := named or choices[-1:]):
                     raise
-                errors[named[-1].partition("=")[0]] = str(error)
+                errors[named[-1].partition("=")[0]] = said
                 choices.remove(named[-1])
         for key, text in values.items():
             if key not in groups and str(text).strip():

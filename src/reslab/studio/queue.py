@@ -118,15 +118,20 @@ class Queues:
             self._see_what_has_ended(queue)
             if waiting := [entry for entry in queue.entries if entry.state == "waiting"]:
                 busy = {entry.name for entry in queue.running()} | self._running()
-                for entry in waiting[: max(0, queue.at_once - len(busy))]:
-                    queue.put(self._begun(entry, queue))
+                room = max(0, queue.at_once - len(busy))
+                for at, entry in enumerate(waiting):
+                    begun = self._begun(entry, queue) if at < room else replace(entry, reason="")
+                    queue.put(begun)
 
     def _begun(self, entry: Entry, queue: Queue) -> Entry:
         slots = slots_for(queue.at_once)
         taken = {one.slot for one in queue.running()}
+        # Those of this queue let more come beside them, since that was asked for.
+        ours = {one.gpu for one in queue.running()}
         for at in [at for at in range(len(slots)) if at not in taken] or [0]:
+            slot = replace(slots[at], claim=None) if slots[at].gpu in ours else slots[at]
             try:
-                job = Job(entry.cell(self.runs_dir.resolve()), slots[at], outlives=True)
+                job = Job(entry.cell(self.runs_dir.resolve()), slot, outlives=True)
             except TakenError as error:
                 entry = replace(entry, reason=f"waits: {error}")
                 continue
@@ -134,7 +139,7 @@ class Queues:
                 return replace(entry, state="failed", reason=str(error))
             self._jobs[entry.id] = job
             known = {"pid": job.pid, "process_started": psutil.Process(job.pid).create_time()}
-            return replace(entry, state="running", reason="", slot=at, **known)
+            return replace(entry, state="running", reason="", slot=at, gpu=slot.gpu, **known)
         return entry
 
     def _see_what_has_ended(self, queue: Queue) -> None:

@@ -20,6 +20,7 @@ SECONDS_BETWEEN_LOOKS = 0.4
 # Of the first look at the most, so that a table shows at once; what it leaves is for the next ones,
 # each of which may take twice as long as that before: each names all runs anew.
 SECONDS_OF_A_FIRST_LOOK = 0.3
+STRANGE = "strange"  # a run in whose folder is what no run writes
 
 
 class Known(NamedTuple):
@@ -90,7 +91,10 @@ class Scan:
                     self._look()
             if name not in self._seen:
                 raise UserError(f"no run is called {name} under {self.folder}")
-            return self._seen[name].directory
+            one = self._seen[name]
+            if one.state == STRANGE and one.facts:
+                raise UserError(f"{name}: {one.facts.why}")
+            return one.directory
 
     def read_all(self) -> None:
         """Looks until every run has been looked at."""
@@ -175,7 +179,13 @@ class Scan:
 
     def _look_at(self, one: _Seen, changed: int) -> bool:
         """Reads a run anew, if something about it may be different; returns whether it did."""
-        run, state = one.directory, one.directory.state()
+        run = one.directory
+        if fault := _what_is_strange(run.path):
+            one.repeat, one.changed, one.state = None, changed, STRANGE
+            is_new = one.facts is None or one.facts.why != fault
+            one.facts = Facts(run.name, "failed", fault)
+            return is_new
+        state = run.state()
         if one.state == state and _is_settled(one, changed):
             return False
         if not (run.config_file.exists() or run.request_file.exists()):
@@ -241,6 +251,18 @@ def _folders(folder: Path) -> dict[str, int]:
     except OSError:  # not there yet, or deleted just now
         pass
     return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def _what_is_strange(folder: Path) -> str:
+    """What in a run's folder is not to be read: it leads elsewhere, or reading it would not end."""
+    try:
+        for entry in os.scandir(folder):
+            if not (entry.is_dir() or entry.is_file(follow_symlinks=False)):
+                kind = "a link" if entry.is_symlink() else "no file"
+                return f"{entry.name} is {kind}, of which nothing is read"
+    except OSError:  # deleted just now
+        pass
+    return ""
 
 
 def _is_settled(one: _Seen, changed: int) -> bool:

@@ -38,10 +38,15 @@ class Tables(Drawn):
     def _tables(self) -> dict[str, Any]:
         self.scan.read_all()
         run = {one.recipe for one in self.scan.facts()}
-        found = [read_publication(name) for name in list_options("table")]
+        found, faults = [], []
+        for name in list_options("table"):
+            try:
+                found.append(read_publication(name))
+            except UserError as error:
+                faults.append(str(error))
         begun = (one.name for one in found if run & {row.recipe for row in one.rows})
         titles = [{"name": one.name, "title": one.title, "quick": list(one.quick)} for one in found]
-        return {"tables": titles, "first": next(begun, "liu_goh")}
+        return {"tables": titles, "first": next(begun, "liu_goh"), "faults": faults}
 
 
 class Cells(Drawn):

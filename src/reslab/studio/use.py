@@ -192,8 +192,15 @@ def network(run: str, latest: bool) -> "Classifier":
 
 
 def checkpoint(run: RunDirectory, latest: bool) -> Path:
-    """The file that has a run's network."""
-    return run.latest.last if latest else run.best
+    """The file that has a run's network.
+
+    Raises:
+        UserError: It lies elsewhere, by a link, from where nothing is served.
+    """
+    file = run.latest.last if latest else run.best
+    if not file.resolve().is_relative_to(run.path.resolve()):
+        raise UserError(f"{run.name}: {file.name} is a link out of the run: put the file there")
+    return file
 
 
 @lru_cache(NETWORKS_KEPT)

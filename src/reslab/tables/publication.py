@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from reslab.config import find_option, list_options, suggest
+from reslab.config import find_option, list_options, not_yaml, suggest
 from reslab.errors import UserError
 
 TEXTS = ("parameters", "macs", "memory")  # as the paper writes them
@@ -84,7 +84,7 @@ def read_publication(name: str) -> Publication:
     try:
         content: Any = OmegaConf.to_container(OmegaConf.load(path))
     except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        raise UserError(not_yaml(error)) from error
     _check(path, content)
     pairs = tuple((first, second) for first, second in content.pop("pairs", ()))
     rows = tuple(Row(**row) for row in content.pop("rows"))

@@ -16,7 +16,7 @@ export function show(main, params) {
   const picture = el("div"), drawing = el("details", {ontoggle: draw},
     el("summary", "Drawing of the network"), picture)
   const queue = el("section.panel", {"aria-label": "Queue", onchange: ({target}) =>
-    ask("queue/at-once", {number: +target.value}).catch((error) => say(error.message))})
+    ask("queue/at-once", {number: target.valueAsNumber}).then(() => say(""), (error) => say(error.message))})
   main.append(el("h1", "Train"), el("div.train", form, el("div.aside",
     el("section.panel.will", {"aria-label": "What it will be"}, will, drawing), queue)))
 
