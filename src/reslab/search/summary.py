@@ -60,7 +60,7 @@ class Summary:
         bounds: What each key may be, in words.
         shared: Overrides of all trials.
         sampler: What draws, Optuna's name.
-        pruner: What stops trials, None for nothing.
+        pruner: What stops trials, Optuna's name.
         seed: Of what is drawn.
         importances: The share of the differences that each key explains; empty before the end.
         command: Runs the best by its recipe, once the search has ended.
@@ -75,7 +75,7 @@ class Summary:
     bounds: dict[str, str]
     shared: tuple[str, ...]
     sampler: str
-    pruner: str | None
+    pruner: str
     seed: int
     importances: dict[str, float]
     command: str | None
@@ -109,16 +109,14 @@ def file_of(folder: Path, name: str) -> Path:
     Raises:
         UserError: There is none, or by a link it lies elsewhere.
     """
-    file, runs_dir = folder / name, folder.parent.parent
-    try:
-        whole = file.resolve(strict=True)
-        if not whole.is_relative_to(runs_dir.resolve()):
-            raise UserError(f"{file} lies elsewhere by a link, and is left alone")
-    except (OSError, RuntimeError):
-        whole = file
-    if not whole.is_file():
-        raise UserError(f"{file} is not there: the same `reslab search` command writes it")
-    return whole
+    file = Path(os.path.realpath(folder / name))
+    if not file.is_relative_to(os.path.realpath(folder.parent.parent)):
+        raise UserError(f"{folder.name}/{name} lies elsewhere by a link, and is not read")
+    if not os.path.isfile(file):
+        raise UserError(
+            f"{folder.name}/{name} is not there: the same `reslab search` command writes it"
+        )
+    return file
 
 
 def read(folder: Path) -> Summary:
@@ -131,20 +129,20 @@ def read(folder: Path) -> Summary:
     try:
         status = file.stat()
         if status.st_size > MOST_BYTES:
-            raise UserError(f"{folder / RECORD} is larger than a search's is, and is not read")
+            raise UserError(f"{folder.name}/{RECORD} is larger than a search's is, and is not read")
         return _read(file, status.st_mtime_ns, status.st_size)
     except OSError as error:
-        raise UserError(f"{folder / RECORD} cannot be read: {error.strerror}") from error
+        raise UserError(f"{folder.name}/{RECORD} cannot be read: {error.strerror}") from error
     except DAMAGE as error:
         raise UserError(
-            f"{folder / RECORD} is damaged, or no search's: the same `reslab search` command "
+            f"{folder.name}/{RECORD} is damaged, or no search's: the same `reslab search` command "
             f"writes it anew"
         ) from error
 
 
 def state(folder: Path, summary: Summary) -> str:
     """What becomes of a search: `running`, `finished`, `failed` or `interrupted`."""
-    searchers = [one for one in folder.glob("searcher-*.lock") if one.is_file()]
+    searchers = [one for one in folder.glob("searcher-*.lock") if os.path.isfile(one)]
     if any(locks.is_held(one) is not False for one in searchers):
         return "running"
     if summary.command:
@@ -158,7 +156,6 @@ def _read(file: Path, changed_ns: int, size: int) -> Summary:
     """A record as it is since it changed: what has not is not read again."""
     content = json.loads(file.read_bytes())
     trials = tuple(_trial(one) for one in content["trials"])
-    pruner = content["pruner"]
     goes_on, command = content.get("goes_on"), content["command"]
     return Summary(
         monitor=str(content["monitor"]),
@@ -169,7 +166,7 @@ def _read(file: Path, changed_ns: int, size: int) -> Summary:
         bounds={str(key): _in_words(one) for key, one in content["bounds"].items()},
         shared=tuple(map(str, content["overrides"])),
         sampler=_called(content["sampler"]),
-        pruner=None if pruner is None else _called(pruner),
+        pruner=_called(content["pruner"]),
         seed=int(content["seed"]),
         importances={key: _number(one) or 0.0 for key, one in content["importances"].items()},
         command=None if command is None else str(command),

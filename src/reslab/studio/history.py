@@ -56,7 +56,7 @@ def history(summary: Summary, said: dict[int, str]) -> dict[str, Any]:
             {"at": left(at), "text": f"{at:.0f}"} for at in ticks(0, last) if at == round(at)
         ],
         "beside": [
-            {"at": top(at), "text": as_text(at, summary.monitor)} for at in ticks(low, high)
+            {"at": top(at), "text": as_text(at, summary.monitor, ".4g")} for at in ticks(low, high)
         ],
     }
 
@@ -70,11 +70,11 @@ def ticks(low: float, high: float) -> list[float]:
     return [at * step for at in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-def as_text(value: float | None, monitor: str) -> str:
-    """A metric's value: of an accuracy in percent."""
+def as_text(value: float | None, monitor: str, share: str = ".2f") -> str:
+    """A metric's value: of an accuracy in percent, as `share` has it."""
     if value is None:
         return ""
-    return f"{100 * value:.4g} %" if monitor.endswith("accuracy") else f"{value:.4g}"
+    return f"{100 * value:{share}} %" if monitor.endswith("accuracy") else f"{value:.4g}"
 
 
 def _can_be_drawn(one: Trial) -> bool:

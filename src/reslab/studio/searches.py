@@ -16,7 +16,7 @@ from reslab.studio.security import RequestError
 
 # Of all that lies in a search's folder, what is served, and what it is.
 FILES = {
-    "search.html": "All of it to explore",
+    "search.html": "The trials to explore",
     "history.png": "History as PNG",
     "importance.png": "Importance as PNG",
     "search.json": "All trials as JSON",
@@ -35,7 +35,9 @@ class Searches(Drawn):
 
     def _searches(self, name: str) -> dict[str, Any]:
         found = {one.name: one for one in folders(self.scan.folder)}
-        lines = sorted(map(_line, found.values()), key=lambda one: -one["changed"])
+        lines = sorted(
+            map(_line, found.values()), key=lambda one: (one["problem"] != "", -one["changed"])
+        )
         whole = [one["name"] for one in lines if not one["problem"]]
         chosen = name or next(iter(whole), "")
         problem = ""
@@ -58,6 +60,7 @@ class Searches(Drawn):
         rows = [_row(one, summary, now, runs) for one in summary.best_first]
         there = [one["run"] for one in rows if one["is_there"]]
         live = [one["run"] for one in rows if one["is_there"] and one["state"] == "running"]
+        shares = summary.importances
         said = {one["number"]: _said(one, summary.monitor) for one in rows}
         return {
             "state": now,
@@ -65,11 +68,13 @@ class Searches(Drawn):
             "keys": list(dict.fromkeys(key for one in summary.trials for key in one.chosen)),
             "trials": rows,
             "bounds": [
-                {"key": key, "text": text, "share": summary.importances.get(key)}
-                for key, text in summary.bounds.items()
+                {"key": key, "text": text, "share": shares.get(key)}
+                for key, text in sorted(
+                    summary.bounds.items(), key=lambda one: -shares.get(one[0], 0)
+                )
             ],
             "shared": list(summary.shared),
-            "by": {"sampler": summary.sampler, "pruner": summary.pruner, "seed": summary.seed},
+            "by": f"{summary.sampler}, seed {summary.seed}; {summary.pruner}",
             "history": history(summary, said),
             "live": live,
             "watch": live or there[:MOST_WATCHED],
@@ -115,7 +120,7 @@ def _line(folder: Path) -> dict[str, Any]:
         "pruned": counts["pruned"],
         "failed": counts["failed"],
         "monitor": summary.monitor,
-        "best": as_text(best and best.value, summary.monitor),
+        "best": as_text(best.value, summary.monitor) if best else "",
     }
 
 
