@@ -52,7 +52,7 @@ def write_record(
         "best": best.number if best else None,
         "best_run": run,
         "command": command,
-        "goes_on": shlex.join(_goes_on(search)),
+        "goes_on": goes_on(search),
         "importances": importances,
     }
     path = search.folder / RECORD
@@ -88,10 +88,11 @@ def describe(search: Search, trial: FrozenTrial) -> dict[str, Any]:
     }
 
 
-def _goes_on(search: Search) -> list[str]:
-    """The command that goes on with it."""
+def goes_on(search: Search) -> str:
+    """The command that goes on with it, as it was typed but for what is secret."""
     folders = [f"--config-dir={one}" for one in own_folders()]
-    return ["reslab", "search", *folders, *(str(without_secrets(one)) for one in search.typed)]
+    typed = [without_secrets(one) or "" for one in search.typed]
+    return shlex.join(["reslab", "search", *folders, *typed])
 
 
 def without_secrets(address: str | None) -> str | None:

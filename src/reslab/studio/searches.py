@@ -59,7 +59,7 @@ class Searches(Drawn):
         now = state(folder, summary)
         rows = [_row(one, summary, now, runs) for one in summary.best_first]
         there = [one["run"] for one in rows if one["is_there"]]
-        live = [one["run"] for one in rows if one["is_there"] and one["state"] == "running"]
+        live = [name for name in there if runs[name].state == "running"]
         shares = summary.importances
         said = {one["number"]: _said(one, summary.monitor) for one in rows}
         return {
@@ -138,9 +138,9 @@ def _row(one: Trial, summary: Summary, now: str, runs: dict[str, Facts]) -> dict
     run = runs.get(one.run or "")
     text, done, epochs = one.state, None, one.epochs
     if not one.has_ended:
-        if run and run.state == "running":
-            text, epochs = "running", run.epochs
-            done = run.progress and run.progress.done
+        if run and run.state in ("running", "queued"):
+            text, epochs = run.state, run.epochs
+            done = run.progress.done if run.progress and text == "running" else None
         elif now != "running":
             text = "interrupted"
     return {
