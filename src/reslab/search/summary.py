@@ -3,7 +3,6 @@
 import json
 import math
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +18,7 @@ MOST_TRIALS = 10**9
 DAMAGE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Trial:
     """A trial.
 
@@ -94,13 +93,13 @@ class Summary:
         return sorted(self.trials, key=place)
 
 
-def folders(runs_dir: Path) -> Iterator[Path]:
-    """Each search's folder."""
+def folders(runs_dir: Path) -> dict[str, Path]:
+    """Each search's folder by its name."""
     try:
         entries = sorted(os.scandir(runs_dir / FOLDER), key=lambda one: one.name)
-        yield from (Path(one) for one in entries if one.is_dir())
     except OSError:  # nothing was searched, or it may not be read
-        return
+        return {}
+    return {one.name: Path(one) for one in entries if os.path.isdir(one)}
 
 
 def file_of(folder: Path, name: str) -> Path:

@@ -34,7 +34,7 @@ class Searches(Drawn):
         self.answer(await asyncio.to_thread(self._searches, name))
 
     def _searches(self, name: str) -> dict[str, Any]:
-        found = {one.name: one for one in folders(self.scan.folder)}
+        found = folders(self.scan.folder)
         lines = sorted(
             map(_line, found.values()), key=lambda one: (one["problem"] != "", -one["changed"])
         )
@@ -90,7 +90,7 @@ class File(Downloads):
     async def get(self) -> None:
         search = self.get_query_argument("search", strip=False)
         name = self.get_query_argument("name")
-        found = {one.name: one for one in await asyncio.to_thread(folders, self.scan.folder)}
+        found = await asyncio.to_thread(folders, self.scan.folder)
         if search not in found or name not in FILES:
             raise RequestError(404, f"no search {search} in {self.scan.folder} has a file {name}")
         file = file_of(found[search], name)
