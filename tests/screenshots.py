@@ -1,6 +1,6 @@
 """Draws the studio in outputs/screenshots, and of that what docs/pictures shows.
 
-Of the runs whose records the repository keeps, of a network that is trained for it on the digits,
+Of the runs whose records the repository keeps, of a network and a search on the digits,
 and of one that trains meanwhile; with a real server and Debian's chromium.
 """
 
@@ -24,7 +24,7 @@ DIGITS = ("dataset=digits", "model=mini_resnet", "trainer.enable_progress_bar=fa
 SEARCHED = (
     *("dataset=digits", "model=baseline_cnn", "trainer.max_epochs=4"),
     *("optimizer.lr=log(1e-4,1)", "model.dropout=uniform(0,0.5)", "label_smoothing=0.0,0.1"),
-    *("search.trials=16", "search.name=lr", "trainer.enable_progress_bar=false"),
+    *("search.trials=16", "search.name=lr"),
 )
 SIZES = {"": (1280, 800), "-phone": (390, 844)}
 SCHEMES = {"": "light", "-dark": "dark"}
@@ -50,13 +50,13 @@ def kept_runs(runs: Path) -> dict[str, list[str]]:
 def main(pictures: Path) -> None:
     pictures.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        runs = Path(folder) / "runs"
+        runs = Path(folder) / "outputs/runs"
         rows = kept_runs(runs)
         before = set(runs.iterdir())
         train = (*RESLAB, "train", *DIGITS, f"runs_dir={runs}")
         subprocess.run([*train, "trainer.max_epochs=12"], check=True)
         (network,) = set(runs.iterdir()) - before
-        subprocess.run([*RESLAB, "search", *SEARCHED, f"runs_dir={runs}"], check=True)
+        subprocess.run([*RESLAB, "search", *SEARCHED], cwd=folder, check=True)
         live = subprocess.Popen([*train, "trainer.max_epochs=400", "seed=1"])
         try:
             draw(pictures, runs, rows, network.name)
