@@ -1,6 +1,6 @@
 """Draws the studio in outputs/screenshots, and of that what docs/pictures shows.
 
-Of the runs whose records the repository keeps, of a network that is trained for it on the digits,
+Of the runs whose records the repository keeps, of a network and a search on the digits,
 and of one that trains meanwhile; with a real server and Debian's chromium.
 """
 
@@ -21,9 +21,14 @@ from reslab.runs.resolvers import register_resolvers
 
 RESLAB = (sys.executable, "-m", "reslab")
 DIGITS = ("dataset=digits", "model=mini_resnet", "trainer.enable_progress_bar=false")
+SEARCHED = (
+    *("dataset=digits", "model=baseline_cnn", "trainer.max_epochs=4"),
+    *("optimizer.lr=log(1e-4,1)", "model.dropout=uniform(0,0.5)", "label_smoothing=0.0,0.1"),
+    *("search.trials=16", "search.name=lr"),
+)
 SIZES = {"": (1280, 800), "-phone": (390, 844)}
 SCHEMES = {"": "light", "-dark": "dark"}
-SHOWN = ("watch", "tables-dark", "train", "use")
+SHOWN = ("watch", "tables-dark", "train", "searches", "use")
 STILL = """() => !/being loaded|Composing|Reading|takes some/.test(document.body.innerText)"""
 DIGIT = [(60, 60), (140, 40), (210, 80), (200, 130), (130, 145), (210, 165), (205, 225), (70, 235)]
 
@@ -45,12 +50,13 @@ def kept_runs(runs: Path) -> dict[str, list[str]]:
 def main(pictures: Path) -> None:
     pictures.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        runs = Path(folder) / "runs"
+        runs = Path(folder) / "outputs/runs"
         rows = kept_runs(runs)
         before = set(runs.iterdir())
         train = (*RESLAB, "train", *DIGITS, f"runs_dir={runs}")
         subprocess.run([*train, "trainer.max_epochs=12"], check=True)
         (network,) = set(runs.iterdir()) - before
+        subprocess.run([*RESLAB, "search", *SEARCHED], cwd=folder, check=True)
         live = subprocess.Popen([*train, "trainer.max_epochs=400", "seed=1"])
         try:
             draw(pictures, runs, rows, network.name)
@@ -68,6 +74,7 @@ def draw(pictures: Path, runs: Path, rows: dict[str, list[str]], network: str) -
         "train": "train?recipe=liu_goh/mini_resnet&dataset=digits",
         "compare": f"compare?{pair}",
         "tables": "tables?table=liu_goh",
+        "searches": "searches?search=lr",
         "use": f"use?run={network}",
     }
     data = ("--data-dir", os.environ.get("RESLAB_DATA", str(REPOSITORY / "data")))

@@ -213,3 +213,46 @@ class Studio:
     def kill(self) -> None:
         self.process.kill()
         self.process.communicate()
+
+
+def trial(number: int, state: str = "finished", value: float | None = None, **more: Any) -> dict:
+    """A trial as `search.json` has it."""
+    lr = 10 ** -(1 + number % 3)
+    return {
+        "number": number,
+        "state": state,
+        "value": value,
+        "epochs": 2,
+        "chosen": {"optimizer.lr": lr, "model.dropout": "0.2"},
+        "run": f"trial-{number}",
+        "reason": None,
+    } | more
+
+
+def write_search(runs: Path, name: str, trials: list[dict], **more: Any) -> Path:
+    """A search's folder with its record, of which some trial with a value is the best."""
+    folder = runs / "searches" / name
+    folder.mkdir(parents=True)
+    ended = [one for one in trials if one["state"] == "finished"]
+    content = {
+        "study": name,
+        "storage": None,
+        "overrides": ["dataset=digits", "model=resnet20"],
+        "bounds": {
+            "model.dropout": {"texts": ["0.0", "0.2"]},
+            "optimizer.lr": {"low": 1e-4, "high": 0.1, "log": True, "step": None},
+        },
+        "monitor": "val/accuracy",
+        "seed": 0,
+        "sampler": {"_target_": "optuna.samplers.TPESampler"},
+        "pruner": {"_target_": "optuna.pruners.MedianPruner"},
+        "maximizes": True,
+        "trials_asked": 20,
+        "trials": trials,
+        "best": max(ended, key=lambda one: one["value"])["number"] if ended else None,
+        "command": None,
+        "goes_on": "reslab search dataset=digits 'optimizer.lr=log(1e-4,1e-1)'",
+        "importances": {},
+    }
+    (folder / "search.json").write_text(json.dumps(content | more))
+    return folder

@@ -67,6 +67,7 @@ BELOW: dict[str, set[str]] = {
     "studio": {
         *("config", "evaluation", "pictures", "predicting", "progress", "reports", "runs"),
         *("classifier", "tables", "use", "analysis", "jobs", "locks", "loss", "machine"),
+        "search",
     },
     "cli": {
         *("apps", "terminal", "tables", "bench", "use", "reports", "jobs"),

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 import signal
 import socket
 import sys
@@ -24,7 +25,7 @@ from reslab.runs.trained import values_of
 from reslab.search.app import search
 from reslab.search.plan import plan
 from reslab.search.recipe import write_recipe
-from reslab.search.record import without_secrets
+from reslab.search.record import goes_on, without_secrets
 from reslab.search.study import Study
 from searching import begun, content, faked  # noqa: F401  # a fixture
 from training import SMALL, assert_same_results
@@ -188,6 +189,7 @@ def test_trials_side_by_side_leave_the_test_set_to_the_best_and_the_result_is_a_
         assert sum(line.startswith(f"trial {one['number']}: ") for line in listener.said) == 2
     best = max(trials, key=lambda one: one["value"])
     assert (found.best.number, found.directory.name) == (best["number"], best["run"])
+    assert plan(shlex.split(told["goes_on"])[2:]).asked == plan(asked).asked
     assert (told["best"], told["best_run"]) == (best["number"], best["run"])
     tested = [(name, test) for name, test in begun(faked) if test == "true"]
     assert tested == [(best["run"], "true")]
@@ -312,6 +314,9 @@ def test_a_database_may_have_the_study_and_its_password_is_not_written_down(fake
     assert (faked / "studies.db").exists()
     assert not list(faked.glob("outputs/runs/searches/*/journal.log"))
     assert without_secrets("postgresql://me:secret@host/name") == "postgresql://host/name"
+    at_a_server = "search.storage=postgresql://me:secret@host/name"
+    command = goes_on(plan([*ASKED, at_a_server]))
+    assert shlex.split(command)[-1] == "search.storage=postgresql://host/name"
 
 
 def test_a_name_is_one_search_s(faked):  # noqa: F811

@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 
 from browser import visited
-from studio import AtHand, served, write_run
+from studio import AtHand, served, trial, write_run, write_search
 from training import only_run
 
 pytestmark = pytest.mark.slow
@@ -18,6 +18,7 @@ VIEWS = {
     "compare": (".empty", ".compare tbody tr"),
     "train": (".field input", ".will dd"),
     "tables?table=resnet3": (".seeds", ".seeds"),
+    "searches?search=lr": (".history circle", ".history circle"),
     "use": (".pad canvas", ".answers progress"),
 }
 SERIOUS = ("serious", "critical")
@@ -31,6 +32,8 @@ def studio(trained_once, tmp_path_factory):
         write_run(folder, f"seed-{seed}", seed=seed, test=0.9)
     write_run(folder, "other", lr=0.2, test=0.8)
     write_run(folder, "broken", lr=0.3, failure="the loss is nan")
+    trials = [trial(0, value=0.5), trial(1, "pruned", 0.4), trial(2, "failed", reason="no disk")]
+    write_search(folder, "lr", trials, command="reslab train", importances={"optimizer.lr": 1})
     with served(folder, worker=AtHand()) as studio:
         yield studio
 

@@ -19,7 +19,7 @@ from measure_studio import studio as studio_of_its_own
 from reslab.runs.store import RunDirectory
 from reslab.studio import scan as scanning
 from reslab.studio.compare import _differing
-from studio import AtHand, Heard, Served, served, write_run
+from studio import AtHand, Heard, Served, served, trial, write_run, write_search
 
 NAMES = [str(digit) for digit in range(10)]
 # As the recipes of digits have it: its images come with scikit-learn.
@@ -299,14 +299,17 @@ def test_the_server_stays_small_while_what_computes_beside_it_compares(tmp_path,
         token = parse_qs(found.query)["token"][0]
         asks = Served(tmp_path / "runs", found.port, Heard())
         query = "run=a&run=b&with=a&base=b"
-        for view, part in (("compare", "pairs"), ("compare/flipped", "parts")):
+        write_search(tmp_path / "runs", "lr", [trial(0, value=0.5)])
+        for view, part in (
+            *(("compare", "pairs"), ("compare/flipped", "parts"), ("searches", "about")),
+        ):
             answer = asks.ask(f"/api/{view}?{query}", token=token)
             assert answer.status == 200, answer.body
             assert answer.json[part]
         libraries = {Path(one.path).name for one in server.memory_maps()}
         folders = {part for one in server.memory_maps() for part in Path(one.path).parts}
         assert any("python" in name for name in libraries), "it is told what the process has loaded"
-        assert not {"torch", "scipy", "pandas"} & folders
+        assert not {"torch", "scipy", "pandas", "optuna"} & folders
         assert server.memory_info().rss <= 120 << 20
         assert any(
             "torch" in one.path for child in server.children() for one in child.memory_maps()

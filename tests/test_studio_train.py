@@ -226,6 +226,8 @@ def test_a_run_is_started_stopped_gone_on_with_and_finished_by_the_page(studio, 
         page.get_by_text("1,386").wait_for()
         assert page.get_by_label("trainer.max_epochs").input_value() == "40"
         command = page.locator(".will pre").inner_text()
+        page.get_by_role("button", name="Copy").click()
+        assert page.evaluate("() => String(getSelection())").strip() == command
         assert "'model.widths=[8,8,8]' " in command
         page.get_by_label("seed", exact=True).fill("0,1")
         page.get_by_role("button", name="Start 2 runs").click()

@@ -22,10 +22,10 @@ from reslab.runs.check import check
 from reslab.runs.identity import WITHOUT_EFFECT, is_file_name, label, run_name
 from reslab.runs.resolvers import register_resolvers
 from reslab.runs.store import RunDirectory
+from reslab.search.summary import FOLDER
 
 register_resolvers()
 
-FOLDER = "searches"  # below the one with runs
 UNTESTED = "test=false"
 ITS_OWN = {
     "test": "only the best trial reads the test set, when the search is over",
@@ -48,6 +48,7 @@ class Search:
         launcher: Options of the launcher.
         monitor: The metric that its best epoch has the best of, and the best trial.
         on_gpus: Whether trials compute on a GPU where there is one.
+        typed: The overrides that ask for it, as they were typed.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Search:
     launcher: dict[str, Any]
     monitor: str
     on_gpus: bool
+    typed: tuple[str, ...]
 
     @property
     def runs_dir(self) -> Path:
@@ -135,6 +137,7 @@ def plan(overrides: Sequence[str]) -> Search:
         launcher=launcher_options(of_hydra),
         monitor=str(first.monitor),
         on_gpus=first.trainer.get("accelerator") != "cpu",
+        typed=tuple(overrides),
     )
     name = options.search.name or f"{label(first)}-{_digest(search.asked)}"
     return replace(search, name=name, folder=search.folder / name)

@@ -2,15 +2,18 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from reslab.config import own_folders
 from reslab.files import write_atomically
 from reslab.search.plan import Search
 from reslab.search.study import INSTEAD_OF, REASON, RUN, SEARCHER, Study
+from reslab.search.summary import RECORD
 
 STATES = {TrialState.COMPLETE: "finished", TrialState.FAIL: "failed"}
 
@@ -49,9 +52,10 @@ def write_record(
         "best": best.number if best else None,
         "best_run": run,
         "command": command,
+        "goes_on": goes_on(search),
         "importances": importances,
     }
-    path = search.folder / "search.json"
+    path = search.folder / RECORD
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
     if not drawn:
         return (path,)
@@ -82,6 +86,13 @@ def describe(search: Search, trial: FrozenTrial) -> dict[str, Any]:
         "begun": begun and begun.isoformat(timespec="seconds"),
         "ended": ended and ended.isoformat(timespec="seconds"),
     }
+
+
+def goes_on(search: Search) -> str:
+    """The command that goes on with it, as it was typed but for what is secret."""
+    folders = [f"--config-dir={one}" for one in own_folders()]
+    typed = [without_secrets(one) or "" for one in search.typed]
+    return shlex.join(["reslab", "search", *folders, *typed])
 
 
 def without_secrets(address: str | None) -> str | None:

@@ -19,6 +19,7 @@ from reslab.runs.control import signals_heard
 from reslab.runs.trained import values_of
 from reslab.search.places import Open, Places
 from reslab.search.plan import UNTESTED, Search
+from reslab.search.record import write_record
 from reslab.search.study import RUN, Study
 
 SECONDS_BETWEEN_LOOKS = 0.2
@@ -158,7 +159,7 @@ class Searcher:
                     self._open.remove(one)
                     self._fail(one.trial, one.cell.title, str(error))
                     continue
-                self.reporter.say(f"{one.cell.title}: begun on {one.job.slot.name}")
+                self._tell(f"{one.cell.title}: begun on {one.job.slot.name}")
 
     def _is_ours(self, path: Path, asked: Open) -> bool:
         """Whether another of our trials has come to the same run."""
@@ -185,7 +186,7 @@ class Searcher:
         elif end.state == "stopped" and one.pruned:
             self._open.remove(one)
             self.study.prune(one.trial)
-            self.reporter.say(f"{one.cell.title}: pruned after epoch {one.reported}")
+            self._tell(f"{one.cell.title}: pruned after epoch {one.reported}")
         elif end.state == "stopped" and self._signals:
             self._open.remove(one)  # it is this searcher's until that is gone, then anyone's
             self.reporter.say(f"{one.cell.title}: {end.reason}")
@@ -211,11 +212,16 @@ class Searcher:
         said = f"{self.search.monitor} {value:.4f} ({how})"
         if best and best.number != one.trial.number:
             said += f"; trial {best.number} has {best.value:.4f}"
-        self.reporter.say(f"{one.cell.title}: {said}")
+        self._tell(f"{one.cell.title}: {said}")
 
     def _fail(self, trial: Trial, title: str, reason: str) -> None:
         self.study.fail(trial, reason)
-        self.reporter.say(f"{title}: failed: {reason}")
+        self._tell(f"{title}: failed: {reason}")
+
+    def _tell(self, line: str) -> None:
+        """Says what has become of a trial, which whoever watches the search can read by then."""
+        write_record(self.search, self.study)
+        self.reporter.say(line)
 
     def _say_once(self, line: str) -> None:
         if line != self._said:

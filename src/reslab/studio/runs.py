@@ -126,8 +126,13 @@ def _begun(members: Sequence[Facts]) -> tuple[str, float | None]:
     last = max((one.begun for one in members if one.begun), default=None)
     if last is None:
         return "", None
-    day = datetime.fromtimestamp(last)
-    return f"{day.day} {day:%b %Y %H:%M}".replace(f" {datetime.now().year} ", " "), last
+    return moment(last), last
+
+
+def moment(seconds: float) -> str:
+    """A time (seconds since 1970) as people say it, without the year if it is this one."""
+    day = datetime.fromtimestamp(seconds)
+    return f"{day.day} {day:%b %Y %H:%M}".replace(f" {datetime.now().year} ", " ")
 
 
 class View(Drawn):

@@ -19,14 +19,24 @@ from tornado.web import Application, StaticFileHandler
 from reslab.errors import UserError
 from reslab.evaluation.palette import STYLE_SHEET
 from reslab.reporter import SILENT, Reporter
-from reslab.studio import compare, control, downloads, runs, tables, train, use, watch
+from reslab.studio import (
+    compare,
+    control,
+    downloads,
+    runs,
+    searches,
+    tables,
+    train,
+    use,
+    watch,
+)
 from reslab.studio.queue import Queues
 from reslab.studio.scan import Scan
 from reslab.studio.security import LOOPBACK, Access, Handler, RequestError, read_token
 from reslab.studio.worker import Worker
 
 # A module a view: each has `HANDLERS`, addresses below `/api/` with what answers them.
-VIEWS = (runs, watch, train, control, compare, tables, use, downloads)
+VIEWS = (runs, watch, train, control, compare, tables, searches, use, downloads)
 
 DATA_DIR = Path("data")
 PAGES = Path(__file__).with_name("pages")

@@ -2,7 +2,7 @@
 
 import {el, ending, leave, say, withParams} from "./api.js"
 
-const DRAWN = ["compare", "tables"] // by the server alone
+const DRAWN = ["compare", "tables", "searches"] // by the server alone
 const links = [...document.querySelectorAll("#views a")]
 const main = document.getElementById("main")
 const root = document.documentElement

@@ -94,8 +94,10 @@ function renew(old, now) {
 }
 
 // What a button in a place has as its value is sent where it says; then a view is shown if it says one.
+// One that says Copy copies what stands below its row.
 export function listen(place) {
   place.addEventListener("click", async ({target}) => {
+    if (target.textContent == "Copy") copy(target)
     const button = target.closest("[data-sends]")
     if (!button || "busy" in button.dataset) return
     button.dataset.busy = "" // not disabled, which would take the focus
@@ -104,4 +106,10 @@ export function listen(place) {
     if (!error && button.dataset.then) location.hash = link(button.dataset.then)
     delete button.dataset.busy
   })
+}
+
+function copy(button) {
+  const command = button.parentElement.nextElementSibling
+  getSelection().selectAllChildren(command) // for where the clipboard is closed
+  navigator.clipboard?.writeText(command.textContent).then(() => { button.textContent = "Copied" }, () => {})
 }

@@ -11,7 +11,7 @@ export function show(main, params) {
   const values = () => Object.fromEntries(params)
   const form = el("form.form", {oninput: typed, onchange: ({target}) => target.matches("select") && fill(),
     onsubmit: (event) => event.preventDefault()})
-  const will = el("div", {onclick: copy}, el("h2", "What it will be"),
+  const will = el("div", el("h2", "What it will be"),
     el("p.soft", "PyTorch is being loaded, which takes some seconds …"))
   const picture = el("div"), drawing = el("details", {ontoggle: draw},
     el("summary", "Drawing of the network"), picture)
@@ -70,13 +70,6 @@ export function show(main, params) {
     } catch (error) {
       if (!signal.aborted) picture.replaceChildren(el("p.soft", error.message))
     }
-  }
-
-  function copy({target}) {
-    if (target.textContent != "Copy") return
-    const command = will.querySelector("pre")
-    getSelection().selectAllChildren(command) // for where the clipboard is closed
-    navigator.clipboard?.writeText(command.textContent).then(() => { target.textContent = "Copied" }, () => {})
   }
 
   listen(main)
