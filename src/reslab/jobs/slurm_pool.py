@@ -81,6 +81,7 @@ class SlurmPool:
         self.options, self.reporter = options, reporter
         self.cluster = Cluster.here()
         self._jobs: list[SlurmJob] = []
+        self._leaving: list[SlurmJob] = []  # whose run is finished, and whose process is not
         self._ended: list[Ended] = []
         self._is_silent, self._asked = False, float("-inf")
 
@@ -98,7 +99,7 @@ class SlurmPool:
     def has_room(self) -> bool:
         """Whether one more may be submitted."""
         most = self.options.array_parallelism
-        return most is None or len(self._jobs) < most
+        return most is None or len(self._jobs) + len(self._leaving) < most
 
     def submit(self, cells: Sequence[Cell]) -> Iterator[tuple[str, int]]:
         """Submits what is not queued yet, and takes all of it into the pool.
@@ -149,9 +150,11 @@ class SlurmPool:
     def look(self) -> list[Ended]:
         """What has ended since one last looked; the cluster itself is asked every few seconds."""
         for job in self.jobs:
-            if is_finished(job.cell.directory, job.queued):
-                self._conclude(job)
-        if self._jobs and time.monotonic() - self._asked >= SECONDS_BETWEEN_QUESTIONS:
+            if is_finished(job.cell.directory, job.queued) and self._conclude(job):
+                self._leaving.append(job)
+        if (
+            self._jobs or self._leaving
+        ) and time.monotonic() - self._asked >= SECONDS_BETWEEN_QUESTIONS:
             self.ask()
         ended, self._ended = self._ended, []
         return ended
@@ -159,7 +162,7 @@ class SlurmPool:
     def ask(self) -> None:
         """Asks the cluster; one that says nothing for a while has lost no job."""
         try:
-            tasks = slurm.look(job.queued.key for job in self._jobs)
+            tasks = slurm.look(job.queued.key for job in self._jobs + self._leaving)
         except UserError as error:
             if not self._is_silent:
                 self.reporter.warn(f"{error}; waiting until it answers")
@@ -168,6 +171,8 @@ class SlurmPool:
         finally:
             self._asked = time.monotonic()
         self._is_silent = False
+        there = {key for key, task in tasks.items() if not task.is_over}
+        self._leaving = [job for job in self._leaving if job.queued.key in there]
         for job in self.jobs:
             job.task = tasks.get(job.queued.key)
             if job.is_running:
@@ -202,13 +207,14 @@ class SlurmPool:
         if late or not may_be_finished or job.queued.is_done(job.cell.directory):
             self._conclude(job)
 
-    def _conclude(self, job: SlurmJob) -> None:
+    def _conclude(self, job: SlurmJob) -> bool:
+        """Takes a job that has ended out of the pool, if what is written down can be struck out."""
         run = job.cell.directory
         try:
             with locked(run.path.parent):
                 reason = conclude(run, job.queued, job.task)
         except UserError:  # somebody submits much: at the next look
-            return
+            return False
         self._jobs.remove(job)
         if not reason and not job.cell.is_done:
             self._end(job.cell, "elsewhere", UNTESTED)
@@ -218,6 +224,7 @@ class SlurmPool:
             self._end(job.cell, "stopped", "stopped", job.seconds)
         else:
             self._end(job.cell, "failed", reason, job.seconds)
+        return True
 
     def _end(
         self,

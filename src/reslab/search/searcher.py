@@ -90,7 +90,8 @@ class Searcher:
         with signals_heard(self._signals.append), self.reporter.watching(self._watched):
             while not ended and (not self._signals or self.places.running):
                 self._answer()
-                if not (is_begun or self._signals) and self.places.may_start(cell.directory):
+                is_free = self.places.has_room and self.places.may_start(cell.directory)
+                if is_free and not (is_begun or self._signals):
                     with contextlib.suppress(InUseError, TakenError):
                         self.places.start(cell)
                         is_begun = True
