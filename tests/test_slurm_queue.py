@@ -431,6 +431,18 @@ def test_whoever_takes_up_a_job_that_ends_before_the_test_has_to_begin_again(mak
     assert Queued.read(whole.directory).tested
 
 
+def test_a_finished_run_s_job_has_its_place_until_it_has_left_its_node(make, commands):
+    cell = make("a", "", tested=False)
+    pool = slurm_pool.SlurmPool(SlurmOptions(array_parallelism=1))
+    job = pool.start(cell)
+    cell.directory.untested_file.touch()
+    commands.says("squeue", row(job.queued.name, 0, "COMPLETING"))
+    assert [end.state for end in pool.look()] == ["finished"]
+    assert (pool.jobs, pool.has_room) == ([], False)
+    commands.says("squeue", row(job.queued.name, 0, "COMPLETED"))
+    wait_for(lambda: pool.look() or pool.has_room, 5)
+
+
 def test_where_there_is_no_cluster_a_line_says_so(make, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(UserError, match="there is no scontrol: hydra/launcher=slurm is given wh"):
