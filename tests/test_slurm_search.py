@@ -110,8 +110,19 @@ def test_without_a_number_four_are_there_at_a_time_and_the_cluster_is_asked_spar
     working,
     monkeypatch,
 ):
+    hold = working.folder / "hold"
+
+    class Filled(Listener):
+        """Lets jobs begin some time after there are as many as there are to be."""
+
+        def say(self, text):
+            super().say(text)
+            if sum(": queued as" in line for line in self.said) == 4 and hold.exists():
+                threading.Timer(0.5, hold.unlink).start()
+
     monkeypatch.setattr(slurm_pool, "SECONDS_BETWEEN_QUESTIONS", 5.0)
-    search([*ASKED, "search.trials=5", SLURM])
+    hold.touch()
+    search([*ASKED, "search.trials=5", SLURM], Filled())
     assert working.at_once == 4
     assert len(working.asked("squeue")) <= 4, "a run's own files say that it is finished"
 
