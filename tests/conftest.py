@@ -13,7 +13,7 @@ from PIL import Image
 
 from browser import _one_browser  # noqa: F401  # a fixture
 from cells import machine, make  # noqa: F401  # fixtures
-from cluster import commands  # noqa: F401  # a fixture
+from cluster import commands, working  # noqa: F401  # fixtures
 from narrow import narrow_reference, narrow_table  # noqa: F401  # fixtures
 from processes import run
 from sleeping import sleeping  # noqa: F401  # a fixture

@@ -17,7 +17,7 @@ import fcntl, json, os, pathlib, signal, sys, time
 run, record, *asked = sys.argv[1:]
 run = pathlib.Path(run)
 run.mkdir(parents=True, exist_ok=True)
-parent = int(os.environ["RESLAB_PARENT"])
+parent = int(os.environ.get("RESLAB_PARENT") or os.getppid())  # on a cluster it has none
 if os.getppid() != parent:  # it was killed meanwhile
     sys.exit(143)
 lock = open(run / "run.lock", "w")

@@ -18,6 +18,7 @@ from processes import run, start, wait_for
 from reslab import cli, locks
 from reslab.config import Choices, Numbers, compose, folder_added, parse_bounds
 from reslab.errors import UserError
+from reslab.jobs.pool import Pool
 from reslab.runs.identity import identity
 from reslab.runs.outcome import UNTESTED
 from reslab.runs.store import RunDirectory, list_runs
@@ -158,7 +159,7 @@ def test_what_cannot_be_searched_is_refused_in_a_line_that_names_it(asked, said,
 )
 def test_a_sampler_a_pruner_and_a_storage_are_refused_by_their_options(asked, said, tmp_path):
     with pytest.raises(UserError) as error:
-        Study(plan([*SMALL, f"runs_dir={tmp_path}", *asked]))
+        Study(plan([*SMALL, f"runs_dir={tmp_path}", *asked]), Pool([]).may_start)
     assert said in str(error.value)
 
 
@@ -341,7 +342,7 @@ def test_a_name_is_one_search_s(faked):  # noqa: F811
 def test_a_trial_is_taken_over_from_a_searcher_that_is_gone_for_sure(
     searcher, held, is_taken, tmp_path
 ):
-    study = Study(plan([*ASKED, f"runs_dir={tmp_path}", "search.trials=1"]))
+    study = Study(plan([*ASKED, f"runs_dir={tmp_path}", "search.trials=1"]), Pool([]).may_start)
     trial = study.ask()
     host = socket.gethostname() if searcher == "here" else "another"
     lock = study.search.folder / "theirs.lock"
@@ -358,7 +359,7 @@ def test_a_trial_is_taken_over_from_a_searcher_that_is_gone_for_sure(
 
 
 def test_a_trial_whose_run_still_saves_is_not_taken_over_yet(tmp_path):
-    study = Study(plan([*ASKED, f"runs_dir={tmp_path}", "search.trials=1"]))
+    study = Study(plan([*ASKED, f"runs_dir={tmp_path}", "search.trials=1"]), Pool([]).may_start)
     trial = study.ask()
     trial.set_user_attr("searcher", {"host": socket.gethostname(), "pid": 1, "lock": "theirs.lock"})
     trial.set_user_attr("run", "a-run")

@@ -1,4 +1,4 @@
-"""Sweeps and tables through `hydra/launcher=slurm`, on a real SLURM that tests/slurm starts here."""
+"""Sweeps, tables and searches on a real SLURM, which tests/slurm starts on this machine."""
 
 import os
 import re
@@ -12,7 +12,10 @@ import pytest
 
 from pages import CLUSTER, blocks, commands
 from processes import run, start, wait_for
+from reslab.jobs.slurm_queue import Queued
 from reslab.runs.store import RunDirectory, list_runs
+from reslab.runs.trained import values_of
+from searching import content
 from training import assert_same_results
 
 NEEDED = ("slurmctld", "slurmd", "sbatch", "munged", "runuser")
@@ -191,6 +194,50 @@ def test_a_preempted_and_a_warned_cell_go_on_to_the_bits_of_undisturbed_ones(clu
         assert_same_results(one.path, tmp_path / "undisturbed/outputs/runs" / one.name)
 
 
+def test_a_search_s_jobs_outlive_it_are_taken_up_and_the_best_alone_reads_the_test_set(
+    cluster, tmp_path
+):
+    """By the page's own command, with trials that are smaller."""
+    (words,) = [shlex.split(line) for line in commands(blocks(CLUSTER)) if "reslab search" in line]
+    assert {SLURM, "hydra.launcher.array_parallelism=2"} <= set(words)
+    folder = tmp_path / "searched"
+    smaller = (*SMALL, "trainer.max_epochs=30", "search.trials=3")
+    keys = {one.partition("=")[0] for one in smaller}  # a search takes each once
+    asked = (*(word for word in words[1:] if word.partition("=")[0] not in keys), *smaller)
+    first = cluster.start(folder, *asked)
+    first.wait_for_text("trial 1")
+    wait_for(lambda: [r for r in list_runs(folder / "outputs/runs") if r.progress()])
+    first.send(signal.SIGKILL)
+    assert first.wait(30).killed
+    before = [Queued.read(run) for run in list_runs(folder / "outputs/runs")]
+
+    second = cluster.run(folder, *asked)
+    assert second.code == 0, second.err
+    assert before.count(None) == 0
+    assert all(f"queued as {queued.name}" in second.err for queued in before), "taken up"
+    told = content(folder)
+    assert [one["state"] for one in told["trials"]] == ["finished"] * 3
+    assert 1 <= sum(one["instead_of"] is not None for one in told["trials"]) <= 2
+    runs = {run.name: run for run in list_runs(folder / "outputs/runs")}
+    assert {one["run"] for one in told["trials"]} == runs.keys()
+    values = {
+        one["run"]: max(values_of(runs[one["run"]], "val/accuracy")) for one in told["trials"]
+    }
+    assert {one["run"]: one["value"] for one in told["trials"]} == values
+    assert values[told["best_run"]] == max(values.values())
+    tested = [name for name, run in runs.items() if run.predictions_file.exists()]
+    assert tested == [name for name, run in runs.items() if run.record()] == [told["best_run"]]
+    (recipe,) = folder.glob("outputs/runs/searches/*/conf/recipe/*.yaml")
+    assert told["best_run"] in recipe.read_text()
+
+    def ours():
+        return [one for one in cluster.completed.read_text().splitlines() if "searched" in one]
+
+    wait_for(lambda: len(ours()) == 4, 30)  # three trials, and the best once more
+    assert all("JobState=COMPLETED" in line for line in ours())
+    assert most_at_once(ours()) == 2
+
+
 def test_ctrl_c_ends_the_waiting_and_no_job(cluster, tmp_path):
     asked = (*SWEEP, "trainer.max_epochs=3", "seed=20,21")
     sweep = cluster.start(tmp_path, *asked)
@@ -223,6 +270,7 @@ def test_what_failed_was_cancelled_or_took_too_long_is_named_with_its_last_line(
 def test_the_page_s_commands_run_as_they_stand_shortened(cluster, tmp_path):
     lines = [shlex.split(line) for line in commands(blocks(CLUSTER))]
     asked = [words for words in lines if SLURM in words or words == ["reslab", "runs"]]
+    asked = [words for words in asked if words[1] != "search"]  # which has a test of its own
     assert [words[1] for words in asked] == ["train", "reproduce", "runs", "reproduce"]
     printed = []
     for words in asked:

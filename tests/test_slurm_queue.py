@@ -300,6 +300,31 @@ def test_what_is_written_down_and_spoilt_is_nobody_s(make, commands):
         assert Queued.read(cell.directory) is None
 
 
+@pytest.mark.parametrize(
+    ("state", "tested"), [("COMPLETED", False), ("TIMEOUT", False), ("TIMEOUT", True)]
+)
+def test_what_was_to_end_before_its_test_is_done_without_a_record_and_nothing_else_is(
+    make, commands, state, tested
+):
+    cell = make("a", "", tested=tested)
+    queue([cell])
+    cell.directory.untested_file.touch()
+    commands.says("squeue", rows([cell], state))
+    settle([cell.directory])
+    assert not cell.directory.job_file.exists()
+    why = cell.directory.why()
+    assert why.startswith("out of time") if tested else why == ""
+
+
+def test_a_job_that_an_older_version_wrote_down_ends_with_the_test(make, commands):
+    cell = make("a", "", tested=False)
+    queue([cell])
+    content = json.loads(cell.directory.job_file.read_text())
+    assert content.pop("tested") is False
+    cell.directory.job_file.write_text(json.dumps(content))
+    assert Queued.read(cell.directory).tested is True
+
+
 # Waiting
 
 
@@ -375,6 +400,47 @@ def test_one_who_decides_as_they_end_has_a_job_a_cell_and_ends_no_other(make, co
     ends = {end.cell.title: (end.state, end.reason) for end in pool.look()}
     assert ends == {"a": ("stopped", "stopped"), "b": ("failed", "canceled")}
     assert pool.has_room
+
+
+def test_a_sweep_without_the_test_ends_with_its_trainings(make, commands, tmp_path):
+    cells = [make(name, "", tested=False) for name in "ab"]
+    queue(cells)
+    (tmp_path / "first").write_text(rows(cells, "RUNNING", "RUNNING"))
+    (tmp_path / "then").write_text(rows(cells, "COMPLETED", "FAILED", status=256))
+    commands.does(
+        "squeue",
+        f"cd {tmp_path}; [ $(wc -l < $0.asked) -gt 2 ] || exec cat first; touch a/untested.txt; cat then",
+    )
+    ends, said = sweep(cells)
+    assert {title: end.state for title, end in ends.items()} == {"a": "finished", "b": "failed"}
+    assert "[1/2] a: finished" in said
+
+
+def test_whoever_takes_up_a_job_that_ends_before_the_test_has_to_begin_again(make, commands):
+    queue([make("a", "", tested=False)])
+    whole = make("a", "")
+    pool = slurm_pool.SlurmPool(SlurmOptions())
+    assert pool.may_start(whole.directory)
+    pool.start(whole)
+    whole.directory.untested_file.touch()
+    assert [(end.state, end.reason) for end in pool.look()] == [
+        ("elsewhere", "the job that had it was to end before its test")
+    ]
+    pool.start(whole)
+    assert len(commands.asked("sbatch")) == 2
+    assert Queued.read(whole.directory).tested
+
+
+def test_a_finished_run_s_job_has_its_place_until_it_has_left_its_node(make, commands):
+    cell = make("a", "", tested=False)
+    pool = slurm_pool.SlurmPool(SlurmOptions(array_parallelism=1))
+    job = pool.start(cell)
+    cell.directory.untested_file.touch()
+    commands.says("squeue", row(job.queued.name, 0, "COMPLETING"))
+    assert [end.state for end in pool.look()] == ["finished"]
+    assert (pool.jobs, pool.has_room) == ([], False)
+    commands.says("squeue", row(job.queued.name, 0, "COMPLETED"))
+    wait_for(lambda: pool.look() or pool.has_room, 5)
 
 
 def test_where_there_is_no_cluster_a_line_says_so(make, monkeypatch):

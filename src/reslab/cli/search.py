@@ -16,8 +16,9 @@ def search(overrides: tuple[str, ...]) -> None:
 
     OVERRIDES are those of `reslab train`. What has bounds is chosen for each trial:
     log(1e-4,1e-1), uniform(0,0.5), int(1,8), range(8,65,8), or values separated by commas.
-    search.trials says how many, search/sampler and search/pruner how, hydra/launcher=local and
-    hydra.launcher.slots how many at a time. The same command goes on, in several terminals too.
+    search.trials says how many, search/sampler and search/pruner how. hydra/launcher=local runs
+    hydra.launcher.slots of them at a time, hydra/launcher=slurm as jobs of a cluster. The same
+    command goes on, in several terminals too.
     """
     from reslab.terminal.reporter import Terminal
 

@@ -58,8 +58,7 @@ class Cell:
     @property
     def is_done(self) -> bool:
         """Whether its run has come to its end, which is before the test if that is not asked."""
-        run = self.directory
-        return run.record_file.exists() or (not self.tested and run.untested_file.exists())
+        return any(file.exists() for file in ends(self.directory, tested=self.tested))
 
     def last_line(self) -> str:
         """The last that its process said, empty where that is nothing."""
@@ -84,6 +83,11 @@ class Cell:
             run.path.mkdir(parents=True, exist_ok=True)
             self.request().write(run.request_file)
             run.failure_file.write_text(f"{reason}\n")
+
+
+def ends(run: RunDirectory, *, tested: bool) -> list[Path]:
+    """The files of which any says that a run has come to its end, its test included or not."""
+    return [run.record_file] if tested else [run.record_file, run.untested_file]
 
 
 def last_line(output: Path) -> str:

@@ -14,6 +14,7 @@ from reslab.jobs.claims import TakenError, claimed, is_free
 from reslab.jobs.parent import VARIABLE
 from reslab.jobs.slots import Slot
 from reslab.runs.control import STOPPING
+from reslab.runs.store import RunDirectory
 
 
 class Job:
@@ -56,6 +57,11 @@ class Job:
     def pid(self) -> int:
         """Its process."""
         return self._process.pid
+
+    @property
+    def beginning(self) -> str:
+        """What is to be said as it begins."""
+        return f"begun on {self.slot.name}"
 
     @property
     def seconds(self) -> float:
@@ -114,6 +120,10 @@ class Pool:
         """Whether a slot is free, of other commands' runs, too."""
         return any(is_free(self.slots[at]) for at in self._free())
 
+    def may_start(self, run: RunDirectory) -> bool:
+        """Whether nobody has a run, nor is to have it by the queue of a cluster."""
+        return not (run.job_file.exists() or run.is_running())
+
     def start(self, cell: Cell) -> Job:
         """Starts a cell on the first free slot.
 
@@ -136,6 +146,11 @@ class Pool:
         for at, _ in ended:
             del self._jobs[at]
         return [end for _, end in ended]
+
+    def stop(self) -> str:
+        """Has all that goes on save and end; gives what is to be said of that."""
+        self.send(signal.SIGTERM)
+        return "stopping after this step; Ctrl-C again stops at once"
 
     def send(self, signum: int) -> None:
         """Sends a signal to all that goes on: SIGTERM has it save and end, SIGKILL end at once."""

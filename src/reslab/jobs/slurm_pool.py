@@ -10,14 +10,15 @@ from reslab.errors import UserError
 from reslab.jobs import slurm
 from reslab.jobs.account import ELSEWHERE, Ended
 from reslab.jobs.cell import Cell
-from reslab.jobs.slots import Slot
 from reslab.jobs.slurm import Cluster, Task
 from reslab.jobs.slurm_options import SlurmOptions
 from reslab.jobs.slurm_queue import Queued, conclude, is_finished, locked, submit
 from reslab.reporter import SILENT, Reporter
+from reslab.runs.store import InUseError, RunDirectory
 
 SECONDS_BETWEEN_QUESTIONS = 5.0  # for which one machine answers all users of a cluster
 SECONDS_FOR_FILES = 60.0  # that another machine has written, to be seen here
+UNTESTED = "the job that had it was to end before its test"
 
 
 @dataclass
@@ -46,9 +47,9 @@ class SlurmJob:
         return self.task is not None and self.task.is_running
 
     @property
-    def slot(self) -> Slot:
-        """Where it runs, as far as people need to be told."""
-        return Slot(f"the cluster as {self.queued.name}")
+    def beginning(self) -> str:
+        """What is to be said as it is submitted, or taken up."""
+        return f"queued as {self.queued.name}"
 
     @property
     def seconds(self) -> float:
@@ -80,6 +81,7 @@ class SlurmPool:
         self.options, self.reporter = options, reporter
         self.cluster = Cluster.here()
         self._jobs: list[SlurmJob] = []
+        self._leaving: list[SlurmJob] = []  # whose run is finished, and whose process is not
         self._ended: list[Ended] = []
         self._is_silent, self._asked = False, float("-inf")
 
@@ -97,7 +99,7 @@ class SlurmPool:
     def has_room(self) -> bool:
         """Whether one more may be submitted."""
         most = self.options.array_parallelism
-        return most is None or len(self._jobs) < most
+        return most is None or len(self._jobs) + len(self._leaving) < most
 
     def submit(self, cells: Sequence[Cell]) -> Iterator[tuple[str, int]]:
         """Submits what is not queued yet, and takes all of it into the pool.
@@ -116,22 +118,31 @@ class SlurmPool:
                 self._jobs.append(SlurmJob(cell, queued))
             elif cell.directory.is_running():
                 self._end(cell, "elsewhere", ELSEWHERE)
-            elif cell.directory.record_file.exists():  # by an earlier command's job, just now
+            elif cell.is_done:  # by an earlier command's job, just now
                 self._end(cell, "finished")
             else:
                 self._end(cell, "failed", refused or cell.directory.why())
 
+    def may_start(self, run: RunDirectory) -> bool:
+        """Whether nobody has a run, or a job of ours does, which starting it takes up."""
+        if queued := Queued.read(run):
+            return queued.is_ours(self.cluster)
+        return not run.is_running()
+
     def start(self, cell: Cell) -> SlurmJob:
-        """Submits one cell, as far as no job is to run it.
+        """Submits one cell, or takes up the job that is to run it.
 
         Raises:
+            InUseError: A process runs it.
             UserError: The cluster refuses it.
         """
-        for _ in submit([cell], self.options, self.cluster):
-            pass
         queued = Queued.read(cell.directory)
         if queued is None:
-            raise UserError(ELSEWHERE)
+            for _ in submit([cell], self.options, self.cluster):
+                pass
+            queued = Queued.read(cell.directory)
+        if queued is None:
+            raise InUseError(f"{cell.directory.path}: {ELSEWHERE}")
         job = SlurmJob(cell, queued)
         self._jobs.append(job)
         return job
@@ -139,9 +150,11 @@ class SlurmPool:
     def look(self) -> list[Ended]:
         """What has ended since one last looked; the cluster itself is asked every few seconds."""
         for job in self.jobs:
-            if is_finished(job.cell.directory):
-                self._conclude(job)
-        if self._jobs and time.monotonic() - self._asked >= SECONDS_BETWEEN_QUESTIONS:
+            if is_finished(job.cell.directory, job.queued) and self._conclude(job):
+                self._leaving.append(job)
+        if (
+            self._jobs or self._leaving
+        ) and time.monotonic() - self._asked >= SECONDS_BETWEEN_QUESTIONS:
             self.ask()
         ended, self._ended = self._ended, []
         return ended
@@ -149,7 +162,7 @@ class SlurmPool:
     def ask(self) -> None:
         """Asks the cluster; one that says nothing for a while has lost no job."""
         try:
-            tasks = slurm.look(job.queued.key for job in self._jobs)
+            tasks = slurm.look(job.queued.key for job in self._jobs + self._leaving)
         except UserError as error:
             if not self._is_silent:
                 self.reporter.warn(f"{error}; waiting until it answers")
@@ -158,12 +171,27 @@ class SlurmPool:
         finally:
             self._asked = time.monotonic()
         self._is_silent = False
+        there = {key for key, task in tasks.items() if not task.is_over}
+        self._leaving = [job for job in self._leaving if job.queued.key in there]
         for job in self.jobs:
             job.task = tasks.get(job.queued.key)
             if job.is_running:
                 job.begun = job.begun or time.monotonic()
             elif job.task is None or job.task.is_over:
                 self._conclude_if_it_is_seen(job)
+
+    def stop(self) -> str:
+        """Leaves all to the cluster, which runs it to its end; gives what is to be said of that."""
+        left = len(self._jobs)
+        names = ",".join(sorted({job.queued.name for job in self._jobs}))
+        self._jobs.clear()
+        if not left:
+            return "nothing is left in the queue"
+        cells = "1 cell stays" if left == 1 else f"{left} cells stay"
+        return (
+            f"{cells} in the queue, and the same command waits again; `scancel --name={names}` "
+            f"would end what was submitted with them"
+        )
 
     def send(self, signum: int) -> None:
         """Ends all that is queued or goes on; what runs saves before, unless it is killed."""
@@ -176,23 +204,27 @@ class SlurmPool:
         job.over_since = job.over_since or now
         may_be_finished = job.task is None or job.task.state == "COMPLETED"
         late = now - job.over_since > SECONDS_FOR_FILES
-        if late or not may_be_finished or job.cell.directory.record_file.exists():
+        if late or not may_be_finished or job.queued.is_done(job.cell.directory):
             self._conclude(job)
 
-    def _conclude(self, job: SlurmJob) -> None:
+    def _conclude(self, job: SlurmJob) -> bool:
+        """Takes a job that has ended out of the pool, if what is written down can be struck out."""
         run = job.cell.directory
         try:
             with locked(run.path.parent):
                 reason = conclude(run, job.queued, job.task)
         except UserError:  # somebody submits much: at the next look
-            return
+            return False
         self._jobs.remove(job)
-        if not reason:
+        if not reason and not job.cell.is_done:
+            self._end(job.cell, "elsewhere", UNTESTED)
+        elif not reason:
             self._end(job.cell, "finished", seconds=job.seconds)
         elif job.was_ended or (job.task and job.task.was_stopped):
             self._end(job.cell, "stopped", "stopped", job.seconds)
         else:
             self._end(job.cell, "failed", reason, job.seconds)
+        return True
 
     def _end(
         self,

@@ -18,7 +18,7 @@ from reslab import locks
 from reslab.errors import UserError
 from reslab.files import write_atomically
 from reslab.jobs import slurm
-from reslab.jobs.cell import Cell, last_line
+from reslab.jobs.cell import Cell, ends, last_line
 from reslab.jobs.slurm import Cluster, Task
 from reslab.jobs.slurm_options import SlurmOptions
 from reslab.jobs.slurm_script import chunks, script
@@ -40,6 +40,7 @@ class Queued:
         name: The array's job name, which no other job has.
         index: The run's place in the array.
         output: All that it prints, and what SLURM has to say.
+        tested: Whether it ends with the test and its record; else with its training.
     """
 
     cluster: str
@@ -47,20 +48,31 @@ class Queued:
     name: str
     index: int
     output: str
+    tested: bool = True
 
     @classmethod
     def read(cls, run: RunDirectory) -> "Queued | None":
         """What is written down in a run's directory, None for nothing, or nothing of use."""
         try:
             content = json.loads(run.job_file.read_text())
-            return cls(**{one.name: content[one.name] for one in fields(cls)})
-        except (OSError, ValueError, KeyError, TypeError):
+            return cls(
+                **{one.name: content[one.name] for one in fields(cls) if one.name in content}
+            )
+        except (OSError, ValueError, TypeError):
             return None
 
     @property
     def key(self) -> tuple[str, int]:
         """What `slurm.look` knows it by."""
         return self.name, self.index
+
+    def is_ours(self, cluster: Cluster) -> bool:
+        """Whether it is this user's, and on that cluster."""
+        return (self.cluster, self.user) == (cluster.name, slurm.user())
+
+    def is_done(self, run: RunDirectory) -> bool:
+        """Whether the run has come to the end that was asked for."""
+        return any(file.exists() for file in ends(run, tested=self.tested))
 
     def write(self, run: RunDirectory) -> None:
         """Writes it down."""
@@ -143,15 +155,16 @@ def settle(runs: Iterable[RunDirectory]) -> None:
                 _settle(list(there), cluster)
 
 
-def is_finished(run: RunDirectory) -> bool:
+def is_finished(run: RunDirectory, queued: Queued) -> bool:
     """Whether it was finished since it was submitted, which may have been to start it over.
 
     SLURM may call it out of time all the same, which was preempted and had some time left.
     """
-    try:
-        return run.record_file.stat().st_mtime_ns >= run.job_file.stat().st_mtime_ns
-    except OSError:  # one of them is not there
-        return False
+    for file in ends(run, tested=queued.tested):
+        with contextlib.suppress(OSError):  # one of them is not there
+            if file.stat().st_mtime_ns >= run.job_file.stat().st_mtime_ns:
+                return True
+    return False
 
 
 def conclude(run: RunDirectory, queued: Queued, task: Task | None, lost: str = LOST) -> str:
@@ -170,7 +183,7 @@ def conclude(run: RunDirectory, queued: Queued, task: Task | None, lost: str = L
     """
     output, kept = Path(queued.output), Cell((), run, "").output
     ended_well = task is None or task.state == "COMPLETED"
-    if is_finished(run) or (ended_well and run.record_file.exists()):
+    if is_finished(run, queued) or (ended_well and queued.is_done(run)):
         for path in (output, kept):
             path.unlink(missing_ok=True)  # the run's own log has it
         reason = ""
@@ -195,21 +208,12 @@ def _reason(how: str, said: str) -> str:
 
 def _settle(runs: Sequence[RunDirectory], cluster: Cluster, lost: str = LOST) -> None:
     """Concludes what has ended; the lock is held."""
-    ours = {run.path: one for run in runs if (one := Queued.read(run)) and _is_ours(one, cluster)}
+    ours = {run.path: one for run in runs if (one := Queued.read(run)) and one.is_ours(cluster)}
     tasks = slurm.look(one.key for one in ours.values())
     for path, one in ours.items():
         run, task = RunDirectory(path), tasks.get(one.key)
-        if task is None or task.is_over or is_finished(run):
+        if task is None or task.is_over or is_finished(run, one):
             conclude(run, one, task, lost)
-
-
-def _is_ours(queued: Queued, cluster: Cluster) -> bool:
-    return (queued.cluster, queued.user) == (cluster.name, slurm.user())
-
-
-def _is_taken(run: RunDirectory) -> bool:
-    """Whether a job is to run it, or a process does."""
-    return run.job_file.exists() or run.is_running()
 
 
 def _submit_array(
@@ -224,7 +228,7 @@ def _submit_array(
         if not run.request_file.exists():
             cell.request().write(run.request_file)
         path = str(output / f"{name}_{index}.txt")
-        Queued(cluster.name, slurm.user(), name, index, path).write(run)
+        Queued(cluster.name, slurm.user(), name, index, path, cell.tested).write(run)
     try:
         return slurm.submit(text, after)
     except UserError as error:  # it may be in the queue all the same, if no answer came

@@ -63,12 +63,7 @@ class SlurmSweep:
                 time.sleep(SECONDS_BETWEEN_LOOKS)
         left = self.pool.jobs
         if left:
-            names = ",".join(sorted({job.queued.name for job in left}))
-            cells = "1 cell stays" if len(left) == 1 else f"{len(left)} cells stay"
-            self.reporter.say(
-                f"{cells} in the queue, and the same command waits again; `scancel --name={names}` "
-                f"would end what was submitted with them"
-            )
+            self.reporter.say(self.pool.stop())
         return Swept(tuple(self.account.ends), self._signals[0] if left else None)
 
     def _look(self) -> None:

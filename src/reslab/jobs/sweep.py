@@ -62,7 +62,7 @@ class Sweep:
                         self.account.take(end, self._left)
                     time.sleep(SECONDS_BETWEEN_LOOKS)
             except BaseException:
-                self.pool.send(signal.SIGTERM)
+                self.pool.stop()
                 raise
         return Swept(tuple(self.account.ends), self._signals[0] if self._signals else None)
 
@@ -75,7 +75,7 @@ class Sweep:
             return self._waiting.insert(0, cell)
         except UserError as error:
             return self.account.take(Ended(cell, "failed", str(error), 0.0))
-        self.account.say(cell, f"begun on {job.slot.name}")
+        self.account.say(cell, job.beginning)
 
     def _say_what_is_waited_for(self) -> None:
         """Says once that nothing begins since other commands have the GPUs."""
@@ -89,8 +89,7 @@ class Sweep:
         for at in range(self._answered, len(self._signals)):
             if at == 0:
                 self._waiting.clear()
-                self.pool.send(signal.SIGTERM)
-                self.reporter.say("stopping after this step; Ctrl-C again stops at once")
+                self.reporter.say(self.pool.stop())
             elif self._signals[at] == signal.SIGINT:
                 self.pool.send(signal.SIGKILL)
         self._answered = len(self._signals)

@@ -8,18 +8,15 @@ from pathlib import Path
 from optuna.trial import FrozenTrial
 
 from reslab.errors import UserError
-from reslab.jobs.pool import Pool
-from reslab.jobs.slots import find_slots
 from reslab.reporter import SILENT, Reporter
 from reslab.runs.record import Record
 from reslab.runs.store import RunDirectory
+from reslab.search.places import find_places
 from reslab.search.plan import Search, plan
 from reslab.search.recipe import write_recipe
 from reslab.search.record import write_record
 from reslab.search.searcher import Searcher
 from reslab.search.study import REASON, Study
-
-HERE = ("LocalLauncher", "BasicLauncher")  # which run cells on this machine
 
 
 @dataclass(frozen=True)
@@ -50,21 +47,18 @@ def search(overrides: Sequence[str], reporter: Reporter = SILENT) -> Found:
 
     Args:
         overrides: Hydra's, of all trials; what has several values or bounds is chosen for each.
-            `search.*` and `search/*` say how, `hydra/launcher=local` how many at a time.
+            `search.*` and `search/*` say how, `hydra/launcher=local` or `slurm` where, and how
+            many at a time.
         reporter: Is told of each trial as it begins and ends.
 
     Raises:
         UserError: An override is wrong, or no trial has come to its end.
     """
     asked = plan(overrides)
-    target = str(asked.launcher["_target_"]).rpartition(".")[2]
-    if target not in HERE:
-        raise UserError("hydra/launcher: a search runs its trials on this machine: choose local")
-    options = {key: asked.launcher[key] for key in ("runs_per_gpu",) if key in asked.launcher}
-    slots = find_slots(asked.launcher.get("slots"), **options, on_gpus=asked.on_gpus)
-    study = Study(asked)
+    places, at_a_time = find_places(asked, reporter)
+    study = Study(asked, places.may_start)
     reporter.say(f"search {asked.name}: {study.number} trials, in {asked.folder}")
-    searcher = Searcher(asked, study, Pool(slots), len(slots), reporter)
+    searcher = Searcher(asked, study, places, at_a_time, reporter)
     with study.searching():
         try:
             signum = searcher.run()
@@ -87,8 +81,8 @@ def _conclude(asked: Search, study: Study, searcher: Searcher, reporter: Reporte
     if not cell.directory.record_file.exists():
         reporter.say(f"{cell.title}: reading the test set")
         ended = searcher.finish(cell)
-        if searcher.stopped_by is not None:
-            raise SystemExit(128 + searcher.stopped_by)
+        if ended is None:
+            raise SystemExit(128 + (searcher.stopped_by or 0))
         if ended.state != "finished":
             raise UserError(f"{cell.title}: {ended.reason}; the same command tries it again")
     record = cell.directory.record()

@@ -1,29 +1,30 @@
 """A searcher: takes trials of a study and runs them, as many at a time as there are places."""
 
+import contextlib
 import math
 import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from optuna.trial import Trial
-
 from reslab.config import own_folders
 from reslab.errors import UserError
+from reslab.jobs.account import Ended
 from reslab.jobs.cell import Cell
 from reslab.jobs.claims import TakenError
-from reslab.jobs.pool import Ended
+from reslab.jobs.slurm_queue import settle
 from reslab.reporter import Reporter
-from reslab.runs.best import best_of
 from reslab.runs.control import signals_heard
-from reslab.runs.trained import values_of
+from reslab.runs.store import InUseError
 from reslab.search.places import Open, Places
 from reslab.search.plan import UNTESTED, Search
-from reslab.search.record import write_record
-from reslab.search.study import RUN, Study
+from reslab.search.study import INSTEAD_OF, RUN, Study
+from reslab.search.verdicts import Verdicts
 
 SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_BETWEEN_ASKS = 1.0  # where there was nothing to do, or nowhere to do it
+SECONDS_BETWEEN_SETTLINGS = 30.0  # of what others' jobs have come to, for which a cluster is asked
+SECONDS_BETWEEN_TRIES = 30.0  # to begin what could not be begun
 
 
 class Searcher:
@@ -42,48 +43,62 @@ class Searcher:
     ) -> None:
         self.search, self.study, self.places = search, study, places
         self.at_a_time, self.reporter = at_a_time, reporter
+        self.verdicts = Verdicts(search, study, reporter)
         self._open: list[Open] = []
         self._signals: list[int] = []
         self._answered = 0
-        self._asked_in_vain = -math.inf
+        self._asked_in_vain = self._settled = self._tried_in_vain = -math.inf
         self._all_taken = False
         self._said = ""
 
     def run(self) -> int | None:
         """Runs trials, and waits for those of other searchers, which it takes over if they go.
 
-        The first signal has all that goes on save and end; Ctrl-C after it ends them at once.
+        The first signal has all that goes on here save and end; Ctrl-C after it ends them at once.
+        What a cluster has goes on there: the same command takes it up again.
 
         Returns:
             The signal that stopped it, None where all trials have ended.
+
+        Raises:
+            UserError: A trial cannot be begun, though no other is in its way.
         """
         with signals_heard(self._signals.append), self.reporter.watching(self._watched):
             try:
                 while True:
                     self._answer()
                     if not self._signals:
+                        self._settle()
                         self._take_trials()
                         self._begin()
                     for one in [one for one in self._open if one.job]:
-                        self._report(one)
+                        self.verdicts.report(one)
                     for end in self.places.look():
                         self._take(end)
                     if not self._goes_on():
                         break
                     time.sleep(SECONDS_BETWEEN_LOOKS)
             except BaseException:
-                self.places.send(signal.SIGTERM)
+                self.places.stop()
                 raise
         return self.stopped_by
 
-    def finish(self, cell: Cell) -> Ended:
-        """Runs one cell to its end, or until a signal has stopped it."""
+    def finish(self, cell: Cell) -> Ended | None:
+        """Runs one cell to its end; gives None where a signal has stopped it."""
+        ended: list[Ended] = []
+        is_begun = False
         with signals_heard(self._signals.append), self.reporter.watching(self._watched):
-            self.places.start(cell)
-            while not (ended := self.places.look()):
+            while not ended and (not self._signals or self.places.running):
                 self._answer()
+                is_free = self.places.has_room and self.places.may_start(cell.directory)
+                if is_free and not (is_begun or self._signals):
+                    with contextlib.suppress(InUseError, TakenError):
+                        self.places.start(cell)
+                        is_begun = True
+                ended = self.places.look()
                 time.sleep(SECONDS_BETWEEN_LOOKS)
-        return ended[0]
+            self._answer()
+        return None if self._signals else ended[0]
 
     @property
     def stopped_by(self) -> int | None:
@@ -113,8 +128,7 @@ class Searcher:
     def _answer(self) -> None:
         for at in range(self._answered, len(self._signals)):
             if at == 0:
-                self.places.send(signal.SIGTERM)
-                self.reporter.say("stopping after this step; Ctrl-C again stops at once")
+                self.reporter.say(self.places.stop())
             elif self._signals[at] == signal.SIGINT:
                 self.places.send(signal.SIGKILL)
         self._answered = len(self._signals)
@@ -135,7 +149,7 @@ class Searcher:
             try:
                 one = Open(trial, self.cell(overrides, title))
             except UserError as error:
-                self._fail(trial, title, str(error))
+                self.verdicts.fail(trial, title, str(error))
                 continue
             trial.set_user_attr(RUN, one.cell.directory.name)
             self._open.append(one)
@@ -143,85 +157,68 @@ class Searcher:
     def _begin(self) -> None:
         """Begins those whose run nobody has; what is known already is answered."""
         for one in [one for one in self._open if not one.job]:
-            directory = one.cell.directory
             if known := self.study.same_as(one.trial):
-                self._close(one, f"as trial {known.number}", known.value)
-            elif self._is_ours(directory.path, one) or directory.is_running():
+                self._open.remove(one)
+                self.verdicts.repeat(one, known)
+            elif self._has_another(one):
                 continue
-            elif one.cell.is_done:
-                self._complete(one, 0.0)
+            elif one.cell.is_done and not one.cell.directory.job_file.exists():
+                self._open.remove(one)
+                self.verdicts.complete(one, 0.0)
             elif self.places.has_room:
-                try:
-                    one.job = self.places.start(one.cell)
-                except TakenError:
-                    continue
-                except UserError as error:
-                    self._open.remove(one)
-                    self._fail(one.trial, one.cell.title, str(error))
-                    continue
-                self._tell(f"{one.cell.title}: begun on {one.job.slot.name}")
+                self._start(one)
 
-    def _is_ours(self, path: Path, asked: Open) -> bool:
-        """Whether another of our trials has come to the same run."""
-        return any(one.cell.directory.path == path and one.job for one in self._open)
+    def _has_another(self, asked: Open) -> bool:
+        """Whether another has the run of a trial: one of our trials, a searcher, or anybody.
 
-    def _report(self, one: Open) -> None:
-        """Tells the study of epochs that are over, and stops what is worse than others were."""
-        values = values_of(one.cell.directory, self.search.monitor)
-        for epoch, value in enumerate(values[one.reported :], one.reported + 1):
-            one.trial.report(value, epoch)
-            one.reported = epoch
-            if one.job and not one.pruned and one.trial.should_prune():
-                one.pruned = True
-                one.job.send(signal.SIGTERM)
+        A job that is to run it is taken up with the trial of a searcher that is gone.
+        """
+        run = asked.cell.directory
+        if any(one.cell.directory.path == run.path and one.job for one in self._open):
+            return True
+        if run.job_file.exists() and INSTEAD_OF not in asked.trial.user_attrs:
+            return True
+        return not self.places.may_start(run)
+
+    def _start(self, one: Open) -> None:
+        """Begins a trial; what is refused has to wait for others, and without any ends all."""
+        if time.monotonic() - self._tried_in_vain < SECONDS_BETWEEN_TRIES:
+            return
+        try:
+            one.job = self.places.start(one.cell)
+        except (InUseError, TakenError):
+            return
+        except UserError as error:
+            if not any(other.job for other in self._open):
+                raise
+            self._tried_in_vain = time.monotonic()
+            self.reporter.say(f"{one.cell.title}: {error}; it is tried again")
+            return
+        self.verdicts.tell(f"{one.cell.title}: {one.job.beginning}")
 
     def _take(self, end: Ended) -> None:
         one = next(one for one in self._open if one.cell is end.cell)
         one.job = None
         if end.state == "elsewhere":
             return
-        self._report(one)
+        self._open.remove(one)
+        self.verdicts.report(one)
         if end.state == "finished":
-            self._complete(one, end.seconds)
+            self.verdicts.complete(one, end.seconds)
         elif end.state == "stopped" and one.pruned:
-            self._open.remove(one)
-            self.study.prune(one.trial)
-            self._tell(f"{one.cell.title}: pruned after epoch {one.reported}")
+            self.verdicts.prune(one)
         elif end.state == "stopped" and self._signals:
-            self._open.remove(one)  # it is this searcher's until that is gone, then anyone's
+            # It is this searcher's until that is gone, then anyone's.
             self.reporter.say(f"{one.cell.title}: {end.reason}")
         else:
-            self._open.remove(one)
-            self._fail(one.trial, one.cell.title, end.reason)
+            self.verdicts.fail(one.trial, one.cell.title, end.reason)
 
-    def _complete(self, one: Open, seconds: float) -> None:
-        values = values_of(one.cell.directory, self.search.monitor)
-        epoch = best_of(values, self.search.monitor)
-        if not epoch or math.isnan(values[epoch - 1]):
-            self._open.remove(one)
-            what = values[epoch - 1] if epoch else "not there"
-            return self._fail(one.trial, one.cell.title, f"{self.search.monitor} is {what}")
-        how = f"best epoch {epoch} of {len(values)}, {seconds:.0f} s"
-        self._close(one, how, values[epoch - 1])
-
-    def _close(self, one: Open, how: str, value: float | None) -> None:
-        assert value is not None
-        self._open.remove(one)
-        self.study.complete(one.trial, value)
-        best = self.study.best()
-        said = f"{self.search.monitor} {value:.4f} ({how})"
-        if best and best.number != one.trial.number:
-            said += f"; trial {best.number} has {best.value:.4f}"
-        self._tell(f"{one.cell.title}: {said}")
-
-    def _fail(self, trial: Trial, title: str, reason: str) -> None:
-        self.study.fail(trial, reason)
-        self._tell(f"{title}: failed: {reason}")
-
-    def _tell(self, line: str) -> None:
-        """Says what has become of a trial, which whoever watches the search can read by then."""
-        write_record(self.search, self.study)
-        self.reporter.say(line)
+    def _settle(self) -> None:
+        """Has runs say what became of their jobs that nobody here waits for."""
+        if time.monotonic() - self._settled >= SECONDS_BETWEEN_SETTLINGS:
+            ours = [one.cell.directory.path for one in self._open if one.job]
+            settle(run for run in self.study.runs() if run.path not in ours)
+            self._settled = time.monotonic()
 
     def _say_once(self, line: str) -> None:
         if line != self._said:
@@ -231,7 +228,9 @@ class Searcher:
     def _watched(self) -> tuple[list[Path], str]:
         """The directories of what goes on, and a line about all trials."""
         running = [job.cell.directory.path for job in self.places.running]
-        return running, f"search {self.search.name}"
+        waiting = sum(bool(one.job) for one in list(self._open)) - len(running)
+        queued = f", {waiting} queued" if waiting > 0 else ""
+        return running, f"search {self.search.name}{queued}"
 
 
 def _listed(numbers: Sequence[int]) -> str:

@@ -5,7 +5,7 @@ import os
 import socket
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -42,15 +42,16 @@ class Study:
 
     Args:
         search: The search.
+        may_start: Whether a run may be begun where this searcher's are, or its job taken up.
 
     Raises:
         UserError: The study is another search's, or the storage does not answer.
     """
 
-    def __init__(self, search: Search) -> None:
+    def __init__(self, search: Search, may_start: Callable[[RunDirectory], bool]) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        self.search = search
+        self.search, self.may_start = search, may_start
         self._lock = search.folder / "search.lock"
         started = time.time_ns()
         self._me = {"host": socket.gethostname(), "pid": os.getpid()}
@@ -123,6 +124,11 @@ class Study:
             ),
             None,
         )
+
+    def runs(self) -> list[RunDirectory]:
+        """The runs of all trials that have one."""
+        names = {one.user_attrs.get(RUN) for one in self.trials()}
+        return [RunDirectory(self.search.runs_dir / name) for name in sorted(filter(None, names))]
 
     def open(self) -> list[int]:
         """The numbers of trials that a searcher has, or that wait for one."""
@@ -206,7 +212,11 @@ class Study:
                 self._study.enqueue_trial(one.params, user_attrs={INSTEAD_OF: one.number})
 
     def _is_left(self, trial: FrozenTrial) -> bool:
-        """Whether nobody has it any more, its run included, which may be saving still."""
+        """Whether nobody has it any more.
+
+        Nor may anybody have its run, which may be saving still, or be in the queue of a cluster:
+        there, who has the same cluster takes up its job.
+        """
         searcher = trial.user_attrs.get(SEARCHER)
         if searcher is None:  # killed while it had the lock that we have now
             return True
@@ -220,7 +230,7 @@ class Study:
         if is_alive:
             return False
         run = trial.user_attrs.get(RUN)
-        return run is None or not RunDirectory(self.search.runs_dir / run).is_running()
+        return run is None or self.may_start(RunDirectory(self.search.runs_dir / run))
 
 
 def _distribution(bounds: Bounds) -> BaseDistribution:
