@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -39,16 +40,19 @@ def test_a_run_that_outlives_its_command_keeps_its_gpu(make, machine, tmp_path):
     """As a studio's does, whose server is killed."""
     machine("0")
     code = (
-        "import subprocess\n"
-        "from reslab.jobs.claims import claimed\n"
+        "import os, pathlib, sys\n"
+        "from cells import Script\n"
+        "from reslab.jobs.pool import Pool\n"
         "from reslab.jobs.slots import find_slots\n"
-        "with claimed(find_slots()[0]) as claim:\n"
-        "    one = subprocess.Popen(['sleep', '60'], pass_fds=claim, stdout=subprocess.DEVNULL)\n"
-        "print(one.pid)\n"
+        "from reslab.runs.store import RunDirectory\n"
+        "cell = Script((sys.argv[1],), RunDirectory(pathlib.Path(sys.argv[2])), 'one')\n"
+        "print(Pool(find_slots(), outlives=True).start(cell).pid, flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True
-    )
+    command = [sys.executable, "-c", code, SLEEP, str(tmp_path / "one")]
+    where = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    done = subprocess.run(command, env=where, stdout=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL
     (slot,) = find_slots()
     assert not is_free(slot)
     os.kill(int(done.stdout), signal.SIGKILL)

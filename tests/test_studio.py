@@ -1,4 +1,7 @@
-"""The studio from a form to an exported network, with real servers, trainings and a browser."""
+"""The studio from a form to an exported network, with real servers, trainings and a browser.
+
+How a run is filled in, stopped and gone on with by the page is in test_studio_train.
+"""
 
 import json
 

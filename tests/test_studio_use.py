@@ -300,6 +300,40 @@ def test_a_digit_is_predicted_by_upload_and_by_drawing_in_a_browser(trained, run
         assert page.problems == []
 
 
+GIVEN = """([kind, content]) => {
+    const data = new DataTransfer(), bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt())
+    data.items.add(new File([bytes], `${kind}.png`, {type: "image/png"}))
+    const how = {bubbles: true, cancelable: true, clipboardData: data, dataTransfer: data}
+    document.body.dispatchEvent(kind == "paste" ? new ClipboardEvent(kind, how) : new DragEvent(kind, how))
+}"""
+
+
+@pytest.mark.slow
+def test_pictures_are_dropped_pasted_and_drawn_with_a_finger(studio, trained, run):
+    content = next((trained / "pictures/3").glob("*.png")).read_bytes()
+    expected = predicted(studio, content, run=run)["answer"]
+    with visited(f"{studio.address}#use", width=390, height=844, has_touch=True) as page:
+        page.locator("canvas").wait_for()
+        for kind in ("drop", "paste"):
+            page.evaluate(GIVEN, [kind, base64.b64encode(content).decode()])
+            section = page.locator("section", has=page.get_by_role("heading", name=f"{kind}.png"))
+            section.locator(".answer").wait_for(timeout=60_000)
+            assert section.locator(".answer").inner_text() == expected
+        page.evaluate("() => scrollTo(0, 0)")
+        box = page.locator("canvas").bounding_box()
+        x, top = box["x"] + box["width"] / 2, box["y"]
+        finger = page.context.new_cdp_session(page)
+        for kind, part in [("Start", 0.1), *(("Move", at / 10) for at in range(2, 10))]:
+            points = [{"x": x, "y": top + part * box["height"]}]
+            touch = {"type": f"touch{kind}", "touchPoints": points}
+            finger.send("Input.dispatchTouchEvent", touch)
+        finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        section = page.locator("section", has=page.get_by_role("heading", name="the drawing"))
+        section.locator(".answer").wait_for()
+        assert page.evaluate("() => scrollY") == 0, "what is drawn does not scroll"
+        assert page.problems == []
+
+
 def stroke(width: float) -> bytes:
     """The same stroke, drawn here."""
     scale = 280 / width
