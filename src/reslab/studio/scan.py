@@ -4,7 +4,7 @@ import os
 import secrets
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from reslab.runs.facts import Facts
 from reslab.runs.index import SETTLED_NS, Index
 from reslab.runs.seeds import Repeat, count_once, titles
 from reslab.runs.store import RunDirectory
+from reslab.studio.lines import Lines
 from reslab.studio.runs import line, line_of_seeds
 
 SECONDS_BETWEEN_LOOKS = 0.4
@@ -45,24 +46,6 @@ class _Seen:
     copy_of: str | None = None
 
 
-@dataclass
-class _Lines:
-    """Lines by name, each with the number of the look that changed it last."""
-
-    now: dict[str, tuple[dict[str, Any], int]] = field(default_factory=dict)
-    gone: dict[str, int] = field(default_factory=dict)
-
-    def put(self, line: dict[str, Any], look: int) -> None:
-        name = line["name"]
-        if name not in self.now or self.now[name][0] != line:
-            self.now[name] = line, look
-            self.gone.pop(name, None)
-
-    def remove(self, name: str, look: int) -> None:
-        if self.now.pop(name, None):
-            self.gone[name] = look
-
-
 class Scan:
     """All runs of a folder, looked at no oftener than two or three times a second.
 
@@ -75,7 +58,7 @@ class Scan:
         self._lock = threading.Lock()
         self._origin = secrets.token_hex(4)  # the cursor of a server before this one is none
         self._seen: dict[str, _Seen] = {}
-        self._index, self._lines = Index(folder), _Lines()
+        self._index, self._lines = Index(folder), Lines()
         self._look_number, self._looks, self._looked, self._whole = 0, 0, 0.0, False
 
     def find(self, name: str) -> RunDirectory:
