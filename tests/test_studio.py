@@ -55,7 +55,7 @@ def test_a_network_is_trained_watched_compared_used_and_taken_away(studio, tmp_p
         assert page.evaluate("() => document.title") == shown == "Watch · reslab"
         tab = page.context.new_page()
         tab.goto(f"{place}#runs")
-        tab.locator("td .state.running").wait_for()
+        tab.get_by_role("checkbox", name=f"Select {first.name}").wait_for()
         tab.close()
 
         # Two are compared.
