@@ -66,8 +66,8 @@ class Listener(Reporter):
         self.said.append(text)
 
 
-def sweep(cells, number=2):
-    listener = Listener()
+def sweep(cells, number=2, listener=None):
+    listener = listener or Listener()
     swept = Sweep(cells, [Slot(f"place {at}") for at in range(number)], listener).run()
     return {end.cell.title: end for end in swept.ends}, listener.said, swept.signum
 

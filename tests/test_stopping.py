@@ -9,22 +9,29 @@ from contextlib import contextmanager
 
 import pytest
 
-from cells import BEGIN, FINISH, SAVE, STALL, sweep
+from cells import BEGIN, FINISH, SAVE, STALL, Listener, sweep
 from processes import wait_for
 from reslab.jobs.pool import Pool
 from reslab.jobs.slots import Slot
 
+STOPPING = "stopping after this step; Ctrl-C again stops at once"
+
 
 @contextmanager
-def told_when_ready(cells, *signums):
-    """Signals this process as soon as all cells are ready; all has been sent when it ends."""
+def told_when_ready(cells, *signums, listener=None):
+    """Signals this process as soon as all cells are ready; all has been sent when it ends.
+
+    With a listener the second signal comes after what is said of the first: two may be one, where
+    this process gets little time.
+    """
     sent = cells[0].directory.path / "told"
 
     def tell():
         wait_for(lambda: all((cell.directory.path / "ready").exists() for cell in cells))
         for signum in signums:
             os.kill(os.getpid(), signum)
-            time.sleep(1)  # else two of a kind may be one, where this process gets little time
+            wait_for(lambda: listener is None or STOPPING in listener.said)
+            time.sleep(0.2)
         sent.touch()
 
     telling = threading.Thread(target=tell, daemon=True)
@@ -50,8 +57,9 @@ def test_the_first_signal_has_all_save_and_nothing_new_begin(make, signum):
 def test_a_second_ctrl_c_ends_them_at_once(make):
     cells = [make(name, BEGIN + STALL) for name in "ab"]
     begun = time.monotonic()
-    with told_when_ready(cells, signal.SIGINT, signal.SIGINT):
-        ends, _, told = sweep(cells)
+    listener = Listener()
+    with told_when_ready(cells, signal.SIGINT, signal.SIGINT, listener=listener):
+        ends, _, told = sweep(cells, listener=listener)
     assert time.monotonic() - begun < 30
     assert told == signal.SIGINT
     assert {(end.state, end.reason) for end in ends.values()} == {
