@@ -283,10 +283,13 @@ def test_what_leads_out_of_a_run_by_a_link_is_not_read(tmp_path, name):
     secret.write_text("seed: 7\nsecret: word\n")
     run = write_run(tmp_path / "runs", "linked", test=None if name == "failure.txt" else 0.9)
     write_run(tmp_path / "runs", "whole", test=0.9)
+    (tmp_path / "runs/no run").mkdir()
+    (tmp_path / "runs/no run/link").symlink_to(secret)
     (run / name).unlink(missing_ok=True)
     (run / name).symlink_to(secret)
     with served(tmp_path / "runs") as studio:
         lines = by_name(studio.ask("/api/runs?since=").json)
+        assert "no run" not in lines
         assert lines["linked"]["why"] == f"{name} is a link, of which nothing is read"
         for path in ("watch/details?run=linked", "download/checkpoint?run=linked"):
             answer = studio.ask(f"/api/{path}")

@@ -163,6 +163,8 @@ class Scan:
     def _look_at(self, one: _Seen, changed: int) -> bool:
         """Reads a run anew, if something about it may be different; returns whether it did."""
         run = one.directory
+        if not (run.config_file.exists() or run.request_file.exists()):
+            return False
         if fault := _what_is_strange(run.path):
             one.repeat, one.changed, one.state = None, changed, STRANGE
             is_new = one.facts is None or one.facts.why != fault
@@ -170,8 +172,6 @@ class Scan:
             return is_new
         state = run.state()
         if one.state == state and _is_settled(one, changed):
-            return False
-        if not (run.config_file.exists() or run.request_file.exists()):
             return False
         fault = ""
         try:
