@@ -1,11 +1,13 @@
 """A search whose trials are jobs of a cluster, with commands of SLURM's that are our own."""
 
+import copy
 import os
 import signal
 import socket
 import threading
 
 import pytest
+from hydra.core.config_store import ConfigStore
 
 import searching
 from cells import Listener
@@ -61,16 +63,24 @@ def begin(folder, *asked, **more):
         ("hydra.launcher.dry_run=true", "hydra.launcher.dry_run=true: what a search submits is"),
         ("hydra.launcher.array_parallelism=0", "hydra.launcher.array_parallelism must be at least"),
         ("hydra.launcher.nodes=2", "no option hydra.launcher.nodes"),
-        ("hydra/launcher=joblib", "hydra/launcher: a search runs its trials by local or slurm"),
     ],
 )
 def test_what_makes_no_sense_for_a_search_is_refused_before_anything_is_there(
     asked, said, in_empty_folder
 ):
     with pytest.raises(UserError) as error:
-        search([*ASKED, *([SLURM] if "hydra/" not in asked else []), asked])
+        search([*ASKED, SLURM, asked])
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+    assert not list(in_empty_folder.iterdir())
+
+
+def test_another_package_s_launcher_is_refused(in_empty_folder, monkeypatch):
+    store = ConfigStore.instance()
+    monkeypatch.setattr(store, "repo", copy.deepcopy(store.repo))
+    store.store(group="hydra/launcher", name="theirs", node={"_target_": "theirs.Launcher"})
+    with pytest.raises(UserError, match="hydra/launcher: a search runs its trials by local or s"):
+        search([*ASKED, "hydra/launcher=theirs"])
     assert not list(in_empty_folder.iterdir())
 
 
@@ -196,6 +206,23 @@ def test_what_the_cluster_refuses_waits_for_others_and_without_others_ends_the_s
     assert sum(line.endswith(refused) for line in listener.said) == 1
     assert [one["state"] for one in content(faked)["trials"]] == ["finished"] * 3
     assert len(working.jobs) == 4
+
+
+def test_a_signal_is_answered_whenever_it_comes(faked, working):  # noqa: F811
+    class Impatient(Listener):
+        """Presses Ctrl-C as soon as it is told of the second trial."""
+
+        def say(self, text):
+            super().say(text)
+            if ": queued as" in text and sum(": queued as" in line for line in self.said) == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    (working.folder / "hold").touch()
+    listener = Impatient()
+    with pytest.raises(SystemExit, match="130"):
+        search([*ASKED, "search.trials=4", *TWO], listener)
+    assert sum("2 cells stay in the queue" in line for line in listener.said) == 1
+    assert working.asked("scancel") == []
 
 
 @pytest.mark.slow

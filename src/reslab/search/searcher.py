@@ -78,6 +78,7 @@ class Searcher:
                     if not self._goes_on():
                         break
                     time.sleep(SECONDS_BETWEEN_LOOKS)
+                self._answer()  # a signal that came since it last did
             except BaseException:
                 self.places.stop()
                 raise
