@@ -124,11 +124,14 @@ ACTS_THROUGH_CONFIG = "what it decides stands in the configuration, which is has
 WATCHES = "reads what is trained and changes nothing"
 KEEPS = "keeps what was trained; that it comes back bit for bit is tested"
 ASKS = "refuses or begins, and a refused run has no result"
+ENDS = "ends a run, which then has no result"
 RECORDED = "what it finds is recorded beside the digest"
 AFTERWARDS = "works on what finished runs have kept"
 LEFT_OUT = {
     "__init__.py": AFTERWARDS,
     "__main__.py": ASKS,
+    "finite.py": ENDS,
+    "runs/failures.py": ENDS,
     "analysis/": WATCHES,
     "apps/": ASKS,
     "bench/": "measures time",

@@ -9,7 +9,12 @@ from lightning.pytorch import Callback
 from processes import run
 from reslab.callbacks import StopRequest, progress
 from reslab.config import compose
+from reslab.errors import UserError
+from reslab.finite import STEPS_BETWEEN_READS, NotFiniteError
+from reslab.runs import checkpoint as files
 from reslab.runs.build import Run, build, prepare_data
+from reslab.runs.execute import execute
+from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory, list_runs
 from reslab.tables.finished import BESIDE_OTHERS
 from training import NEEDS_GPU, SMALL
@@ -57,18 +62,87 @@ def test_no_step_waits_for_the_device(asked, compiled, tmp_path, monkeypatch):
     assert watch.steps == 2 * (1257 // 64 - 3)
 
 
-def fit(folder: Path, asked: list[str], watch: Callback | None = None) -> Run:
-    """A run that has trained for two epochs."""
+def fit(
+    folder: Path, asked: list[str], watch: Callback | None = None, runs: list[Run] | None = None
+) -> Run:
+    """A run that has trained for two epochs; it is among the runs however it ends."""
     chosen = ["model=mini_resnet", "dataset.batch_size=64", "trainer.max_epochs=2"]
     directory = RunDirectory(folder)
     directory.checkpoints.mkdir(parents=True)
     with StopRequest() as stop:
-        run = build(compose([*asked, *chosen]), directory, stop)
+        run = build(compose([*chosen, *asked]), directory, stop)
         prepare_data(run.data)
+        if runs is not None:
+            runs.append(run)
         if watch:
             run.trainer.callbacks = [watch, *run.trainer.callbacks, WaitAgain()]
         run.trainer.fit(run.task, datamodule=run.data)
     return run
+
+
+class Spoil(Callback):
+    """Has a step's loss or one of its gradients be no number, where that is computed."""
+
+    def __init__(self, what: str, step: int) -> None:
+        self.what, self.step, self.steps = what, step, 0
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        check = pl_module.finite.check
+
+        def spoiled(loss, network):
+            self.steps += 1
+            if self.steps == self.step and self.what == "loss":
+                loss = loss * float("nan")
+            if self.steps == self.step and self.what == "gradient":
+                next(iter(network.parameters())).grad.view(-1)[0] = float("inf")
+            check(loss, network)
+
+        pl_module.finite.check = spoiled
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+@pytest.mark.parametrize("compiled", ["true", "false"])
+def test_what_is_not_finite_ends_training_and_a_fused_optimizer_has_not_moved(
+    what, optimizer, compiled, tmp_path
+):
+    """No step waits for that: the test above has the same steps."""
+    spoil = Spoil(what, step=7)
+    asked = [*EXACT, f"optimizer={optimizer}", "dataset.batch_size=16"]
+    asked += [f"trainer.compile={compiled}"]
+    runs: list[Run] = []
+    with pytest.raises(NotFiniteError, match=r"in step 7 \(epoch 1, batch 7 of 78\)") as error:
+        fit(tmp_path / "spoiled", asked, spoil, runs)
+    assert ("a gradient" in str(error.value)) == (what == "gradient")
+    assert spoil.steps <= 7 + 2 * STEPS_BETWEEN_READS
+    if optimizer != "rmsprop":
+        fit(tmp_path / "six", [*asked, "max_steps=6"], runs=runs)
+        weights, expected = (list(run.task.network.parameters()) for run in runs)
+        assert all(torch.equal(one, other) for one, other in zip(weights, expected))
+
+
+def test_nothing_is_saved_of_a_step_that_is_not_finite(tmp_path):
+    asked = [*EXACT, "checkpoint_every=0"]
+    with pytest.raises(NotFiniteError):
+        fit(tmp_path / "run", asked, Spoil("gradient", step=7))
+    saved = files.load(tmp_path / "run/checkpoints/last.ckpt")
+    assert saved["global_step"] == 6
+    assert all(bool(w.isfinite().all()) for w in saved["state_dict"].values())
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_named_with_one_that_does(tmp_path):
+    asked = ["trainer=gpu", "model=resnet18", "dataset.size=32", "dataset.batch_size=1257"]
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.empty_cache()
+    allowed = torch.cuda.memory_allocated() + 2**30
+    torch.cuda.set_per_process_memory_fraction(allowed / total)
+    try:
+        with pytest.raises(UserError, match="1257: out of memory on cuda") as e:
+            execute(compose(asked), RunDirectory(tmp_path / "run"), Request.here(asked, None))
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    fits = int(str(e.value).rpartition("=")[2].removesuffix(" fits"))
+    assert 0 < fits < 1257
 
 
 EXACT = ["trainer=exact", "dataset=digits", "seed=3"]

@@ -1,5 +1,6 @@
 """The one LightningModule: what a step of training, validation and prediction does."""
 
+import math
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torchmetrics import Metric
 
 from reslab import ranks
 from reslab.errors import UserError
+from reslab.finite import FiniteGuard, NotFiniteError
 from reslab.lightning_bypass import QuickModule
 from reslab.loss import CLASS_WEIGHTS
 from reslab.machine import compiled
@@ -149,6 +151,13 @@ class ImageClassifier(QuickModule):
         data = trainer.datamodule
         self.weigh_classes(data.train_labels, data.num_classes, self.device)
         self.compile_for(self.device)
+        self.finite = FiniteGuard(
+            trainer.optimizers[0],
+            self.device,
+            trainer.global_step,
+            trainer.num_training_batches,
+            scaled=getattr(trainer.precision_plugin, "scaler", None) is not None,
+        )
 
     def weigh_classes(self, labels: Tensor, num_classes: int, device: torch.device) -> None:
         """Has classes count from now on as is asked for, by the training set's labels `[N]`."""
@@ -182,7 +191,11 @@ class ImageClassifier(QuickModule):
             self._clip(self.network.parameters(), self.gradient_clip_val)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """One update."""
+        """One update.
+
+        Raises:
+            NotFiniteError: Its loss or a gradient is not finite, or on a GPU was not lately.
+        """
         images, labels = batch
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()  # first: a CUDA graph is not to begin beside the last one's gradients
@@ -194,6 +207,7 @@ class ImageClassifier(QuickModule):
             part, right = self._part_of_batch(labels), num_right.to(loss.dtype)
             ranks.merge(self.network, part, [loss.mul_(part), right])
             num_right, num_images = right.long(), num_images * ranks.number()
+        self.finite.check(loss, self.network)
         self.limit_gradients()
         optimizer.step()
         if self.optimization.interval == "step":
@@ -221,13 +235,21 @@ class ImageClassifier(QuickModule):
         self.val_metrics.update(loss, count_right(logits, labels), len(labels))
 
     def on_validation_epoch_end(self) -> None:
-        """Reads the epoch's metrics, once, and steps the schedule by them."""
+        """Reads the epoch's metrics, once, and steps the schedule by them.
+
+        Raises:
+            NotFiniteError: The validation loss, or what was computed in the epoch, is not finite.
+        """
+        self.finite.raise_if_found()
         learning_rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         values = {"lr": learning_rate}
         self.val_metrics.add_up()  # those of training are, step by step
         for stage, metric in [("train", self.train_metrics), ("val", self.val_metrics)]:
             values |= {f"{stage}/{key}": value.item() for key, value in metric.compute().items()}
             metric.reset()
+        if not math.isfinite(values["val/loss"]):
+            epoch = self.trainer.current_epoch + 1
+            raise NotFiniteError(f"val/loss is {values['val/loss']} after epoch {epoch}")
         self.epoch_metrics = values
         self.log_dict(values, logger=False)
         if self.optimization.interval == "epoch":

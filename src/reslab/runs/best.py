@@ -1,12 +1,15 @@
 """Which epoch is the best."""
 
+import math
 from collections.abc import Iterable
 
 from reslab.optim import better_is
 
 
 def is_better(value: float, than: float | None, monitor: str) -> bool:
-    """Whether a metric is a strict improvement, which the first one is over None."""
+    """Whether a metric is a strict improvement: any number is one over None, NaN never."""
+    if math.isnan(value):
+        return False
     if than is None:
         return True
     return value < than if better_is(monitor) == "min" else value > than

@@ -15,6 +15,7 @@ from reslab import ranks
 from reslab.callbacks import StopRequest
 from reslab.config import refusal
 from reslab.errors import UserError, stop_behind
+from reslab.finite import NotFiniteError
 from reslab.reporter import SILENT, Reporter
 from reslab.runs import checkpoint as files
 from reslab.runs import log
@@ -30,6 +31,7 @@ from reslab.runs.environment import (
 )
 from reslab.runs.extend import Source, read_source
 from reslab.runs.extension import find_whole, settled
+from reslab.runs.failures import explained
 from reslab.runs.finish import finish
 from reslab.runs.identity import differing_keys, hashed_config
 from reslab.runs.outcome import UNTESTED, Outcome
@@ -120,7 +122,10 @@ def _follow(cfg: DictConfig, directory: RunDirectory) -> None:
         check(cfg)
         run = build(cfg, directory, stop)
         prepare_data(run.data)
-        _fit(run, checkpoint)
+        try:
+            _fit(run, checkpoint)
+        except NotFiniteError as error:  # as in the first process, which says so
+            raise ranks.LostError from error
 
 
 def _fit(run: Run, checkpoint: str | None) -> None:
@@ -175,7 +180,14 @@ def _execute(
         checkpoint = directory.latest.last
         files.save(source.continued(cfg, run.task, about, reporter), checkpoint)
     reporter.say(f"{directory.path}")
-    _fit(run, ranks.told(str(checkpoint) if checkpoint else None))
+    checkpoint = ranks.told(str(checkpoint) if checkpoint else None)
+    try:
+        _fit(run, checkpoint)
+    except Exception as error:
+        shape = run.data.image_shape
+        if said := explained(error, cfg, directory, shape, device, reporter):
+            raise said from error
+        raise
     if not cfg.test:
         directory.untested_file.write_text(f"{UNTESTED}\n")
         return None

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.fabric.plugins import CheckpointIO
-from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from reslab import ranks
@@ -76,6 +75,7 @@ class SaveCheckpoints(Checkpoint):
             return
         if trainer.should_stop:
             if self.state is not None:
+                pl_module.finite.raise_if_found()
                 trainer.save_checkpoint(self.state)
             return
         if self._is_due(self.every_seconds):
@@ -135,7 +135,8 @@ class SaveCheckpoints(Checkpoint):
         elapsed = time.monotonic() - self._saved_at
         return self.stop.is_requested(or_due=elapsed >= min(seconds, self.every_seconds))
 
-    def _save(self, trainer: Trainer) -> None:
+    def _save(self, trainer: Any) -> None:
+        trainer.lightning_module.finite.raise_if_found()
         if ranks.is_first():
             self.latest.keep_previous()
         trainer.save_checkpoint(self.latest.last)
