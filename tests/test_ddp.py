@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 from types import SimpleNamespace
 
 import psutil
@@ -10,6 +9,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+import torchrun
 from processes import run, start, wait_for
 from reslab import ranks
 from reslab.apps import devices
@@ -59,10 +59,8 @@ num_classes: ${dataset.num_classes}
 
 def start_all(folder, number, *arguments, kill=None, only=None, **environment):
     """Starts a command as torchrun would in so many processes; `kill` may be of `only` one."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    said = {"WORLD_SIZE": number, "LOCAL_WORLD_SIZE": number, "MASTER_PORT": port}
+    said = {"WORLD_SIZE": number, "LOCAL_WORLD_SIZE": number}
+    said |= {"MASTER_PORT": torchrun.free_port()}
     said |= {"MASTER_ADDR": "127.0.0.1"} | environment
     return [
         start(
@@ -355,6 +353,21 @@ def test_another_number_of_devices_goes_on_inexactly_or_not_at_all(tmp_path):
     assert "differs in world_size; it goes on, and is recorded as not exact" in resumed[0].err
     provenance = RunDirectory(only_run(tmp_path / "warned")).record().provenance
     assert (provenance.exact, provenance.world_size) == (False, 3)
+
+
+@pytest.mark.slow
+def test_two_nodes_of_one_process_make_what_one_node_of_two_does(whole, tmp_path):
+    """Two of torchrun's agents, each with its own process: all that two machines have on one."""
+    port = torchrun.free_port()
+    nodes = [
+        torchrun.start(tmp_path, *EXACT, number=1, nodes=2, node=at, port=port) for at in (0, 1)
+    ]
+    first, second = map(torchrun.finish, nodes)
+    assert_finished([first, second])
+    assert first.out.count("test accuracy") == 1
+    assert not second.out
+    assert_same(tmp_path, whole[2])
+    assert RunDirectory(only_run(tmp_path)).record().provenance.world_size == 2
 
 
 def process_of(rank, launcher):
