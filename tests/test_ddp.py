@@ -243,6 +243,14 @@ def test_a_sweep_within_one_process_is_refused_with_the_way(tmp_path):
     assert "Traceback" not in finished.err
 
 
+def test_what_is_refused_is_a_line_of_the_first_process_alone(tmp_path):
+    first, second = run_all(tmp_path, 2, *DDP, "dataset.batch_size=47")
+    assert "dataset.batch_size=47 cannot be shared by 2 devices alike" in first.error_line()
+    assert second.code == ranks.LOST
+    assert "reslab: " not in second.err
+    assert "Traceback" not in second.err
+
+
 @pytest.mark.slow
 def test_gradients_of_the_first_batch_are_those_of_one_process(tmp_path):
     """SGD's momentum is, after one step, the gradient; classes are weighed, images augmented."""
@@ -370,9 +378,39 @@ def test_two_nodes_of_one_process_make_what_one_node_of_two_does(whole, tmp_path
     assert RunDirectory(only_run(tmp_path)).record().provenance.world_size == 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("nodes", "killed"), [(1, 0), (2, 1)])
+def test_a_killed_process_is_a_line_of_the_other_one_and_torchrun_s_own_words(
+    nodes, killed, tmp_path
+):
+    """With torchrun started by hand, on a machine and on two; torchrun gives a traceback first."""
+    port = torchrun.free_port()
+    asked = (*DDP, EVERY_STEP, "trainer.max_epochs=50")
+    started = [
+        torchrun.start(tmp_path, *asked, number=2 // nodes, nodes=nodes, node=at, port=port)
+        for at in range(nodes)
+    ]
+    wait_for(lambda: list(tmp_path.glob("outputs/runs/*/checkpoints/last.ckpt")))
+    of_killed, other = (
+        next(one for one in started if process_of(rank, one.pid)) for rank in (killed, 1 - killed)
+    )
+    process_of(killed, of_killed.pid).kill()
+    ended = {one: torchrun.finish(one) for one in started}
+    assert all(one.code == 1 for one in ended.values())
+    lines = [line for line in ended[other].err.splitlines() if line.startswith("reslab: ")]
+    assert lines == [
+        f"reslab: process {2 - killed} of 2 ends: another one has ended, and torchrun says where "
+        "that ran which and how; the same command goes on from the last checkpoint"
+    ]
+    cause = ended[of_killed].err.partition("Root Cause")[2]
+    assert f"rank      : {killed} " in cause
+    assert "(SIGKILL)" in cause
+    assert RunDirectory(only_run(tmp_path)).state() == "interrupted"
+
+
 def process_of(rank, launcher):
     """The process of a rank that a launcher's torchrun has started."""
-    for child in psutil.Process(launcher.process.pid).children():
+    for child in psutil.Process(launcher).children():
         if child.environ().get("RANK") == str(rank):
             return child
     return None
@@ -384,7 +422,7 @@ def test_one_command_is_all_of_it(whole, tmp_path):
     command = (*EXACT, "trainer.devices=2", EVERY_STEP)
     first = start(tmp_path, *command, OMP_NUM_THREADS="1")
     wait_for(lambda: list(tmp_path.glob("outputs/runs/*/checkpoints/last.ckpt")))
-    process_of(1, first).kill()
+    process_of(1, first.process.pid).kill()
     ended = first.wait()
     assert ended.code == 1
     assert ended.error_line() == (

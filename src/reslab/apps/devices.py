@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import psutil
 from omegaconf import DictConfig
 
-from reslab.errors import UserError
+from reslab.errors import UserError, stop_behind
 from reslab.jobs.parent import VARIABLE
 from reslab.jobs.slots import THREADS, find_gpus, num_threads
 from reslab.reporter import Reporter
@@ -25,6 +25,7 @@ from reslab.runs.control import STOPPING, signals_heard, train_command
 from reslab.runs.store import RunDirectory
 
 REASON = "RESLAB_REASON"  # names the file that has the line of the first process that failed
+GOES_ON = "the same command goes on from the last checkpoint"
 
 
 def is_one_of_several() -> bool:
@@ -32,8 +33,8 @@ def is_one_of_several() -> bool:
     return "RANK" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
 
 
-def is_first() -> bool:
-    """Whether this is the process that says what all do."""
+def speaks_for_all() -> bool:
+    """Whether this is the process that says what all do; it is the `ranks.is_first` that writes."""
     return not is_one_of_several() or os.environ["RANK"] == "0"
 
 
@@ -43,10 +44,22 @@ def is_started_here() -> bool:
 
 
 @contextmanager
-def left_to_end() -> Iterator[None]:
-    """Has a process that torchrun started with others not be told to end once it is about to."""
+def left_to_end(reporter: Reporter) -> Iterator[None]:
+    """Has a process that torchrun started with others not be told to end once it is about to.
+
+    Args:
+        reporter: Told if it ends for another one has, where no command of reslab's says so for all.
+    """
     try:
         yield
+    except BaseException as error:
+        from reslab.ranks import LostError
+
+        if isinstance(stop_behind(error), LostError) and not is_started_here():
+            which = f"process {int(os.environ['RANK']) + 1} of {os.environ['WORLD_SIZE']}"
+            why = "another one has ended, and torchrun says where that ran which and how"
+            reporter.say(f"\nreslab: {which} ends: {why}; {GOES_ON}")  # a bar may stand there
+        raise
     finally:
         if is_one_of_several():
             for signum in STOPPING:
@@ -154,14 +167,13 @@ def _record(reason: str, directory: RunDirectory) -> None:
 def _end_as(failures: dict[int, Any], number: int) -> NoReturn:
     """Ends as processes did that left no reason: by a signal, or with a traceback."""
     statuses = {rank: failure.exitcode for rank, failure in failures.items()}
-    goes_on = "the same command goes on from the last checkpoint"
     for rank, status in statuses.items():
         if status < 0 and -status not in STOPPING:
             how = f"was killed by signal {-status} ({signal.strsignal(-status)})"
-            raise UserError(f"process {rank + 1} of {number} {how}: {goes_on}")
+            raise UserError(f"process {rank + 1} of {number} {how}: {GOES_ON}")
     for status in statuses.values():
         if status - 128 in STOPPING:  # `reslab stop` tells the first alone
             sys.exit(status)
     if 1 in statuses.values():  # what Python ends with that has printed a traceback
         sys.exit(1)
-    raise UserError(f"one of {number} processes has ended without a word: {goes_on}")
+    raise UserError(f"one of {number} processes has ended without a word: {GOES_ON}")
