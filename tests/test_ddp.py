@@ -1,15 +1,19 @@
 """One run on several devices: on the CPU by gloo, each process with one thread."""
 
+import logging
 import os
+import shlex
 import signal
 from types import SimpleNamespace
 
 import psutil
 import pytest
 import torch
+import torch.distributed.run
 from omegaconf import OmegaConf
 
 import torchrun
+from pages import CLUSTER, blocks, commands
 from processes import run, start, wait_for
 from reslab import ranks
 from reslab.apps import devices
@@ -18,10 +22,12 @@ from reslab.data import Augment, HorizontalFlip, RandomCrop
 from reslab.data.loader import EvaluationLoader, TrainingLoader
 from reslab.errors import UserError
 from reslab.preprocess import Normalization
+from reslab.reporter import SILENT
 from reslab.runs import checkpoint as files
 from reslab.runs.check import check
 from reslab.runs.devices import check_divides
 from reslab.runs.identity import identity
+from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
 from training import ARGUMENTS, EVERY_STEP, SMALL, assert_same_results, history, only_run
 
@@ -241,6 +247,54 @@ def test_a_sweep_within_one_process_is_refused_with_the_way(tmp_path):
     assert len(lines) == 2, finished.err
     assert all("add hydra/launcher=local" in line for line in lines)
     assert "Traceback" not in finished.err
+
+
+@pytest.mark.parametrize(
+    ("given", "number", "share"), [("8", 2, "4"), ("8", 3, "2"), ("1", 2, "1"), (None, 2, "3")]
+)
+def test_processes_share_the_threads_of_the_command(given, number, share, tmp_path, monkeypatch):
+    """As SLURM's jobs and the slots of a machine are given some, and a user's shell may be."""
+    seen = {}
+    monkeypatch.setattr(torch.distributed.run, "run", lambda _: seen.update(os.environ))
+    monkeypatch.setattr(logging, "disable", lambda: None)
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: 6)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(6))
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    os.environ.pop("OMP_NUM_THREADS")
+    os.environ |= {"OMP_NUM_THREADS": given} if given else {}
+    before = Request.here([], None)
+    with pytest.raises(SystemExit) as ended:
+        devices.run_on(number, RunDirectory(tmp_path / "run"), [], [], SILENT)
+    assert ended.value.code == 0
+    assert seen["OMP_NUM_THREADS"] == share
+    os.environ |= seen
+    asked = devices.as_given(Request.here([], None))
+    assert asked.variables == before.variables, "what goes on later shares the same again"
+
+
+def test_the_page_starts_torchrun_as_it_can_be_started():
+    """On two machines, which a test has not: with options that there are, and what can be run."""
+    (text,) = [block for kind, block in blocks(CLUSTER) if kind == "text"]
+    words = shlex.split(text.replace("\\\n", " "))
+    asked = torch.distributed.run.parse_args(words[words.index("torchrun") + 1 :])
+    assert (asked.module, asked.training_script) == (True, "reslab")
+    assert (asked.nnodes, asked.nproc_per_node) == ("2", "4")
+    command, *overrides = asked.training_script_args
+    assert command == "train"
+    check(cfg := compose(overrides))
+    check_divides(cfg, 2 * 4)
+
+
+@pytest.mark.slow
+def test_the_page_s_command_runs_as_it_stands_and_its_processes_share_its_threads(tmp_path):
+    (words,) = [shlex.split(line) for line in commands(blocks(CLUSTER)) if "trainer=ddp" in line]
+    done = run(tmp_path, *words[1:], OMP_NUM_THREADS="2")
+    assert done.code == 0, done.err
+    directory = RunDirectory(only_run(tmp_path))
+    provenance = directory.record().provenance
+    assert (provenance.world_size, provenance.batch_norm) == (2, "per device")
+    assert provenance.threads == 1
+    assert directory.request().variables["OMP_NUM_THREADS"] == "2"
 
 
 def test_what_is_refused_is_a_line_of_the_first_process_alone(tmp_path):

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,9 +23,11 @@ from reslab.jobs.parent import VARIABLE
 from reslab.jobs.slots import THREADS, find_gpus, num_threads
 from reslab.reporter import Reporter
 from reslab.runs.control import STOPPING, signals_heard, train_command
+from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
 
 REASON = "RESLAB_REASON"  # names the file that has the line of the first process that failed
+OF_ALL = "RESLAB_THREADS_OF_ALL"  # what `THREADS` says of all processes together, if anything
 GOES_ON = "the same command goes on from the last checkpoint"
 
 
@@ -71,6 +74,18 @@ def leave_reason(line: str) -> NoReturn:
     with contextlib.suppress(FileExistsError), Path(os.environ[REASON]).open("x") as file:
         file.write(line)
     sys.exit(1)
+
+
+def as_given(request: Request) -> Request:
+    """A request of this process with the threads that the command was given for all processes.
+
+    So that these share them again, and alike, when the run goes on.
+    """
+    if not is_started_here():
+        return request
+    others = {name: value for name, value in request.variables.items() if name != THREADS}
+    given = os.environ[OF_ALL]
+    return replace(request, variables=others | ({THREADS: given} if given else {}))
 
 
 def num_processes(cfg: DictConfig) -> int:
@@ -137,8 +152,9 @@ def run_on(
     logging.disable()  # torchrun's own
     with tempfile.TemporaryDirectory() as folder, signals_heard(tell):
         reason = Path(folder, "reason.txt")
-        threads = os.environ.get(THREADS, str(max(1, num_threads() // number)))
-        os.environ |= {REASON: str(reason), VARIABLE: str(os.getpid()), THREADS: threads}
+        os.environ |= {REASON: str(reason), VARIABLE: str(os.getpid())}
+        share = max(1, num_threads() // number)
+        os.environ |= {OF_ALL: os.environ.get(THREADS, ""), THREADS: str(share)}
         options = ["--standalone", f"--nproc-per-node={number}", f"--log-dir={folder}"]
         options.append("--signals-to-handle=SIGQUIT")  # those that stop are `tell`'s
         command = train_command(overrides, config_dirs, directory)[1:]
