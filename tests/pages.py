@@ -38,7 +38,7 @@ def files(blocks: list[tuple[str, str]]) -> dict[str, str]:
     }
 
 
-CLUSTER = REPOSITORY / "docs/cluster.md"  # as do those
+CLUSTER = REPOSITORY / "docs/cluster.md"  # as do those, in `test_slurm` and `test_ddp`
 BLOCKS = blocks(*(page for page in PAGES if page not in (YOUR_PICTURES, CLUSTER)))
 COMMANDS, FILES = commands(BLOCKS), files(BLOCKS)
 REFERENCE = REPOSITORY / "outputs/reference"

@@ -1,15 +1,19 @@
 """One run on several devices: on the CPU by gloo, each process with one thread."""
 
+import logging
 import os
+import shlex
 import signal
-import socket
 from types import SimpleNamespace
 
 import psutil
 import pytest
 import torch
+import torch.distributed.run
 from omegaconf import OmegaConf
 
+import torchrun
+from pages import CLUSTER, blocks, commands
 from processes import run, start, wait_for
 from reslab import ranks
 from reslab.apps import devices
@@ -18,10 +22,12 @@ from reslab.data import Augment, HorizontalFlip, RandomCrop
 from reslab.data.loader import EvaluationLoader, TrainingLoader
 from reslab.errors import UserError
 from reslab.preprocess import Normalization
+from reslab.reporter import SILENT
 from reslab.runs import checkpoint as files
 from reslab.runs.check import check
 from reslab.runs.devices import check_divides
 from reslab.runs.identity import identity
+from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
 from training import ARGUMENTS, EVERY_STEP, SMALL, assert_same_results, history, only_run
 
@@ -59,10 +65,8 @@ num_classes: ${dataset.num_classes}
 
 def start_all(folder, number, *arguments, kill=None, only=None, **environment):
     """Starts a command as torchrun would in so many processes; `kill` may be of `only` one."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    said = {"WORLD_SIZE": number, "LOCAL_WORLD_SIZE": number, "MASTER_PORT": port}
+    said = {"WORLD_SIZE": number, "LOCAL_WORLD_SIZE": number}
+    said |= {"MASTER_PORT": torchrun.free_port()}
     said |= {"MASTER_ADDR": "127.0.0.1"} | environment
     return [
         start(
@@ -245,6 +249,62 @@ def test_a_sweep_within_one_process_is_refused_with_the_way(tmp_path):
     assert "Traceback" not in finished.err
 
 
+@pytest.mark.parametrize(
+    ("given", "number", "share"), [("8", 2, "4"), ("8", 3, "2"), ("1", 2, "1"), (None, 2, "3")]
+)
+def test_processes_share_the_threads_of_the_command(given, number, share, tmp_path, monkeypatch):
+    """As SLURM's jobs and the slots of a machine are given some, and a user's shell may be."""
+    seen = {}
+    monkeypatch.setattr(torch.distributed.run, "run", lambda _: seen.update(os.environ))
+    monkeypatch.setattr(logging, "disable", lambda: None)
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: 6)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(6))
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    os.environ.pop("OMP_NUM_THREADS")
+    os.environ |= {"OMP_NUM_THREADS": given} if given else {}
+    before = Request.here([], None)
+    with pytest.raises(SystemExit) as ended:
+        devices.run_on(number, RunDirectory(tmp_path / "run"), [], [], SILENT)
+    assert ended.value.code == 0
+    assert seen["OMP_NUM_THREADS"] == share
+    os.environ |= seen
+    asked = devices.as_given(Request.here([], None))
+    assert asked.variables == before.variables, "what goes on later shares the same again"
+
+
+def test_the_page_starts_torchrun_as_it_can_be_started():
+    """On two machines, which a test has not: with options that there are, and what can be run."""
+    (text,) = [block for kind, block in blocks(CLUSTER) if kind == "text"]
+    words = shlex.split(text.replace("\\\n", " "))
+    asked = torch.distributed.run.parse_args(words[words.index("torchrun") + 1 :])
+    assert (asked.module, asked.training_script) == (True, "reslab")
+    assert (asked.nnodes, asked.nproc_per_node) == ("2", "4")
+    command, *overrides = asked.training_script_args
+    assert command == "train"
+    check(cfg := compose(overrides))
+    check_divides(cfg, 2 * 4)
+
+
+@pytest.mark.slow
+def test_the_page_s_command_runs_as_it_stands_and_its_processes_share_its_threads(tmp_path):
+    (words,) = [shlex.split(line) for line in commands(blocks(CLUSTER)) if "trainer=ddp" in line]
+    done = run(tmp_path, *words[1:], OMP_NUM_THREADS="2")
+    assert done.code == 0, done.err
+    directory = RunDirectory(only_run(tmp_path))
+    provenance = directory.record().provenance
+    assert (provenance.world_size, provenance.batch_norm) == (2, "per device")
+    assert provenance.threads == 1
+    assert directory.request().variables["OMP_NUM_THREADS"] == "2"
+
+
+def test_what_is_refused_is_a_line_of_the_first_process_alone(tmp_path):
+    first, second = run_all(tmp_path, 2, *DDP, "dataset.batch_size=47")
+    assert "dataset.batch_size=47 cannot be shared by 2 devices alike" in first.error_line()
+    assert second.code == ranks.LOST
+    assert "reslab: " not in second.err
+    assert "Traceback" not in second.err
+
+
 @pytest.mark.slow
 def test_gradients_of_the_first_batch_are_those_of_one_process(tmp_path):
     """SGD's momentum is, after one step, the gradient; classes are weighed, images augmented."""
@@ -357,9 +417,54 @@ def test_another_number_of_devices_goes_on_inexactly_or_not_at_all(tmp_path):
     assert (provenance.exact, provenance.world_size) == (False, 3)
 
 
+@pytest.mark.slow
+def test_two_nodes_of_one_process_make_what_one_node_of_two_does(whole, tmp_path):
+    """Two of torchrun's agents, each with its own process: all that two machines have on one."""
+    port = torchrun.free_port()
+    nodes = [
+        torchrun.start(tmp_path, *EXACT, number=1, nodes=2, node=at, port=port) for at in (0, 1)
+    ]
+    first, second = map(torchrun.finish, nodes)
+    assert_finished([first, second])
+    assert first.out.count("test accuracy") == 1
+    assert not second.out
+    assert_same(tmp_path, whole[2])
+    assert RunDirectory(only_run(tmp_path)).record().provenance.world_size == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("nodes", "killed"), [(1, 0), (2, 1)])
+def test_a_killed_process_is_a_line_of_the_other_one_and_torchrun_s_own_words(
+    nodes, killed, tmp_path
+):
+    """With torchrun started by hand, on a machine and on two; torchrun gives a traceback first."""
+    port = torchrun.free_port()
+    asked = (*DDP, EVERY_STEP, "trainer.max_epochs=50")
+    started = [
+        torchrun.start(tmp_path, *asked, number=2 // nodes, nodes=nodes, node=at, port=port)
+        for at in range(nodes)
+    ]
+    wait_for(lambda: list(tmp_path.glob("outputs/runs/*/checkpoints/last.ckpt")))
+    of_killed, other = (
+        next(one for one in started if process_of(rank, one.pid)) for rank in (killed, 1 - killed)
+    )
+    process_of(killed, of_killed.pid).kill()
+    ended = {one: torchrun.finish(one) for one in started}
+    assert all(one.code == 1 for one in ended.values())
+    lines = [line for line in ended[other].err.splitlines() if line.startswith("reslab: ")]
+    assert lines == [
+        f"reslab: process {2 - killed} of 2 ends: another one has ended, and torchrun says where "
+        "that ran which and how; the same command goes on from the last checkpoint"
+    ]
+    cause = ended[of_killed].err.partition("Root Cause")[2]
+    assert f"rank      : {killed} " in cause
+    assert "(SIGKILL)" in cause
+    assert RunDirectory(only_run(tmp_path)).state() == "interrupted"
+
+
 def process_of(rank, launcher):
     """The process of a rank that a launcher's torchrun has started."""
-    for child in psutil.Process(launcher.process.pid).children():
+    for child in psutil.Process(launcher).children():
         if child.environ().get("RANK") == str(rank):
             return child
     return None
@@ -371,7 +476,7 @@ def test_one_command_is_all_of_it(whole, tmp_path):
     command = (*EXACT, "trainer.devices=2", EVERY_STEP)
     first = start(tmp_path, *command, OMP_NUM_THREADS="1")
     wait_for(lambda: list(tmp_path.glob("outputs/runs/*/checkpoints/last.ckpt")))
-    process_of(1, first).kill()
+    process_of(1, first.process.pid).kill()
     ended = first.wait()
     assert ended.code == 1
     assert ended.error_line() == (

@@ -1,23 +1,30 @@
-"""What only a GPU can show."""
+"""What only a GPU can show; of several devices all that one GPU can."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 from lightning.pytorch import Callback
 
+import torchrun
 from processes import run
+from reslab import ranks
 from reslab.callbacks import StopRequest, progress
 from reslab.config import compose
 from reslab.errors import UserError
 from reslab.finite import STEPS_BETWEEN_READS, NotFiniteError
+from reslab.machine import configure_kernels
 from reslab.runs import checkpoint as files
+from reslab.runs.beginning import build_task
 from reslab.runs.build import Run, build, prepare_data
+from reslab.runs.devices import describe_devices, prepare_network
 from reslab.runs.execute import execute
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory, list_runs
 from reslab.tables.finished import BESIDE_OTHERS
-from training import NEEDS_GPU, SMALL
+from training import NEEDS_GPU, SMALL, only_run
 
 pytestmark = NEEDS_GPU
 
@@ -186,3 +193,71 @@ def test_two_runs_share_a_gpu_where_that_is_asked_for_and_say_so(tmp_path):
     records = [one.record() for one in list_runs(tmp_path / "outputs/runs")]
     assert [one.provenance.device for one in records] == ["cuda"] * 2
     assert all(one.others_cpu > BESIDE_OTHERS for one in records), "their times are starred"
+
+
+DDP = ("train", *SMALL, "logger=none", "trainer=ddp", "trainer.accelerator=gpu")
+
+
+def test_torchrun_trains_on_one_gpu_and_the_record_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    two_epochs = (*DDP, "trainer.compile=false", "trainer.max_epochs=2")
+    done = torchrun.finish(torchrun.start(tmp_path, *two_epochs, number=1))
+    assert done.code == 0, done.err
+    provenance = RunDirectory(only_run(tmp_path)).record().provenance
+    assert provenance.device == "cuda"
+    assert provenance.hardware == torch.cuda.get_device_name(0)
+    assert (provenance.world_size, provenance.batch_norm) == (1, None), "as of any one device"
+
+
+def test_more_processes_than_gpus_are_refused_in_a_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    line = run(tmp_path, *DDP, "trainer.devices=2", CUDA_VISIBLE_DEVICES="0").error_line()
+    assert line == "reslab: trainer.devices=2: there is 1 GPU for this run"
+    refused = torchrun.finish(torchrun.start(tmp_path, *DDP, number=2))
+    lines = [one for one in refused.err.splitlines() if one.startswith("reslab: ")]
+    assert refused.code == 1
+    assert lines == [
+        "reslab: trainer=ddp has a process on each GPU, and here are 2 processes for 1 GPU: give "
+        "torchrun --nproc-per-node=1, or add trainer.accelerator=cpu"
+    ]
+
+
+def gradients(task, batch: slice) -> torch.Tensor:
+    """Of a part of 48 random images, in a row."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(48, 1, 8, 8, generator=generator)[batch].cuda()
+    labels = torch.randint(10, (48,), generator=generator)[batch].cuda()
+    network = task.network.cuda().train()
+    F.cross_entropy(network(images), labels).backward()
+    ranks.merge(network, 1 / ranks.number(), [])
+    return torch.cat([weight.grad.flatten().cpu() for weight in network.parameters()])
+
+
+def compute_share(rank: int, port: int, overrides: list[str], folder: Path) -> None:
+    """What one of two processes makes of its half; each is as on a machine of its own."""
+    said = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 1}
+    said |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ |= {name: str(value) for name, value in said.items()}
+    configure_kernels(exact=True)
+    cfg = compose(overrides)
+    with ranks.joined(on_gpus=False):  # by gloo: NCCL refuses two processes on one GPU
+        task = build_task(cfg)
+        prepare_network(cfg, task)
+        found = gradients(task, ranks.share(48))
+        torch.save({"gradients": found} | describe_devices(task.network), folder / f"{rank}.pt")
+
+
+@pytest.mark.parametrize("kind", ["synchronized", "per device"])
+def test_with_synchronized_statistics_two_processes_learn_what_one_does(kind, tmp_path):
+    """The gradients of a batch, to rounding; where each normalizes by its own half they differ."""
+    overrides = ["trainer=ddp", "model=mini_resnet", "dataset=digits"]
+    overrides += [f"trainer.sync_batchnorm={'null' if kind == 'synchronized' else 'false'}"]
+    arguments = (torchrun.free_port(), overrides, tmp_path)
+    torch.multiprocessing.spawn(compute_share, arguments, nprocs=2)
+    configure_kernels(exact=True)
+    expected = gradients(build_task(compose(overrides)), slice(48))
+    one, other = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    assert one["batch_norm"] == kind
+    assert torch.equal(one["gradients"], other["gradients"])
+    difference = (one["gradients"] - expected).norm() / expected.norm()
+    assert difference < 1e-3 if kind == "synchronized" else difference > 1e-2

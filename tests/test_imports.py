@@ -63,7 +63,7 @@ BELOW: dict[str, set[str]] = {
         "pictures",
     },
     "jobs": {"runs", "progress", "locks"},
-    "apps": {"runs", "tables", "config", "jobs"},
+    "apps": {"runs", "tables", "config", "jobs", "ranks"},
     "search": {"config", "evaluation", "jobs", "locks", "reports", "runs"},
     "studio": {
         *("config", "evaluation", "pictures", "predicting", "progress", "reports", "runs"),

@@ -23,7 +23,7 @@ _control: Any = None  # the group by which the processors, not the devices, exch
 
 
 class LostError(SystemExit):
-    """Ends a process whose run has lost another one, in silence: that one knows why."""
+    """Ends a process whose run has lost another one, which alone knows why."""
 
     def __init__(self) -> None:
         super().__init__(LOST)

@@ -11,20 +11,24 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import psutil
 from omegaconf import DictConfig
 
-from reslab.errors import UserError
+from reslab.errors import UserError, stop_behind
 from reslab.jobs.parent import VARIABLE
 from reslab.jobs.slots import THREADS, find_gpus, num_threads
 from reslab.reporter import Reporter
 from reslab.runs.control import STOPPING, signals_heard, train_command
+from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
 
 REASON = "RESLAB_REASON"  # names the file that has the line of the first process that failed
+OF_ALL = "RESLAB_THREADS_OF_ALL"  # what `THREADS` says of all processes together, if anything
+GOES_ON = "the same command goes on from the last checkpoint"
 
 
 def is_one_of_several() -> bool:
@@ -32,8 +36,8 @@ def is_one_of_several() -> bool:
     return "RANK" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
 
 
-def is_first() -> bool:
-    """Whether this is the process that says what all do."""
+def speaks_for_all() -> bool:
+    """Whether this is the process that says what all do; it is the `ranks.is_first` that writes."""
     return not is_one_of_several() or os.environ["RANK"] == "0"
 
 
@@ -43,10 +47,22 @@ def is_started_here() -> bool:
 
 
 @contextmanager
-def left_to_end() -> Iterator[None]:
-    """Has a process that torchrun started with others not be told to end once it is about to."""
+def left_to_end(reporter: Reporter) -> Iterator[None]:
+    """Has a process that torchrun started with others not be told to end once it is about to.
+
+    Args:
+        reporter: Told if it ends for another one has, where no command of reslab's says so for all.
+    """
     try:
         yield
+    except BaseException as error:
+        from reslab.ranks import LostError
+
+        if isinstance(stop_behind(error), LostError) and not is_started_here():
+            which = f"process {int(os.environ['RANK']) + 1} of {os.environ['WORLD_SIZE']}"
+            why = "another one has ended, and torchrun says where that ran which and how"
+            reporter.say(f"\nreslab: {which} ends: {why}; {GOES_ON}")  # a bar may stand there
+        raise
     finally:
         if is_one_of_several():
             for signum in STOPPING:
@@ -58,6 +74,18 @@ def leave_reason(line: str) -> NoReturn:
     with contextlib.suppress(FileExistsError), Path(os.environ[REASON]).open("x") as file:
         file.write(line)
     sys.exit(1)
+
+
+def as_given(request: Request) -> Request:
+    """A request of this process with the threads that the command was given for all processes.
+
+    So that these share them again, and alike, when the run goes on.
+    """
+    if not is_started_here():
+        return request
+    others = {name: value for name, value in request.variables.items() if name != THREADS}
+    given = os.environ[OF_ALL]
+    return replace(request, variables=others | ({THREADS: given} if given else {}))
 
 
 def num_processes(cfg: DictConfig) -> int:
@@ -124,8 +152,9 @@ def run_on(
     logging.disable()  # torchrun's own
     with tempfile.TemporaryDirectory() as folder, signals_heard(tell):
         reason = Path(folder, "reason.txt")
-        threads = os.environ.get(THREADS, str(max(1, num_threads() // number)))
-        os.environ |= {REASON: str(reason), VARIABLE: str(os.getpid()), THREADS: threads}
+        os.environ |= {REASON: str(reason), VARIABLE: str(os.getpid())}
+        share = max(1, num_threads() // number)
+        os.environ |= {OF_ALL: os.environ.get(THREADS, ""), THREADS: str(share)}
         options = ["--standalone", f"--nproc-per-node={number}", f"--log-dir={folder}"]
         options.append("--signals-to-handle=SIGQUIT")  # those that stop are `tell`'s
         command = train_command(overrides, config_dirs, directory)[1:]
@@ -154,14 +183,13 @@ def _record(reason: str, directory: RunDirectory) -> None:
 def _end_as(failures: dict[int, Any], number: int) -> NoReturn:
     """Ends as processes did that left no reason: by a signal, or with a traceback."""
     statuses = {rank: failure.exitcode for rank, failure in failures.items()}
-    goes_on = "the same command goes on from the last checkpoint"
     for rank, status in statuses.items():
         if status < 0 and -status not in STOPPING:
             how = f"was killed by signal {-status} ({signal.strsignal(-status)})"
-            raise UserError(f"process {rank + 1} of {number} {how}: {goes_on}")
+            raise UserError(f"process {rank + 1} of {number} {how}: {GOES_ON}")
     for status in statuses.values():
         if status - 128 in STOPPING:  # `reslab stop` tells the first alone
             sys.exit(status)
     if 1 in statuses.values():  # what Python ends with that has printed a traceback
         sys.exit(1)
-    raise UserError(f"one of {number} processes has ended without a word: {goes_on}")
+    raise UserError(f"one of {number} processes has ended without a word: {GOES_ON}")

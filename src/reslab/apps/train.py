@@ -6,7 +6,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from reslab.apps.devices import is_one_of_several, num_processes, run_on
+from reslab.apps.devices import as_given, is_one_of_several, num_processes, run_on
 from reslab.config import CONF_DIR, check_choices
 from reslab.errors import UserError
 from reslab.reporter import Reporter
@@ -54,4 +54,4 @@ def run_cell(cfg: DictConfig, reporter: Reporter) -> Outcome | None:
         check_divides(cfg, number)
         run_on(number, directory, overrides, config_dirs, reporter)
     request = Request.here(overrides, context.runtime.choices.get("recipe"), config_dirs)
-    return execute(cfg, directory, request, reporter)
+    return execute(cfg, directory, as_given(request), reporter)

@@ -32,11 +32,11 @@ def train(cfg: DictConfig) -> float | None:
     """Runs a configuration; in a sweep, a failure is named and the other runs go on."""
     context = HydraConfig.get()
     directory = RunDirectory(Path(context.runtime.output_dir))
-    reporter = Terminal() if devices.is_first() else SILENT
+    reporter = Terminal() if devices.speaks_for_all() else SILENT
     if not devices.is_started_here() and (line := nearest(cfg, directory)):
         reporter.say(line)
     try:
-        with devices.left_to_end():
+        with devices.left_to_end(Terminal()):
             outcome = run_cell(cfg, reporter)
     except Exception as error:
         line = in_a_line(error)
@@ -48,7 +48,7 @@ def train(cfg: DictConfig) -> float | None:
         how = "running in another process" if elsewhere else "failed"
         Terminal().say(f"reslab: {how}: {' '.join(context.overrides.task)}: {line}")
         raise UserError(ELSEWHERE if elsewhere else FAILED) from error
-    if not devices.is_first():
+    if not devices.speaks_for_all():
         return None
     print_outcome(outcome, directory.path)
     return objective(directory, outcome.record if outcome else None, cfg.monitor)

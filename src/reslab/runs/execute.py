@@ -116,7 +116,11 @@ def _lead(
 def _follow(cfg: DictConfig, directory: RunDirectory) -> None:
     """Takes this process' share of a training that another process leads."""
     with StopRequest() as stop:
-        if (checkpoint := ranks.told()) == FINISHED:
+        try:
+            checkpoint = ranks.told()
+        except ranks.LostError:  # the first says itself why it does not begin
+            raise SystemExit(ranks.LOST) from None
+        if checkpoint == FINISHED:
             return
         cfg = settled(cfg)
         check(cfg)

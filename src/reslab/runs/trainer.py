@@ -62,13 +62,26 @@ def device_of(cfg: DictConfig) -> torch.device:
     device = choose_device(str(accelerator), f"trainer.accelerator={accelerator}")
     asked = f"trainer.devices={devices}"
     if ranks.number() > 1:
-        own = f"cuda:{ranks.local_rank()}" if device.type == "cuda" else "cpu"
-        return choose_device(own, asked)
+        return _device_of_a_share(device.type, asked)
     if (which := chosen_number(devices)) is None:
         return device
     if device.type != "cuda":
         raise UserError(f"{asked}: says which GPU, and the run is on {device.type}; give 1")
     return choose_device(f"cuda:{which}", asked)
+
+
+def _device_of_a_share(kind: str, asked: str) -> torch.device:
+    """That of one of several processes, as each counts its machine's."""
+    if kind != "cuda":
+        return torch.device("cpu")
+    processes, gpus = ranks.local_number(), torch.cuda.device_count()
+    if processes > gpus:
+        raise UserError(
+            f"trainer=ddp has a process on each GPU, and here are {processes} processes for {gpus} "
+            f"GPU{'s' if gpus > 1 else ''}: give torchrun --nproc-per-node={gpus}, or add "
+            f"trainer.accelerator=cpu"
+        )
+    return choose_device(f"cuda:{ranks.local_rank()}", asked)
 
 
 def precision_of(cfg: DictConfig, device: torch.device) -> str:
