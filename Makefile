@@ -15,7 +15,7 @@ demo: install
 RENDER := --reference --output outputs/reference
 readme: install
 	$(BIN)/reslab table $(DEMO) $(RENDER) --readme docs/results.md --readme README.md
-	for table in liu_goh system virakden resnet3; do \
+	for table in liu_goh system virakden bhise_karale resnet3 he2016; do \
 		$(BIN)/reslab table $$table $(RENDER) --readme docs/results.md || exit 1; \
 	done
 	$(BIN)/reslab table liu_goh_readings $(RENDER) --readme docs/readings.md

@@ -31,6 +31,8 @@ from reslab.runs.identity import (
         "label_smoothing=0",
         "class_weights=null",
         "trainer.max_epochs=10",
+        "trainer=gpu",
+        "trainer.accelerator=cuda",
     ],
 )
 def test_what_cannot_change_a_result_is_not_identity(override):
@@ -47,6 +49,8 @@ def test_what_cannot_change_a_result_is_not_identity(override):
         "model.dropout=0.1",
         "optimizer.lr=0.01",
         "trainer=exact",
+        "trainer=cpu",
+        "trainer.accelerator=cuda:1",
         "trainer.max_epochs=11",
         "+trainer.limit_train_batches=3",
         "label_smoothing=0.1",

@@ -30,6 +30,9 @@ IGNORED = (
     "trainer.sync_batchnorm",
 )
 
+# What `auto` is, where it is there: to insist on it changes no result.
+OF_ITSELF = ("gpu", "cuda", "mps")
+
 # Where pictures lie that are known by their content.
 ROOT = "dataset.root"
 
@@ -51,8 +54,8 @@ def hashed_config(cfg: Config) -> dict[str, Any]:
 
     Nulls are dropped and numbers are floats, so that an option that is added later with a null
     default, or `1` written as `1.0`, leaves identities as they are. Where names may have an order
-    that matters, one that is not the usual one is kept beside them, as `_order_`. On how many
-    devices a batch is shared is part of a run's environment.
+    that matters, one that is not the usual one is kept beside them, as `_order_`. On which
+    accelerator it runs, and on how many of them a batch is shared, is its environment.
     """
     config: dict[str, Any] = {
         str(key): OmegaConf.to_container(cfg[key], resolve=True)
@@ -65,8 +68,10 @@ def hashed_config(cfg: Config) -> dict[str, Any]:
         if config.get(key) is not None:
             config[key] = Path(str(config[key])).name
     trainer = config.get("trainer")
-    if isinstance(trainer, dict) and trainer.get("strategy") == "ddp":
-        config["trainer"] = trainer | {"devices": 1}  # the batch is shared, and is the same
+    if isinstance(trainer, dict):
+        one = {"devices": 1} if trainer.get("strategy") == "ddp" else {}  # the batch is the same
+        any_of = {"accelerator": "auto"} if trainer.get("accelerator") in OF_ITSELF else {}
+        config["trainer"] = trainer | one | any_of
     dataset = config.get("dataset")
     known_by_content = isinstance(dataset, dict) and "content" in dataset
     for path in (*IGNORED, ROOT) if known_by_content else IGNORED:
