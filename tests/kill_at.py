@@ -14,17 +14,23 @@ The moments, each at its NUMBERth occurrence (from 1):
     finished    the record written, and the checkpoint not yet slim
     keep        in the copying of a record, a file whole and not yet in its place
     stall       not killed: an update says `stalled` and takes five seconds
+    infinite    not killed: a step's gradient is infinite
+    memory      not killed: of that many MiB more memory a step cannot have
     weights     not killed: what was trained is kept, for each process of the run
 """
 
 import os
+import resource
 import signal
 import sys
 import time
 from pathlib import Path
 
+import psutil
+
 from reslab import cli, files
 from reslab.callbacks import History
+from reslab.finite import FiniteGuard
 from reslab.runs import execute
 from reslab.runs.checkpoint import LatestCheckpoint
 from reslab.runs.saving import SaveCheckpoints
@@ -92,6 +98,31 @@ def stall(number: int) -> None:
     ImageClassifier.training_step = stalling
 
 
+def spoil(number: int) -> None:
+    original, count = FiniteGuard.check, 0
+
+    def spoiled(guard, loss, network):
+        nonlocal count
+        count += 1
+        if count == number:
+            gradient = next(iter(network.parameters())).grad
+            gradient[(0,) * gradient.ndim] = float("inf")
+        original(guard, loss, network)
+
+    FiniteGuard.check = spoiled
+
+
+def limit_memory(mebibytes: int) -> None:
+    original = ImageClassifier.on_train_start
+
+    def limited(*arguments):
+        original(*arguments)
+        most = psutil.Process().memory_info().vms + mebibytes * 2**20
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+    ImageClassifier.on_train_start = limited
+
+
 def keep_weights() -> None:
     import torch
 
@@ -122,6 +153,10 @@ def main() -> None:
         wrap(Path, "replace", number, when=lambda path, target: "reference" in Path(target).parts)
     elif moment == "stall":
         stall(number)
+    elif moment == "infinite":
+        spoil(number)
+    elif moment == "memory":
+        limit_memory(number)
     elif moment == "weights":
         keep_weights()
     elif moment == "end":

@@ -9,16 +9,17 @@ import torch.nn.functional as F  # noqa: N812
 from lightning.pytorch import Callback
 
 import torchrun
+from fitting import Spoil, fit
 from processes import run
 from reslab import ranks
-from reslab.callbacks import StopRequest, progress
+from reslab.callbacks import progress
 from reslab.config import compose
 from reslab.errors import UserError
 from reslab.finite import STEPS_BETWEEN_READS, NotFiniteError
 from reslab.machine import configure_kernels
 from reslab.runs import checkpoint as files
 from reslab.runs.beginning import build_task
-from reslab.runs.build import Run, build, prepare_data
+from reslab.runs.build import Run
 from reslab.runs.devices import describe_devices, prepare_network
 from reslab.runs.execute import execute
 from reslab.runs.request import Request
@@ -65,46 +66,13 @@ def test_no_step_waits_for_the_device(asked, compiled, tmp_path, monkeypatch):
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_READS", 0)  # the loss is read at every step
     gpu = [] if asked.startswith("trainer=") else ["trainer=gpu"]
     watch = FailOnWait()
-    fit(tmp_path / "run", [*asked.split(), *gpu, f"trainer.compile={compiled}"], watch)
+    fit(
+        tmp_path / "run",
+        [*asked.split(), *gpu, f"trainer.compile={compiled}"],
+        [watch],
+        [WaitAgain()],
+    )
     assert watch.steps == 2 * (1257 // 64 - 3)
-
-
-def fit(
-    folder: Path, asked: list[str], watch: Callback | None = None, runs: list[Run] | None = None
-) -> Run:
-    """A run that has trained for two epochs; it is among the runs however it ends."""
-    chosen = ["model=mini_resnet", "dataset.batch_size=64", "trainer.max_epochs=2"]
-    directory = RunDirectory(folder)
-    directory.checkpoints.mkdir(parents=True)
-    with StopRequest() as stop:
-        run = build(compose([*chosen, *asked]), directory, stop)
-        prepare_data(run.data)
-        if runs is not None:
-            runs.append(run)
-        if watch:
-            run.trainer.callbacks = [watch, *run.trainer.callbacks, WaitAgain()]
-        run.trainer.fit(run.task, datamodule=run.data)
-    return run
-
-
-class Spoil(Callback):
-    """Has a step's loss or one of its gradients be no number, where that is computed."""
-
-    def __init__(self, what: str, step: int) -> None:
-        self.what, self.step, self.steps = what, step, 0
-
-    def on_train_epoch_start(self, trainer, pl_module):
-        check = pl_module.finite.check
-
-        def spoiled(loss, network):
-            self.steps += 1
-            if self.steps == self.step and self.what == "loss":
-                loss = loss * float("nan")
-            if self.steps == self.step and self.what == "gradient":
-                next(iter(network.parameters())).grad.view(-1)[0] = float("inf")
-            check(loss, network)
-
-        pl_module.finite.check = spoiled
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
@@ -119,7 +87,7 @@ def test_what_is_not_finite_ends_training_and_a_fused_optimizer_has_not_moved(
     asked += [f"trainer.compile={compiled}"]
     runs: list[Run] = []
     with pytest.raises(NotFiniteError, match=r"in step 7 \(epoch 1, batch 7 of 78\)") as error:
-        fit(tmp_path / "spoiled", asked, spoil, runs)
+        fit(tmp_path / "spoiled", asked, [spoil], runs=runs)
     assert ("a gradient" in str(error.value)) == (what == "gradient")
     assert spoil.steps <= 7 + 2 * STEPS_BETWEEN_READS
     if optimizer != "rmsprop":
@@ -131,7 +99,7 @@ def test_what_is_not_finite_ends_training_and_a_fused_optimizer_has_not_moved(
 def test_nothing_is_saved_of_a_step_that_is_not_finite(tmp_path):
     asked = [*EXACT, "checkpoint_every=0"]
     with pytest.raises(NotFiniteError):
-        fit(tmp_path / "run", asked, Spoil("gradient", step=7))
+        fit(tmp_path / "run", asked, [Spoil("gradient", step=7)])
     saved = files.load(tmp_path / "run/checkpoints/last.ckpt")
     assert saved["global_step"] == 6
     assert all(bool(w.isfinite().all()) for w in saved["state_dict"].values())

@@ -1,7 +1,6 @@
 """What trials come to, told to their study and to people."""
 
 import contextlib
-import math
 import signal
 
 from optuna.trial import FrozenTrial, Trial
@@ -44,8 +43,8 @@ class Verdicts:
         """Tells what one has come to that is finished, of its best epoch."""
         values = values_of(one.cell.directory, self.search.monitor)
         epoch = best_of(values, self.search.monitor)
-        if not epoch or math.isnan(values[epoch - 1]):
-            what = values[epoch - 1] if epoch else "not there"
+        if not epoch:
+            what = values[-1] if values else "not there"
             return self.fail(one.trial, one.cell.title, f"{self.search.monitor} is {what}")
         how = f"best epoch {epoch} of {len(values)}, {seconds:.0f} s"
         self._close(one, how, values[epoch - 1])

@@ -1,0 +1,132 @@
+"""What is infinite or not a number ends a run before the update, in a line; what was saved stays."""
+
+import math
+import re
+
+import pandas as pd
+import pytest
+import torch
+from lightning.pytorch import Callback
+from torch import nn
+
+from fitting import Spoil, fit
+from processes import run
+from reslab.finite import FiniteGuard, NotFiniteError
+from reslab.runs import checkpoint as files
+from reslab.runs.best import best_of
+from training import EVERY_STEP, EXACT, SMALL, STEPS_PER_EPOCH, assert_same_results, only_run
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("where", [0, 3, 4])
+def test_one_number_among_all_gradients_is_found_and_the_others_stay_as_they_are(
+    bad, layout, where
+):
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Linear(2, 2), nn.Linear(5, 1))
+    network.to(memory_format=layout)
+    guard = FiniteGuard(torch.optim.SGD(network.parameters()), torch.device("cpu"), 40, 19)
+    gradients = [torch.randn_like(p) * 1e30 for p in network.parameters()][:-1]  # one has none
+    for parameter, gradient in zip(network.parameters(), gradients):
+        parameter.grad = gradient.clone()
+    guard.check(torch.tensor(2.5), network)
+    assert all(map(torch.equal, (p.grad for p in network.parameters()), gradients))
+    spoiled = list(network.parameters())[where].grad
+    spoiled[(-1,) * spoiled.ndim] = bad
+    said = "a gradient is not finite, at a loss of 0.5, in step 42 (epoch 3, batch 4 of 19)"
+    with pytest.raises(NotFiniteError, match=re.escape(said)):
+        guard.check(torch.tensor(0.5), network)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_is_named_by_its_value(bad):
+    network = nn.Linear(1, 1)
+    guard = FiniteGuard(torch.optim.SGD(network.parameters()), torch.device("cpu"), 0, 3)
+    with pytest.raises(NotFiniteError, match=rf"the loss is {bad} in step 1 \(epoch 1, batch 1"):
+        guard.check(torch.tensor(bad), network)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_the_weights_are_those_before_the_step(what, optimizer, tmp_path):
+    asked = [*SMALL, "trainer=exact", "logger=none", f"optimizer={optimizer}"]
+    runs = []
+    with pytest.raises(NotFiniteError, match="in step 7 "):
+        fit(tmp_path / "spoiled", asked, [Spoil(what, step=7)], runs=runs)
+    fit(tmp_path / "six", [*asked, "max_steps=6"], runs=runs)
+    weights, expected = (list(one.task.network.parameters()) for one in runs)
+    assert all(map(torch.equal, weights, expected))
+
+
+class SpoilValidation(Callback):
+    def on_validation_batch_end(self, trainer, pl_module, *arguments):
+        pl_module.val_metrics.loss_sum.fill_(math.inf)
+
+
+def test_a_validation_loss_that_is_no_number_ends_the_run_too(tmp_path):
+    with pytest.raises(NotFiniteError, match="val/loss is inf after epoch 1"):
+        fit(tmp_path / "run", [*SMALL, "trainer=cpu", "logger=none"], [SpoilValidation()])
+
+
+@pytest.mark.parametrize(
+    ("values", "best"),
+    [
+        ([math.nan, 0.5, 0.4], {"val/loss": 3, "val/accuracy": 2}),
+        ([0.5, math.nan, math.nan], {"val/loss": 1, "val/accuracy": 1}),
+        ([math.nan, math.nan], {"val/loss": 0, "val/accuracy": 0}),
+        ([math.inf, 0.5], {"val/loss": 2, "val/accuracy": 1}),
+    ],
+)
+def test_no_number_is_never_the_best(values, best):
+    assert {monitor: best_of(values, monitor) for monitor in best} == best
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_says_what_is_kept_and_goes_on_from_there(tmp_path):
+    step = STEPS_PER_EPOCH + 6
+    spoiled, whole = tmp_path / "spoiled", tmp_path / "whole"
+    line = run(spoiled, *EXACT, EVERY_STEP, kill=("infinite", step)).error_line()
+    folder = only_run(spoiled)
+    where = rf"in step {step} \(epoch 2, batch 6 of {STEPS_PER_EPOCH}\)"
+    kept = re.escape(f"{folder.relative_to(spoiled)}/checkpoints/last.ckpt, is of step {step - 1}")
+    assert re.search(rf"a gradient is not finite, at a loss of [\d.]+, {where}", line)
+    assert re.search(kept, line)
+    assert "an optimizer.lr below 0.01, +trainer.gradient_clip_val=1" in line
+    assert "trainer.precision" not in line, "exact is fp32 already"
+    assert line.removeprefix("reslab: ") in (folder / "failure.txt").read_text()
+    assert len(pd.read_csv(folder / "metrics.csv")) == 1, "the curve so far"
+    state = files.load(folder / "checkpoints/last.ckpt")["state_dict"]
+    assert all(bool(value.isfinite().all()) for value in state.values())
+    assert run(spoiled, *EXACT, EVERY_STEP).code == 0
+    assert run(whole, *EXACT).code == 0
+    assert_same_results(folder, only_run(whole))
+
+
+@pytest.mark.slow
+def test_a_sweep_goes_on_when_one_of_its_runs_diverges(tmp_path):
+    sweep = ("train", "-m", *SMALL, "logger=none", "trainer=cpu", "optimizer=sgd")
+    ended = run(tmp_path, *sweep, "trainer.max_epochs=1", "optimizer.lr=1e6,0.01")
+    assert ended.code == 1
+    assert re.search(
+        r"(the loss is (nan|inf)|a gradient is not finite).* in step \d+ \(", ended.err
+    )
+    assert "no checkpoint was saved before it" in ended.err
+    assert "Traceback" not in ended.err
+    assert len(list(tmp_path.glob("outputs/runs/*/metrics.json"))) == 1
+
+
+@pytest.mark.slow
+def test_a_batch_that_does_not_fit_into_memory_is_named_with_one_that_does(tmp_path):
+    """The first that fits of its halves does train in the same memory."""
+    asked = ("train", "model=mini_resnet", "dataset.size=32", "trainer=exact", "logger=none")
+    asked += ("trainer.accelerator=cpu", "trainer.max_epochs=1")
+    line = run(tmp_path, *asked, "dataset.batch_size=1257", kill=("memory", 500)).error_line()
+    found = re.fullmatch(
+        r"reslab: dataset.batch_size=1257: out of memory on cpu; dataset.batch_size=(\d+) fits",
+        line,
+    )
+    assert found, line
+    fits = int(found[1])
+    assert fits in (628, 314, 157, 78, 39)
+    done = run(tmp_path, *asked, f"dataset.batch_size={fits}", kill=("memory", 500))
+    assert done.code == 0, done.err
