@@ -297,9 +297,18 @@ def test_the_page_s_command_runs_as_it_stands_and_its_processes_share_its_thread
     assert directory.request().variables["OMP_NUM_THREADS"] == "2"
 
 
-def test_what_is_refused_is_a_line_of_the_first_process_alone(tmp_path):
-    first, second = run_all(tmp_path, 2, *DDP, "dataset.batch_size=47")
-    assert "dataset.batch_size=47 cannot be shared by 2 devices alike" in first.error_line()
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (["dataset.batch_size=47"], "dataset.batch_size=47 cannot be shared by 2 devices"),
+        (["optimizer=sgd", "optimizer.lr=1e6"], "is not finite"),
+    ],
+)
+def test_why_a_run_cannot_be_is_a_line_of_its_first_process_alone(asked, why, tmp_path):
+    """Before it begins, and in its training."""
+    given = ("train", *SMALL, "logger=none", "trainer=ddp", "trainer.accelerator=cpu", *asked)
+    first, second = run_all(tmp_path, 2, *given)
+    assert why in first.error_line()
     assert second.code == ranks.LOST
     assert "reslab: " not in second.err
     assert "Traceback" not in second.err

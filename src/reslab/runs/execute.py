@@ -129,7 +129,7 @@ def _follow(cfg: DictConfig, directory: RunDirectory) -> None:
         try:
             _fit(run, checkpoint)
         except NotFiniteError as error:  # as in the first process, which says so
-            raise ranks.LostError from error
+            raise SystemExit(ranks.LOST) from error
 
 
 def _fit(run: Run, checkpoint: str | None) -> None:
