@@ -12,7 +12,7 @@ import pytest
 
 from pages import CLUSTER, blocks, commands
 from processes import run, start, wait_for
-from reslab.jobs.slurm_queue import Queued
+from reslab.jobs.queued import Queued
 from reslab.runs.store import RunDirectory, list_runs
 from reslab.runs.trained import values_of
 from searching import content

@@ -131,7 +131,8 @@ class Searcher:
             if at == 0:
                 self.reporter.say(self.places.stop())
             elif self._signals[at] == signal.SIGINT:
-                self.places.send(signal.SIGKILL)
+                for job in self.places.running:
+                    job.send(signal.SIGKILL)
         self._answered = len(self._signals)
 
     def _take_trials(self) -> None:
