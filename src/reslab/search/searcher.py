@@ -61,13 +61,15 @@ class Searcher:
             The signal that stopped it, None where all trials have ended.
 
         Raises:
-            UserError: A trial cannot be begun, though no other is in its way.
+            UserError: A trial cannot be begun, though no other is in its way, or another has
+                taken over what this one has.
         """
         with signals_heard(self._signals.append), self.reporter.watching(self._watched):
             try:
                 while True:
                     self._answer()
                     if not self._signals:
+                        self.study.give_sign()
                         self._settle()
                         self._take_trials()
                         self._begin()
