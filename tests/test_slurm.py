@@ -101,7 +101,7 @@ def ill_fated(cluster, tmp_path_factory):
 
 
 def see_through_its_limit(run, sweep, cluster):
-    """Cancels a cell when it has gone on for two epochs after its time limit's own warning.
+    """Cancels the second cell when it has gone on to an epoch's end after its limit's own warning.
 
     It is still until it is warned, for whoever trains it once more is to have as few epochs.
     """
@@ -112,9 +112,8 @@ def see_through_its_limit(run, sweep, cluster):
     process.resume()
     sweep.wait_for_text("queued again", 60)
     before = epochs(run)
-    wait_for(lambda: epochs(run) >= before + 2)
-    (job,) = [job for job in cluster.running() if job.endswith("_1")]
-    cluster.ask("scancel", job)
+    wait_for(lambda: epochs(run) > before)
+    cluster.ask("scancel", f"{_number(sweep)}_1")
 
 
 def epochs(run):
@@ -148,8 +147,11 @@ def training(folder, number):
 
 def _jobs_of(sweep):
     """The jobs of an array of two that a command has submitted."""
-    number = re.search(r"queued as job (\d+)", sweep.err.read_text())[1]
-    return {f"{number}_0", f"{number}_1"}
+    return {f"{_number(sweep)}_0", f"{_number(sweep)}_1"}
+
+
+def _number(sweep):
+    return re.search(r"queued as job (\d+)", sweep.err.read_text())[1]
 
 
 def most_at_once(lines):
