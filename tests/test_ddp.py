@@ -17,10 +17,13 @@ from pages import CLUSTER, blocks, commands
 from processes import run, start, wait_for
 from reslab import ranks
 from reslab.apps import devices
+from reslab.apps.devices import num_processes
+from reslab.apps.train import _how_each_has_its_own
 from reslab.config import compose
 from reslab.data import Augment, HorizontalFlip, RandomCrop
 from reslab.data.loader import EvaluationLoader, TrainingLoader
 from reslab.errors import UserError
+from reslab.jobs.slots import find_slots
 from reslab.preprocess import Normalization
 from reslab.reporter import SILENT
 from reslab.runs import checkpoint as files
@@ -312,6 +315,22 @@ def test_why_a_run_cannot_be_is_a_line_of_its_first_process_alone(asked, why, tm
     assert second.code == ranks.LOST
     assert "reslab: " not in second.err
     assert "Traceback" not in second.err
+
+
+@pytest.mark.parametrize(("devices", "number"), [("auto", 3), (2, 2)])
+def test_a_sweep_is_told_of_a_way_that_gives_each_run_as_many_gpus_as_it_asks_for(
+    devices, number, machine, monkeypatch
+):
+    machine("0,1,2")
+    trainer = {"strategy": "ddp", "accelerator": "auto", "devices": devices}
+    said = _how_each_has_its_own(OmegaConf.create({"trainer": trainer}))
+    assert said == (
+        f"on a cluster add hydra/launcher=slurm hydra.launcher.gpus_per_node={number}; here give "
+        "one command after another, for hydra/launcher=local has one GPU for each run"
+    )
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(number))))  # as in its job
+    assert num_processes(OmegaConf.create({"trainer": trainer})) == number
+    assert find_slots()[0].variables["CUDA_VISIBLE_DEVICES"] == "0", "here it has but one"
 
 
 @pytest.mark.slow

@@ -81,7 +81,7 @@ def test_a_cell_that_another_process_runs_is_left_to_it_and_is_no_failure(begun,
         (end,) = watched.run().ends
     assert (end.state, end.reason) == ("elsewhere", "running in another process")
     assert listener.said[-1] == "[1/1] held: running in another process"
-    assert "1 running in another process" in watched._watched()[1]
+    assert "1 elsewhere" in watched._watched()[1]
     assert begun or cell.output.read_text() == "the other's"
     assert not cell.directory.failure_file.exists()
     assert not cell.directory.request_file.exists()

@@ -116,6 +116,72 @@ def test_a_process_has_the_lock_open_that_it_holds_and_no_file_that_looks_like_i
     assert locks.may_hold(pid, lock), "who has a lease has no file open"
 
 
+SHARED = "shared:1 -"
+KINDS = {  # the kind, where it comes from, and its options, as Linux shows them
+    "nfs": f"rw,relatime {SHARED} nfs4 server:/home rw,vers=4.2,hard,proto=tcp,local_lock=none",
+    "nfs nolock": f"rw,relatime {SHARED} nfs server:/home rw,vers=3,nolock,local_lock=all,addr=::1",
+    "nfs local_lock=flock": f"rw {SHARED} nfs server:/a\\040home rw,vers=3,local_lock=flock",
+    "nfs local_lock=posix": f"rw {SHARED} nfs server:/home rw,vers=3,local_lock=posix",
+    "lustre": f"rw,noatime {SHARED} lustre 10.0.0.1@tcp:/lustre rw,flock,lazystatfs",
+    "lustre localflock": "rw - lustre 10.0.0.1@tcp:/lustre rw,checksum,localflock,lazystatfs",
+    "ocfs2 localflocks": "rw - ocfs2 /dev/drbd0 rw,localflocks,heartbeat=local",
+    "smb nobrl": "rw shared:1 master:2 - cifs //server/home rw,vers=3.1.1,nobrl",
+    "smb": f"rw {SHARED} cifs //server/home rw,vers=3.1.1,cache=strict",
+    "beegfs": "rw - beegfs beegfs_nodev rw,cfgFile=/etc/beegfs/beegfs-client.conf",
+    "sshfs": "rw,nosuid,nodev - fuse.sshfs me@server:/home rw,user_id=0,group_id=0",
+    "ext4": f"rw,relatime {SHARED} ext4 /dev/nolock rw,errors=remount-ro",
+}
+OF_ALL = ("nfs", "nfs local_lock=posix", "lustre", "smb", "ext4")
+
+
+@pytest.fixture
+def mounted_as(tmp_path, monkeypatch):
+    """Has the system say how the folder of this test is mounted."""
+    monkeypatch.setattr(locks, "LEASE_SECONDS", 2.0)
+
+    def say(kind):
+        device = tmp_path.stat().st_dev
+        here = f"{os.major(device)}:{os.minor(device)} / /home {KINDS[kind]}"
+        lines = ["22 1 0:0 / /other rw - beegfs x rw", "", "odd", f"36 35 {here}"]
+        monkeypatch.setattr(locks, "MOUNTS", tmp_path / "mountinfo")
+        locks.MOUNTS.write_text("\n".join(lines) + "\n")
+        locks._is_local.cache_clear()
+        return tmp_path / "lock"
+
+    yield say
+    locks._is_local.cache_clear()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_lock_that_only_this_machine_would_see_is_a_lease(kind, mounted_as):
+    lock = mounted_as(kind)
+    assert not locks.is_held(lock)
+    with locks.held(lock, timeout=0.1):
+        assert locks.lease(lock).exists() == (kind not in OF_ALL)
+        assert locks.is_held(lock)
+    assert not locks.is_held(lock)
+
+
+def test_where_locks_are_each_machine_s_own_those_of_another_machine_are_seen(holder, mounted_as):
+    lock = mounted_as("lustre localflock")
+    process = holder(lock, host="another-node")
+    with lock.open() as file:  # as a kernel that knows of no other
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert locks.is_held(lock)
+    with pytest.raises(filelock.Timeout), locks.held(lock, timeout=0.2):
+        pass
+    assert process.is_alive()
+
+
+def test_where_the_system_does_not_say_how_it_is_mounted_its_locks_are_trusted(
+    tmp_path, mounted_as, monkeypatch
+):
+    lock = mounted_as("beegfs")
+    monkeypatch.setattr(locks, "MOUNTS", tmp_path / "nowhere")
+    with locks.held(lock):
+        assert not locks.lease(lock).exists()
+
+
 def test_without_locks_of_the_system_too_it_is_one_process_s(holder, no_flock):
     lock, how = no_flock
     process = holder(lock, **how)

@@ -8,6 +8,7 @@ import socket
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -23,10 +24,12 @@ from reslab.runs.identity import identity
 from reslab.runs.outcome import UNTESTED
 from reslab.runs.store import RunDirectory, list_runs
 from reslab.runs.trained import values_of
+from reslab.search import signs
 from reslab.search.app import search
 from reslab.search.plan import plan
 from reslab.search.recipe import write_recipe
 from reslab.search.record import goes_on, without_secrets
+from reslab.search.searcher import Searcher
 from reslab.search.study import Study
 from searching import begun, content, faked  # noqa: F401  # a fixture
 from training import SMALL, assert_same_results
@@ -358,6 +361,53 @@ def test_a_trial_is_taken_over_from_a_searcher_that_is_gone_for_sure(
         assert taken.number == 1
 
 
+def test_a_searcher_on_another_machine_s_disk_is_gone_once_it_gives_no_sign(tmp_path, monkeypatch):
+    def study_on(disk, host):
+        monkeypatch.setattr(socket, "gethostname", lambda: host)
+        asked = [*ASKED, "search.trials=1", f"search.storage=sqlite:///{tmp_path}/studies.db"]
+        return Study(plan([*asked, f"runs_dir={tmp_path}/{disk}"]), Pool([]).may_start)
+
+    clock = SimpleNamespace(now=1000.0)
+    clock.time = clock.monotonic = lambda: clock.now
+    monkeypatch.setattr(signs, "time", clock)
+    theirs, ours = study_on("theirs", "another"), study_on("ours", "here")
+    theirs.give_sign()
+    trial = theirs.ask()
+    for _ in range(4):  # it lives for longer than it may be silent
+        assert ours.ask() is None
+        clock.now += signs.SECONDS_OF_SILENCE - 1
+        theirs.give_sign()
+    assert ours.ask() is None
+    clock.now += signs.SECONDS_OF_SILENCE - 1
+    assert ours.ask() is None
+    clock.now += 2
+    taken = ours.ask()
+    assert (taken.number, taken.params) == (1, trial.params)
+    with pytest.raises(UserError, match="another searcher has taken over trial 0, since this one"):
+        theirs.give_sign()
+    ours.give_sign()
+
+
+def test_what_was_found_stays_found_when_the_same_command_is_stopped_and_not_with_more_trials(
+    faked,  # noqa: F811
+    monkeypatch,
+):
+    asked = [*ASKED, "search.name=mine"]
+    search([*asked, "search.trials=2"])
+    before = content(faked)
+    assert before["command"]
+
+    def stopped(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Searcher, "run", stopped)
+    for number, kept in ((2, True), (3, False)):
+        with pytest.raises(KeyboardInterrupt):
+            search([*asked, f"search.trials={number}"])
+        for key in ("command", "best_run", "importances"):
+            assert (content(faked)[key] == before[key]) == kept
+
+
 def test_a_trial_whose_run_still_saves_is_not_taken_over_yet(tmp_path):
     study = Study(plan([*ASKED, f"runs_dir={tmp_path}", "search.trials=1"]), Pool([]).may_start)
     trial = study.ask()
@@ -441,6 +491,7 @@ def test_a_run_may_end_before_its_test_and_the_same_command_without_that_reads_i
         untested = run(tmp_path / "parts", *asked, "test=false")
         assert (untested.code, untested.out.splitlines()[0]) == (0, UNTESTED)
     (path,) = (tmp_path / "parts/outputs/runs").iterdir()
+    assert RunDirectory(path).state() == "untested"
     assert not {"metrics.json", "predictions.npz"} & {file.name for file in path.iterdir()}
     assert run(tmp_path / "parts", "train", "--from", path.name).code == 0
     assert not (path / "untested.txt").exists()

@@ -6,17 +6,21 @@ import shlex
 import shutil
 import signal
 import subprocess
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pandas as pd
+import psutil
 import pytest
 
 from pages import CLUSTER, blocks, commands
 from processes import run, start, wait_for
-from reslab.jobs.slurm_queue import Queued
+from reslab.jobs.queued import Queued
 from reslab.runs.store import RunDirectory, list_runs
 from reslab.runs.trained import values_of
 from searching import content
-from training import assert_same_results
+from training import assert_same_results, history
 
 NEEDED = ("slurmctld", "slurmd", "sbatch", "munged", "runuser")
 LACKING = [name for name in NEEDED if not shutil.which(name)]
@@ -31,6 +35,7 @@ SMALL = (
     *("dataset=digits", "model=baseline_cnn", "model.widths=[8,8,8,8]", "logger=none"),
     *("trainer=exact", "trainer.quiet=true"),
 )
+ENDLESS = "trainer.max_epochs=100000"
 SLURM = "hydra/launcher=slurm"
 SWEEP = ("train", "-m", *SMALL, SLURM)
 
@@ -79,18 +84,47 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ill_fated(cluster, tmp_path_factory):
-    """A sweep of a cell that is refused, one to be cancelled and one that takes too long."""
+    """A sweep of a cell that is refused, one whose time is over twice, and one that is too slow.
+
+    Others go on meanwhile: the second is warned by its time limit, begins again, and is cancelled.
+    """
     folder = tmp_path_factory.mktemp("ill fated")
     sweep = cluster.start(
         folder,
-        *(*SWEEP, "seed=-1,0,1", "trainer.max_epochs=100000"),
+        *(*SWEEP, "seed=-1,0,1", ENDLESS),
         *("hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=5"),
         "hydra.launcher.setup=['[ $SLURM_ARRAY_TASK_ID != 2 ] || sleep 300']",
     )
-    wait_for(lambda: [r for r in list_runs(folder / "outputs/runs") if r.progress()])
-    (job,) = [job for job in cluster.running() if job.endswith("_1")]
-    cluster.ask("scancel", job)
-    return folder, sweep
+    (second,) = training(folder, 1).values()
+    with ThreadPoolExecutor(1) as beside:
+        yield folder, sweep, second, beside.submit(see_through_its_limit, second, sweep, cluster)
+
+
+def see_through_its_limit(run, sweep, cluster):
+    """Cancels the second cell when it has gone on to an epoch's end after its limit's own warning.
+
+    It is still until it is warned, for whoever trains it once more is to have as few epochs.
+    """
+    wait_for(lambda: epochs(run))
+    process = psutil.Process(run.request().pid)
+    process.suspend()
+    wait_for(lambda: has_signal(process.pid, signal.SIGTERM), 100)
+    process.resume()
+    sweep.wait_for_text("queued again", 60)
+    before = epochs(run)
+    wait_for(lambda: epochs(run) > before)
+    cluster.ask("scancel", f"{_number(sweep)}_1")
+
+
+def epochs(run):
+    """How many are over."""
+    return len(values_of(run, "val/accuracy"))
+
+
+def has_signal(pid, signum):
+    """Whether a signal waits for a process that is suspended."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"^ShdPnd:\s*(\w+)", status, re.MULTILINE)[1], 16) >> (signum - 1) & 1
 
 
 def name(run: RunDirectory) -> str:
@@ -113,8 +147,11 @@ def training(folder, number):
 
 def _jobs_of(sweep):
     """The jobs of an array of two that a command has submitted."""
-    number = re.search(r"queued as job (\d+)", sweep.err.read_text())[1]
-    return {f"{number}_0", f"{number}_1"}
+    return {f"{_number(sweep)}_0", f"{_number(sweep)}_1"}
+
+
+def _number(sweep):
+    return re.search(r"queued as job (\d+)", sweep.err.read_text())[1]
 
 
 def most_at_once(lines):
@@ -144,38 +181,45 @@ def test_a_table_s_cells_are_submitted_once_whoever_waits_or_is_killed(
 
     second = cluster.run(folder, *table, "hydra.launcher.wait=false")
     assert second.code == 0, second.err
-    assert "are queued as job" not in second.err
-    assert second.err.count("reslab-") + second.err.count(" as ") >= 6
+    assert "queued as job" not in second.err
+    stands = r"^\[(\d)/(\d)\] .*: (?:(?:running|pending|completing) as \d+_\d|test accuracy)"
+    said = re.findall(stands, second.err, re.MULTILINE)
+    assert [int(at) for at, _ in said] == [at + 1 for at in range(int(said[-1][1]))], second.err
     assert "cells are queued or running" in second.out
 
     first.send(signal.SIGKILL)
     assert first.wait(30).killed
     listed = cluster.run(folder, "runs").out
-    assert listed.count("queued") >= 3
-    assert "interrupted" not in listed
+    states = Counter(re.findall("queued|running|finished|interrupted|failed", listed))
+    assert states.total() == 8, listed
+    assert states["queued"] >= 3, listed
+    assert not states.keys() & {"interrupted", "failed"}, listed
 
     third = cluster.run(folder, *table)
     assert third.code == 0, third.err
-    assert "are queued as job" not in third.err
+    assert "queued as job" not in third.err
     written = (folder / "outputs/tables/resnet3/digits/table.md").read_text()
     assert " 8 |" in written
     assert [run.state() for run in list_runs(folder / "outputs/runs")] == ["finished"] * 8
     assert not list((folder / "outputs/runs").glob("*/job.json"))
 
-    ours = [line for line in cluster.completed.read_text().splitlines() if "a folder" in line]
-    wait_for(
-        lambda: sum("a folder" in one for one in cluster.completed.read_text().splitlines()) == 8
-    )
-    ours = [line for line in cluster.completed.read_text().splitlines() if "a folder" in line]
-    assert all("JobState=COMPLETED" in line for line in ours)
-    assert most_at_once(ours) == 2
-
     again = cluster.run(folder, *table)
     assert again.code == 0
     assert again.err == ""
 
+    def there():
+        """How many jobs the cluster knows of that were submitted there, ended or not."""
+        return [line for line in cluster.jobs("%T %Z", "-t", "all") if str(folder) in line]
 
-def test_a_preempted_and_a_warned_cell_go_on_to_the_bits_of_undisturbed_ones(cluster, tmp_path):
+    wait_for(lambda: [line.split()[0] for line in there()] == ["COMPLETED"] * 8, 30)
+    ours = [line for line in cluster.completed.read_text().splitlines() if "a folder" in line]
+    assert len(ours) == 8
+    assert most_at_once(ours) == 2
+
+
+def test_a_preempted_cell_and_one_that_is_told_to_stop_go_on_to_the_bits_of_undisturbed_ones(
+    cluster, tmp_path
+):
     asked = (*SWEEP, "trainer.max_epochs=40", "seed=10,11")
     sweep = cluster.start(tmp_path / "disturbed", *asked)
     runs = training(tmp_path / "disturbed", 2)
@@ -252,8 +296,28 @@ def test_ctrl_c_ends_the_waiting_and_no_job(cluster, tmp_path):
     assert "queued as job" not in again.err
 
 
+def test_a_cell_is_warned_by_its_time_limit_queued_again_and_goes_on_to_the_same_bits(
+    ill_fated, tmp_path
+):
+    _, sweep, warned, seen_through = ill_fated
+    seen_through.result(200)
+    lines = [line for line in sweep.err.read_text().splitlines() if line.startswith("[2/3]")]
+    begun, again, once_more = (re.sub("on n. as|[(].*[)]", "", line) for line in lines[:3])
+    assert again == "[2/3] seed=0: queued again "
+    assert (begun, once_more) == (begun, begun)
+    assert "resuming at step" in warned.log_file.read_text()
+    undisturbed = start(tmp_path, "train", *SMALL, "seed=0", ENDLESS)
+    (same,) = training(tmp_path, 1).values()
+    wait_for(lambda: epochs(same) >= epochs(warned))
+    undisturbed.send(signal.SIGTERM)
+    assert undisturbed.wait(30).code == 143
+    rows = history(warned.path)
+    assert list(rows["epoch"]) == list(range(1, len(rows) + 1))
+    pd.testing.assert_frame_equal(rows, history(same.path)[: len(rows)], check_exact=True)
+
+
 def test_what_failed_was_cancelled_or_took_too_long_is_named_with_its_last_line(ill_fated, cluster):
-    folder, sweep = ill_fated
+    folder, sweep, *_ = ill_fated
     finished = sweep.wait(200)
     assert finished.code == 1
     assert finished.error_line() == "reslab: runs of the sweep have failed, and are named above"

@@ -14,13 +14,14 @@ from cluster import row
 from processes import wait_for
 from reslab.errors import UserError
 from reslab.jobs import slurm, slurm_pool, slurm_sweep
+from reslab.jobs.queued import Queued
 from reslab.jobs.slurm import Cluster
 from reslab.jobs.slurm_options import SlurmOptions
-from reslab.jobs.slurm_queue import Queued, settle, submit
+from reslab.jobs.slurm_queue import settle, submit
 from reslab.jobs.slurm_script import chunks, script
 from reslab.jobs.slurm_sweep import SlurmSweep
 from reslab.runs.control import resume, stop
-from reslab.runs.store import RunDirectory, list_runs
+from reslab.runs.store import InUseError, RunDirectory, list_runs
 from reslab.studio import control
 from reslab.terminal.runs import print_runs
 from studio import served, write_run
@@ -93,11 +94,34 @@ def test_what_no_cluster_could_do_is_refused(options, said):
         SlurmOptions(**options).check()
 
 
+OWN = ("job-name", "array", "output", "error", "open-mode", "requeue", "no-requeue", "chdir")
+
+
+@pytest.mark.parametrize(
+    "key", [*OWN, "dependency", "clusters", "wait", "test-only", "job_name", "open_mode", "outp"]
+)
+def test_what_the_launcher_itself_says_to_sbatch_is_refused(key, make, commands):
+    asked = SlurmOptions(additional_parameters={"exclude": "n7", key: "x"})
+    name = f"hydra.launcher.additional_parameters.{key}: sbatch's --"
+    with pytest.raises(UserError, match=re.escape(name) + "[a-z-]+ is the launcher's own"):
+        asked.check()
+    SlurmOptions(additional_parameters={"exclude": "n7", "wait_all_nodes": 1}).check()
+
+
 @pytest.mark.parametrize(("number", "most"), [(1, 1), (7, 3), (6, 3), (3, 1001), (0, 5)])
 def test_parts_of_an_array_are_no_longer_than_it_may_be_and_leave_nothing_out(number, most):
     parts = chunks(range(number), most)
     assert all(0 < len(part) <= most for part in parts)
     assert [one for part in parts for one in part] == list(range(number))
+
+
+def test_a_cluster_without_arrays_is_told_in_a_line(make, commands):
+    commands.says("scontrol", "ClusterName = here\nMaxArraySize = 0\n")
+    ends, _ = sweep([make("a", "")], wait=False)
+    assert ends["a"].reason.startswith("this cluster takes no arrays of jobs (MaxArraySize=0)")
+    assert commands.asked("sbatch") == []
+    commands.says("scontrol", "ClusterName = here\nMaxArraySize = (null)\n")
+    assert Cluster.here().most == 1001
 
 
 def submitted(make, folder, text, **environment):
@@ -146,6 +170,19 @@ def test_a_cell_that_is_warned_is_queued_again_if_it_has_saved_and_nothing_else_
     assert process.returncode == status
     assert commands.asked("scontrol") == (["requeue 7_0"] if requeued else [])
     assert commands.asked("squeue") == ["-h -j 7_0 -o %T"]
+
+
+def test_a_cell_that_is_not_queued_again_has_failed_and_says_why(make, commands, tmp_path):
+    commands.says("squeue", "RUNNING\n")
+    commands.does("scontrol", "echo Job is not eligible for requeue >&2; exit 1")
+    process = submitted(make, tmp_path, READY.replace("SAVES", "True"))
+    wait_for((tmp_path / "a 'run'/ready").exists)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=20)
+    assert output == (
+        "its time is over, and it could not be queued again: Job is not eligible for requeue\n"
+    )
+    assert process.returncode == 1
 
 
 def test_a_run_that_is_stopped_by_its_own_process_is_not_queued_again(make, commands, tmp_path):
@@ -260,6 +297,11 @@ def test_what_slurm_has_forgotten_its_accounts_may_know(make, commands):
         f"{name}|7_0|CANCELLED by 1000|0:15",
         f"{name}|7_1|OUT_OF_MEMORY|0:125",
         f"{name}|7_[2-9]|PENDING|0:0",
+        f"{name}|7_2|OUT_OF_MEMORY",
+        f"{name}|7_2|FAILED|?:?",
+        f"{name}|+|FAILED|1:0",
+        "sacct: warning: a line of its own",
+        "",
     ]
     commands.says("sacct", "\n".join(lines) + "\n")
     commands.says("squeue", rows(cells[2:], "PENDING"))
@@ -282,6 +324,33 @@ def test_jobs_of_others_and_of_other_clusters_are_left_to_these(make, commands, 
     assert queue(cells[:2]) == []
 
 
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_sweep_leaves_what_others_have_queued_to_them_however_long_it_is_not_to_be_seen(
+    make, commands, wait, monkeypatch
+):
+    """Their jobs are not in the queue that is asked here, or not by the name of anybody here."""
+    theirs, there, ours = (make(name, "") for name in ("theirs", "there", "ours"))
+    for cell, cluster, user in ((theirs, "here", "somebody"), (there, "faraway", slurm.user())):
+        cell.directory.path.mkdir()
+        Queued(cluster, user, "reslab-1", 0, "/nowhere").write(cell.directory)
+    before = [one.directory.job_file.read_bytes() for one in (theirs, there)]
+    monkeypatch.setattr(slurm_pool, "SECONDS_FOR_FILES", -1.0)
+    ends, said = sweep([theirs, there, ours], wait=wait)
+    assert (ends["theirs"].state, ends["theirs"].reason) == (
+        "elsewhere", "queued by somebody on here"
+    )  # fmt: skip
+    assert (ends["there"].state, ends["there"].reason) == (
+        "elsewhere", f"queued by {slurm.user()} on faraway"
+    )  # fmt: skip
+    assert "[1/3] theirs: queued by somebody on here" in said
+    assert [one.directory.job_file.read_bytes() for one in (theirs, there)] == before
+    (submitted,) = commands.given()
+    assert "--array=0-0\n" in submitted
+    assert not SlurmSweep([theirs], SlurmOptions(), Listener()).pool.may_start(theirs.directory)
+    with pytest.raises(InUseError, match="queued by somebody on here"):
+        slurm_pool.SlurmPool(SlurmOptions()).start(theirs)
+
+
 def test_a_cluster_that_does_not_answer_has_lost_nothing(make, commands):
     cell = make("a", "")
     queue([cell])
@@ -292,12 +361,44 @@ def test_a_cluster_that_does_not_answer_has_lost_nothing(make, commands):
         queue([cell])
 
 
-def test_what_is_written_down_and_spoilt_is_nobody_s(make, commands):
+WHOLE = {"cluster": "here", "user": "me", "name": "reslab-1", "index": 0, "output": "/x"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"{}", b"[]", b"null", b'"name"', b"7", b"not JSON", b"\0" * 40, b"\xff\xfe"),
+        *(b"[" * 100_000, json.dumps(WHOLE).encode()[:-9], json.dumps({"name": "x"}).encode()),
+        *(json.dumps(WHOLE | {key: None}).encode() for key in WHOLE),
+        *(json.dumps(WHOLE | {"index": one}).encode() for one in ("0", 0.0, True, [0])),
+        json.dumps(WHOLE | {"tested": "no"}).encode(),
+    ],
+)
+@pytest.mark.parametrize("has_cluster", [True, False])
+def test_what_is_written_down_and_spoilt_is_struck_out_and_blocks_nothing(
+    content, has_cluster, make, commands, monkeypatch
+):
     cell = make("a", "")
     cell.directory.path.mkdir()
-    for content in ("", "{}", "[]", json.dumps({"name": "x"})):
-        cell.directory.job_file.write_text(content)
-        assert Queued.read(cell.directory) is None
+    cell.directory.job_file.write_bytes(content)
+    assert Queued.read(cell.directory) is None
+    if has_cluster:
+        assert queue([cell]) == [("7", 1)]
+        assert Queued.read(cell.directory) is not None
+        return
+    monkeypatch.setenv("PATH", "/nowhere")
+    settle([cell.directory])
+    assert cell.directory.state() == "interrupted"
+
+
+def test_what_cannot_be_read_at_all_stays_and_is_named(make, commands):
+    cell = make("a", "")
+    cell.directory.job_file.mkdir(parents=True)  # root, too, cannot read that
+    ends, _ = sweep([cell])
+    assert ends["a"].state == "failed"
+    assert ends["a"].reason == f"{cell.directory.job_file} cannot be read"
+    assert cell.directory.job_file.exists()
+    assert commands.asked("sbatch") == []
 
 
 @pytest.mark.parametrize(
@@ -347,6 +448,46 @@ def test_a_sweep_names_each_cell_as_it_begins_and_ends(make, commands, tmp_path)
     assert "[3/3] c: failed: canceled" in said
     assert not any(cell.directory.job_file.exists() for cell in cells)
     assert len(commands.asked("sbatch")) == 1
+
+
+def test_a_cell_that_is_completed_is_not_said_to_be_queued_again_as_its_files_are_waited_for(
+    make, commands, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(slurm_pool, "SECONDS_FOR_FILES", 30.0)
+    cell = make("a", "")
+    queue([cell])
+    states = ("RUNNING", "SUSPENDED", "RUNNING", "COMPLETED")
+    for number, state in enumerate(states, 1):
+        (tmp_path / f"{number}.text").write_text(rows([cell], state, node="n1"))
+    (tmp_path / "0.text").write_text(rows([cell], "PENDING"))
+    commands.does(
+        "squeue",
+        f"""cd {tmp_path}; asked=$(($(wc -l < $0.asked) - 1))
+        [ $asked -lt 8 ] || touch a/metrics.json; cat $((asked < 4 ? asked : 4)).text""",
+    )
+    ends, said = sweep([cell])
+    assert ends["a"].state == "finished"
+    assert [line for line in said if "queued again" in line] == []
+    assert sum("begun on n1" in line for line in said) == 1
+
+
+def test_a_look_at_thousands_of_cells_looks_into_some_and_in_turn_into_all(
+    make, commands, monkeypatch
+):
+    monkeypatch.setattr(slurm_pool, "SECONDS_BETWEEN_QUESTIONS", 600.0)
+    cells = [make(f"{at:03}", "") for at in range(250)]
+    queue(cells)
+    commands.says("squeue", rows(cells, *["PENDING"] * 250))
+    pool = slurm_pool.SlurmPool(SlurmOptions())
+    list(pool.submit(cells))
+    pool.ask()
+    looked = []
+    monkeypatch.setattr(slurm_pool, "is_finished", lambda run, queued: looked.append(run.name))
+    for _ in range(3):
+        before = len(looked)
+        assert pool.look() == []
+        assert len(looked) - before <= 100
+    assert set(looked) == {f"{at:03}" for at in range(250)}
 
 
 def test_what_goes_on_and_what_waits_is_shown(make, commands):

@@ -15,9 +15,9 @@ from processes import wait_for
 from reslab.errors import UserError
 from reslab.jobs import slurm, slurm_pool
 from reslab.jobs.pool import Pool
+from reslab.jobs.queued import Queued
 from reslab.jobs.slurm_options import SlurmOptions
 from reslab.jobs.slurm_pool import SlurmPool
-from reslab.jobs.slurm_queue import Queued
 from reslab.runs.store import RunDirectory
 from reslab.search import searcher
 from reslab.search.app import search

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import time
@@ -11,13 +12,40 @@ import pytest
 
 from browser import visited
 from reslab.config import compose, single_runs
+from reslab.errors import UserError
+from reslab.runs.control import resume
 from reslab.runs.identity import run_name
-from reslab.runs.store import RunDirectory
+from reslab.runs.store import RunDirectory, list_runs
+from reslab.terminal.runs import print_runs
 from studio import TINY, AtHand, Studio, served, until, write_run
 
 
 def asked(studio, path, **content):
     return studio.ask(f"/api/{path}", json.dumps(content).encode())
+
+
+def test_what_ended_before_its_test_as_it_was_asked_to_is_untested_and_not_interrupted(
+    tmp_path, capsys, sleeping
+):
+    runs = tmp_path / "runs"
+    (write_run(runs, "loser") / "untested.txt").touch()
+    write_run(runs, "stopped", seed=1)
+    (write_run(runs, "failed", seed=2, failure="the disk is full") / "untested.txt").touch()
+    states = {one.name: one.state() for one in list_runs(runs)}
+    assert states == {"loser": "untested", "stopped": "interrupted", "failed": "failed"}
+    print_runs(list_runs(runs), runs)
+    assert re.search(r"loser +untested", capsys.readouterr().out)
+    with pytest.raises(UserError, match="`reslab train --from loser` reads the test set"):
+        resume(RunDirectory(runs / "loser"))
+    with served(runs) as studio:
+        answer = studio.ask("/api/runs").json
+        lines = {one["name"]: one for one in answer["lines"]}
+        assert lines["loser"]["state"] == "untested"
+        (seeds,) = (line for name, line in lines.items() if name.startswith("seeds of"))
+        assert seeds["text"][1] == "1 untested, 1 interrupted, 1 failed"
+        assert set(answer["states"]) >= {line["state"] for line in lines.values()}
+        assert "is untested" in asked(studio, "runs/resume", runs=["loser"]).json["error"]
+        assert asked(studio, "runs/rerun", runs=["loser"]).status == 200
 
 
 def test_only_a_run_of_the_folder_is_stopped_or_gone_on_with(tmp_path, sleeping):

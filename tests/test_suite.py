@@ -1,6 +1,7 @@
 """The tests end, whatever becomes of the processes that they run in."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -23,6 +24,32 @@ def run_tests(folder, *options):
         capture_output=True,
         text=True,
         timeout=100,
+    )
+
+
+@pytest.mark.parametrize("has_slurm", [True, False])
+@pytest.mark.parametrize("fails", ["update", "install"])
+def test_ci_goes_on_without_a_browser_and_not_without_a_cluster(fails, has_slurm, tmp_path):
+    """By its own script, with commands that note what they are asked."""
+    ci, commands = tmp_path / "clone/.ci/run", tmp_path / "commands"
+    ci.parent.mkdir(parents=True)
+    shutil.copy(TESTS.parent / ".ci/run", ci)
+    commands.mkdir()
+    apt = f'[ "$1" != {fails} ]'
+    scripts = {"apt-get": apt, "make": f"echo $@ >> {tmp_path}/made", "dirname": "echo ${1%/*}"}
+    scripts |= {"slurmctld": ""} if has_slurm else {}
+    for name, script in scripts.items():
+        (commands / name).write_text(f"#!/bin/bash\n{script}\n")
+        (commands / name).chmod(0o755)
+    bash = shutil.which("bash")
+    done = subprocess.run(
+        [bash, ci], env={"PATH": str(commands)}, capture_output=True, text=True, timeout=60
+    )
+    assert "no chromium: skipped" in done.stdout
+    assert (done.returncode == 0) == has_slurm, done.stderr
+    made = tmp_path / "made"
+    assert (made.read_text().split() if made.exists() else []) == (
+        ["install", "lint", "test-all"] if has_slurm else []
     )
 
 

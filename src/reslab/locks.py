@@ -9,12 +9,22 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import psutil
 from filelock import BaseFileLock, FileLock, LeaseCompromise, SoftFileLease
 
 LEASE_SECONDS = 60.0
+MOUNTS = Path("/proc/self/mountinfo")  # of Linux
+# File systems of networks on which `flock` is answered by each machine for itself: by the kernel,
+# where their own driver has no such locks, or as their settings are unless these were changed.
+FOR_ITSELF = ("beegfs", "fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse")
+# Options of a mount with which it is so: of NFS, Lustre, OCFS2 and GFS2, SMB, and AFS.
+MADE_LOCAL = (
+    *("nolock", "local_lock=all", "local_lock=flock"),
+    *("localflock", "localflocks", "nobrl", "flock=local"),
+)
 NO_FLOCK = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
 
 
@@ -23,9 +33,10 @@ def held(path: Path, timeout: float = -1) -> Iterator[None]:
     """Holds a lock while it is entered.
 
     The system lets go of it when the process ends, however it ends. On a file system without such
-    locks it is a lease, a file beside it: whoever holds it says so every few seconds, and a minute
-    after the last time it is another's to take; a holder that finds it taken ends at once, for what
-    it writes would be mixed with the other's.
+    locks, or with locks of which other machines know nothing, it is a lease, a file beside it:
+    whoever holds it says so every few seconds, and a minute after the last time it is another's to
+    take; a holder that finds it taken ends at once, for what it writes would be mixed with the
+    other's.
 
     Args:
         path: The lock's file; it stays.
@@ -60,9 +71,10 @@ def is_held(path: Path) -> bool | None:
         return True
     except OSError:
         return _is_leased(path)
+    else:
+        return _is_local(os.fstat(file).st_dev) and _is_leased(path)
     finally:
         os.close(file)
-    return False
 
 
 def is_alive(pid: int, started: float, host: str) -> bool:
@@ -99,6 +111,7 @@ def may_hold(pid: int, path: Path) -> bool:
 
 
 def _has_flock(path: Path) -> bool:
+    """Whether a file's lock is the system's, and all see it who see the file."""
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -108,9 +121,28 @@ def _has_flock(path: Path) -> bool:
         if error.errno in NO_FLOCK:
             return False
         raise
+    else:
+        return not _is_local(os.fstat(file).st_dev)
     finally:
         os.close(file)
-    return True
+
+
+@cache
+def _is_local(device: int) -> bool:
+    """Whether each machine has locks of its own on the file system of that device number."""
+    try:
+        mounts = MOUNTS.read_text(errors="replace")
+    except OSError:  # another system, of which nothing is known
+        return False
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in mounts.splitlines():
+        # 36 35 0:42 / /home rw,relatime shared:1 - nfs server:/home rw,vers=3,local_lock=none
+        of_the_mount, _, of_the_file_system = line.partition(" - ")
+        own, others = of_the_mount.split(), of_the_file_system.split()
+        if own[2:3] == [number] and others:
+            options = {*",".join([*own[5:6], *others[2:]]).split(",")}
+            return others[0] in FOR_ITSELF or not options.isdisjoint(MADE_LOCAL)
+    return False
 
 
 def lease(path: Path) -> Path:

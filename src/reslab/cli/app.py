@@ -23,7 +23,7 @@ from reslab.terminal.runs import print_outcome
 FAILED = "runs of the sweep have failed, and are named above"
 STOPPED = "runs of the sweep were stopped, and are named above; the same command goes on"
 ELSEWHERE = (
-    "runs of the sweep go on in another process, and are named above; `reslab watch` shows them"
+    "runs of the sweep go on elsewhere, and are named above; `reslab watch` shows those that train"
 )
 
 

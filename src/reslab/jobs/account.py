@@ -12,7 +12,7 @@ from reslab.reporter import Reporter
 from reslab.runs.outcome import Outcome
 
 ELSEWHERE = "running in another process"
-COUNTED = {"failed": "failed", "stopped": "stopped", "elsewhere": ELSEWHERE}
+COUNTED = ("failed", "stopped", "elsewhere")
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,9 @@ class Ended:
 
     Attributes:
         cell: The cell.
-        state: `finished`; `stopped`, as it was asked to; `elsewhere`, as another process runs it;
-            `failed`; or `queued`, as a cluster is to run it and nobody waits for that.
+        state: `finished`; `stopped`, as it was asked to; `elsewhere`, as another process runs it
+            or somebody else's job is to; `failed`; or `queued`, as a cluster is to run it and
+            nobody waits for that.
         reason: Why it is not finished, one line.
         seconds: How long the process lived.
     """
@@ -93,7 +94,7 @@ class Account:
     def counts(self) -> list[str]:
         """How many have ended, by how."""
         states = Counter[str](end.state for end in self.ends)
-        others = (f"{states[state]} {text}" for state, text in COUNTED.items() if states[state])
+        others = (f"{states[state]} {state}" for state in COUNTED if states[state])
         return [f"{states['finished']} of {len(self.cells)} finished", *others]
 
 

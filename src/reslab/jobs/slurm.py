@@ -15,11 +15,18 @@ from reslab.errors import UserError
 SECONDS_TO_ANSWER = 60.0
 OF_A_SITE = ("SLURM_CONF", "SLURM_CLUSTERS")  # of all variables that a job has
 USUAL_MOST = 1001  # cells of an array, where the cluster does not say
+# Of a job that has a node and may go on there, and what is on a node of one that has ended.
+ON_A_NODE = ("RUNNING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "COMPLETING")
 # What squeue prints, each as wide as that.
 COLUMNS = {
     **{"Name": 64, "ArrayTaskID": 16, "ArrayJobID": 16, "State": 24, "exit_code": 16},
     **{"Reason": 64, "NodeList": 64},
 }
+# A line of sacct's about a cell; the state may have more to it, as in CANCELLED by 1000.
+ACCOUNT = (
+    r"(?P<name>.*)\|(?P<job>\d+_(?P<index>\d+))\|(?P<state>\w+)[^|]*\|"
+    r"(?P<code>\d+)(:(?P<signum>\d+))?"
+)
 OVER = {  # what of a job remains so, and what is said of it
     "COMPLETED": "",
     "FAILED": "",
@@ -60,7 +67,7 @@ class Task:
     @property
     def is_running(self) -> bool:
         """Whether it is on a node."""
-        return self.state in ("RUNNING", "COMPLETING")
+        return self.state in ON_A_NODE
 
     @property
     def was_stopped(self) -> bool:
@@ -84,7 +91,7 @@ class Cluster:
 
     Attributes:
         name: Its name.
-        most: How many cells an array may have.
+        most: How many cells an array may have; 0 where it has none.
     """
 
     name: str
@@ -99,7 +106,8 @@ class Cluster:
         """
         said = _ask("scontrol", "show", "config")
         found = dict(re.findall(r"^(\w+) *= (.*)$", said, re.MULTILINE))
-        return cls(found.get("ClusterName", ""), int(found.get("MaxArraySize", USUAL_MOST)))
+        most = found.get("MaxArraySize", "").strip()
+        return cls(found.get("ClusterName", ""), int(most) if most.isdigit() else USUAL_MOST)
 
 
 def submit(script: str, after: str | None = None) -> str:
@@ -139,16 +147,15 @@ def look(keys: Iterable[Key]) -> dict[Key, Task]:
     return {key: tasks[key] for key in keys & tasks.keys()}
 
 
-def cancel(name: str, index: int, *, at_once: bool = False) -> None:
-    """Ends a cell of an array, and nothing else; what runs is told to save, if not `at_once`.
+def cancel(name: str, index: int) -> None:
+    """Ends a cell of an array, and nothing else; what runs is told to save.
 
     Raises:
         UserError: SLURM does not answer.
     """
     task = look([(name, index)]).get((name, index))
     if task and not task.is_over:
-        how = ["--signal=KILL", "--full"] if at_once and task.is_running else []
-        _ask("scancel", *how, task.job)
+        _ask("scancel", task.job)
 
 
 def parse(text: str) -> dict[Key, Task]:
@@ -170,11 +177,11 @@ def parse_accounts(text: str) -> dict[Key, Task]:
     """What sacct has printed of those that have ended."""
     tasks = {}
     for line in text.splitlines():
-        name, job, state, status = line.split("|")
-        index, word = job.partition("_")[2], state.partition(" ")[0]  # CANCELLED by 1000
-        if index.isdigit() and word in OVER:
-            code, _, signum = status.partition(":")
-            tasks[name, int(index)] = Task(job, word, int(code) << 8 | int(signum or 0), "")
+        found = re.fullmatch(ACCOUNT, line.strip())
+        if found and found["state"] in OVER:
+            status = int(found["code"]) << 8 | int(found["signum"] or 0)
+            key = (found["name"], int(found["index"]))
+            tasks[key] = Task(found["job"], found["state"], status, "")
     return tasks
 
 

@@ -5,6 +5,14 @@ from typing import Any
 
 from reslab.errors import UserError
 
+# What the launcher itself says to sbatch or needs of it, and what to give instead.
+OURS = {
+    **dict.fromkeys(("job-name", "array", "output", "error", "open-mode"), ""),
+    **dict.fromkeys(("requeue", "no-requeue", "chdir", "dependency", "clusters", "wrap"), ""),
+    "wait": "; hydra.launcher.wait=true waits",
+    "test-only": "; hydra.launcher.dry_run=true prints the script",
+}
+
 
 @dataclass
 class SlurmOptions:
@@ -46,7 +54,8 @@ class SlurmOptions:
         """Refuses what no cluster could do.
 
         Raises:
-            UserError: A number is too small, or the warning would come before the beginning.
+            UserError: A number is too small, the warning would come before the beginning, or a
+                parameter is the launcher's own.
         """
         for name in ("timeout_min", "cpus_per_task", "array_parallelism", "signal_delay_s"):
             value = getattr(self, name)
@@ -62,6 +71,15 @@ class SlurmOptions:
                 f"before a cell of {self.timeout_min} min has begun; give it more time"
             )
 
+        for key in self.additional_parameters:
+            # sbatch takes any beginning of a name that is no other's
+            for own, instead in OURS.items():
+                if own.startswith(_dashed(key)):
+                    raise UserError(
+                        f"hydra.launcher.additional_parameters.{key}: sbatch's --{own} is the "
+                        f"launcher's own: leave it out{instead}"
+                    )
+
     def parameters(self) -> dict[str, str | None]:
         """What sbatch is to be told, by its own names; None where a name stands alone."""
         asked: dict[str, Any] = {
@@ -75,6 +93,11 @@ class SlurmOptions:
             "mem": None if self.mem_gb is None else f"{round(1024 * self.mem_gb)}M",
             "signal": f"B:TERM@{self.signal_delay_s}",
         }
-        others = {key.replace("_", "-"): one for key, one in self.additional_parameters.items()}
+        others = {_dashed(key): one for key, one in self.additional_parameters.items()}
         chosen = {k: one for k, one in (asked | others).items() if one not in (None, False)}
         return {key: None if one is True else str(one) for key, one in chosen.items()}
+
+
+def _dashed(key: str) -> str:
+    """A parameter as sbatch spells it."""
+    return str(key).replace("_", "-")

@@ -1,6 +1,5 @@
 """Cells as jobs of a cluster, from their submission to their ends."""
 
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,13 +9,15 @@ from reslab.errors import UserError
 from reslab.jobs import slurm
 from reslab.jobs.account import ELSEWHERE, Ended
 from reslab.jobs.cell import Cell
+from reslab.jobs.queued import Queued, is_finished
 from reslab.jobs.slurm import Cluster, Task
 from reslab.jobs.slurm_options import SlurmOptions
-from reslab.jobs.slurm_queue import Queued, conclude, is_finished, locked, submit
+from reslab.jobs.slurm_queue import conclude, locked, submit
 from reslab.reporter import SILENT, Reporter
 from reslab.runs.store import InUseError, RunDirectory
 
 SECONDS_BETWEEN_QUESTIONS = 5.0  # for which one machine answers all users of a cluster
+MOST_IN_A_LOOK = 100  # folders, several times a second
 SECONDS_FOR_FILES = 60.0  # that another machine has written, to be seen here
 UNTESTED = "the job that had it was to end before its test"
 
@@ -57,13 +58,13 @@ class SlurmJob:
         return 0.0 if self.begun is None else time.monotonic() - self.begun
 
     def send(self, signum: int) -> None:
-        """Ends it, as a signal ends a process here: it saves if it is running, unless killed.
+        """Ends it, as a signal ends a process here: if it is running, it saves before.
 
         Raises:
             UserError: The cluster does not answer.
         """
         self.was_ended = True
-        slurm.cancel(*self.queued.key, at_once=signum == signal.SIGKILL)
+        slurm.cancel(*self.queued.key)
 
 
 class SlurmPool:
@@ -83,7 +84,7 @@ class SlurmPool:
         self._jobs: list[SlurmJob] = []
         self._leaving: list[SlurmJob] = []  # whose run is finished, and whose process is not
         self._ended: list[Ended] = []
-        self._is_silent, self._asked = False, float("-inf")
+        self._is_silent, self._asked, self._turn = False, float("-inf"), 0
 
     @property
     def jobs(self) -> list[SlurmJob]:
@@ -114,12 +115,17 @@ class SlurmPool:
         except UserError as error:
             refused = str(error)
         for cell in cells:
-            if queued := Queued.read(cell.directory):
+            queued = Queued.read(cell.directory)
+            if queued and queued.is_ours(self.cluster):
                 self._jobs.append(SlurmJob(cell, queued))
+            elif queued:
+                self._end(cell, "elsewhere", queued.whose)
             elif cell.directory.is_running():
                 self._end(cell, "elsewhere", ELSEWHERE)
             elif cell.is_done:  # by an earlier command's job, just now
                 self._end(cell, "finished")
+            elif cell.directory.job_file.exists():
+                self._end(cell, "failed", f"{cell.directory.job_file} cannot be read")
             else:
                 self._end(cell, "failed", refused or cell.directory.why())
 
@@ -133,7 +139,7 @@ class SlurmPool:
         """Submits one cell, or takes up the job that is to run it.
 
         Raises:
-            InUseError: A process runs it.
+            InUseError: A process runs it, or another user or cluster is to.
             UserError: The cluster refuses it.
         """
         queued = Queued.read(cell.directory)
@@ -141,15 +147,16 @@ class SlurmPool:
             for _ in submit([cell], self.options, self.cluster):
                 pass
             queued = Queued.read(cell.directory)
-        if queued is None:
-            raise InUseError(f"{cell.directory.path}: {ELSEWHERE}")
+        if queued is None or not queued.is_ours(self.cluster):
+            whose = queued.whose if queued else ELSEWHERE
+            raise InUseError(f"{cell.directory.path}: {whose}")
         job = SlurmJob(cell, queued)
         self._jobs.append(job)
         return job
 
     def look(self) -> list[Ended]:
         """What has ended since one last looked; the cluster itself is asked every few seconds."""
-        for job in self.jobs:
+        for job in self._in_turn():
             if is_finished(job.cell.directory, job.queued) and self._conclude(job):
                 self._leaving.append(job)
         if (
@@ -193,10 +200,14 @@ class SlurmPool:
             f"would end what was submitted with them"
         )
 
-    def send(self, signum: int) -> None:
-        """Ends all that is queued or goes on; what runs saves before, unless it is killed."""
-        for job in self.jobs:
-            job.send(signum)
+    def _in_turn(self) -> list[SlurmJob]:
+        """Some of the jobs, at the next look other ones: of thousands a look would take seconds.
+
+        Those that are not looked into the cluster itself calls completed, at the next question.
+        """
+        at = self._turn % len(self._jobs) if self._jobs else 0
+        self._turn = at + MOST_IN_A_LOOK
+        return (self._jobs[at:] + self._jobs[:at])[:MOST_IN_A_LOOK]
 
     def _conclude_if_it_is_seen(self, job: SlurmJob) -> None:
         """Concludes what has ended, once its files are here that say how."""

@@ -1,14 +1,8 @@
-"""What was submitted, written down in the runs' directories, so that whoever comes later knows.
-
-A job is known by its name, which is chosen and written down before it is submitted: there is no
-moment at which a submission could be lost, or be taken for another one's.
-"""
+"""Submitting runs to a cluster, and concluding what has left its queue, one command at a time."""
 
 import contextlib
-import json
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -16,9 +10,9 @@ from filelock import Timeout
 
 from reslab import locks
 from reslab.errors import UserError
-from reslab.files import write_atomically
 from reslab.jobs import slurm
-from reslab.jobs.cell import Cell, ends, last_line
+from reslab.jobs.cell import Cell, last_line
+from reslab.jobs.queued import Queued, is_finished, is_spoilt
 from reslab.jobs.slurm import Cluster, Task
 from reslab.jobs.slurm_options import SlurmOptions
 from reslab.jobs.slurm_script import chunks, script
@@ -28,55 +22,6 @@ FOLDER = ".slurm"  # beside the runs: what they print until they have ended, and
 SECONDS_FOR_THE_LOCK = 120.0
 SECONDS_TO_SETTLE = 5.0  # else what is written down is not looked into this time
 LOST = "its job is no longer in the queue"
-
-
-@dataclass(frozen=True)
-class Queued:
-    """What is written down of a run that a cluster is to run.
-
-    Attributes:
-        cluster: The cluster's name.
-        user: Who submitted it.
-        name: The array's job name, which no other job has.
-        index: The run's place in the array.
-        output: All that it prints, and what SLURM has to say.
-        tested: Whether it ends with the test and its record; else with its training.
-    """
-
-    cluster: str
-    user: str
-    name: str
-    index: int
-    output: str
-    tested: bool = True
-
-    @classmethod
-    def read(cls, run: RunDirectory) -> "Queued | None":
-        """What is written down in a run's directory, None for nothing, or nothing of use."""
-        try:
-            content = json.loads(run.job_file.read_text())
-            return cls(
-                **{one.name: content[one.name] for one in fields(cls) if one.name in content}
-            )
-        except (OSError, ValueError, TypeError):
-            return None
-
-    @property
-    def key(self) -> tuple[str, int]:
-        """What `slurm.look` knows it by."""
-        return self.name, self.index
-
-    def is_ours(self, cluster: Cluster) -> bool:
-        """Whether it is this user's, and on that cluster."""
-        return (self.cluster, self.user) == (cluster.name, slurm.user())
-
-    def is_done(self, run: RunDirectory) -> bool:
-        """Whether the run has come to the end that was asked for."""
-        return any(file.exists() for file in ends(run, tested=self.tested))
-
-    def write(self, run: RunDirectory) -> None:
-        """Writes it down."""
-        write_atomically(run.job_file, (json.dumps(asdict(self), indent=1) + "\n").encode())
 
 
 @contextlib.contextmanager
@@ -143,28 +88,16 @@ def scripts(cells: Sequence[Cell], options: SlurmOptions) -> list[str]:
 def settle(runs: Iterable[RunDirectory]) -> None:
     """Strikes out what has left the queue, and has the runs say how, where a cluster can be asked.
 
-    Jobs of other users and of other clusters are left to these.
+    Jobs of other users and of other clusters are left to these. What is spoilt is struck out in any
+    case, for it blocks its run and says of no job.
     """
     written = [run for run in runs if run.job_file.exists()]
     if not written:
         return
     with contextlib.suppress(UserError, OSError):  # as on a machine beside the cluster
+        _each_folder(_strike_out_spoilt, [run for run in written if is_spoilt(run)])
         cluster = Cluster.here()
-        for folder, there in groupby(written, lambda run: run.path.parent):
-            with locked(folder, SECONDS_TO_SETTLE):
-                _settle(list(there), cluster)
-
-
-def is_finished(run: RunDirectory, queued: Queued) -> bool:
-    """Whether it was finished since it was submitted, which may have been to start it over.
-
-    SLURM may call it out of time all the same, which was preempted and had some time left.
-    """
-    for file in ends(run, tested=queued.tested):
-        with contextlib.suppress(OSError):  # one of them is not there
-            if file.stat().st_mtime_ns >= run.job_file.stat().st_mtime_ns:
-                return True
-    return False
+        _each_folder(lambda there: _settle(there, cluster), written)
 
 
 def conclude(run: RunDirectory, queued: Queued, task: Task | None, lost: str = LOST) -> str:
@@ -206,8 +139,26 @@ def _reason(how: str, said: str) -> str:
     return how or said or "it has ended and said nothing"
 
 
+def _each_folder(
+    act: Callable[[Sequence[RunDirectory]], None], runs: Sequence[RunDirectory]
+) -> None:
+    for folder, there in groupby(runs, lambda run: run.path.parent):
+        with locked(folder, SECONDS_TO_SETTLE):
+            act(list(there))
+
+
+def _strike_out_spoilt(runs: Sequence[RunDirectory]) -> None:
+    """Removes what is spoilt; the lock is held.
+
+    Should there be a job that it was about, the run's own lock keeps the next one off it.
+    """
+    for run in filter(is_spoilt, runs):
+        run.job_file.unlink()
+
+
 def _settle(runs: Sequence[RunDirectory], cluster: Cluster, lost: str = LOST) -> None:
     """Concludes what has ended; the lock is held."""
+    _strike_out_spoilt(runs)
     ours = {run.path: one for run in runs if (one := Queued.read(run)) and one.is_ours(cluster)}
     tasks = slurm.look(one.key for one in ours.values())
     for path, one in ours.items():

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from reslab.errors import UserError
 from reslab.jobs.cell import Cell
 from reslab.jobs.slurm_options import SlurmOptions
 
@@ -39,8 +40,12 @@ fi
 job=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID
 if [ "$status" = 143 ] && [ -n "$warned" ] && [ "$(squeue -h -j "$job" -o %T)" = RUNNING ]; then
     if [ "$(saved)" != "$before" ]; then
-        echo "its time is over: it is queued again, and goes on"
-        scontrol requeue "$job"
+        if said=$(scontrol requeue "$job" 2>&1); then
+            echo "its time is over: it is queued again, and goes on"
+        else
+            echo "its time is over, and it could not be queued again: $said"
+            status=1
+        fi
     else
         echo "its time was over before it had saved anything: give it more"
         status=1
@@ -79,7 +84,13 @@ def script(cells: Sequence[Cell], options: SlurmOptions, name: str, output: Path
 
 
 def chunks(cells: Sequence[Cell], most: int) -> list[Sequence[Cell]]:
-    """Cells in their order, in parts of at most so many."""
+    """Cells in their order, in parts of at most so many.
+
+    Raises:
+        UserError: There are no arrays.
+    """
+    if most < 1:
+        raise UserError("this cluster takes no arrays of jobs (MaxArraySize=0), which cells are")
     return [cells[at : at + most] for at in range(0, len(cells), most)]
 
 

@@ -72,7 +72,9 @@ class SlurmSweep:
             self.account.take(end)
         for job in self.pool.jobs:
             path = job.cell.directory.path
-            if job.task and job.is_running != (path in self._seen_running):
+            if job.task is None or job.task.is_over:  # its files are waited for
+                continue
+            if job.is_running != (path in self._seen_running):
                 self._seen_running ^= {path}
                 begun = f"begun on {job.task.reason} as {job.task.job}"
                 again = f"queued again ({job.task.reason})"

@@ -64,11 +64,16 @@ def resume(directory: RunDirectory) -> int:
         The run's exit status.
 
     Raises:
-        UserError: It is finished, running or queued, or what it needs is not there.
+        UserError: It is at its end, running or queued, or what it needs is not there.
     """
     state = directory.state()
     if state in ("finished", "running", "queued"):
         raise UserError(f"{directory.path} is {state}: there is nothing to resume")
+    if state == "untested":
+        raise UserError(
+            f"{directory.path} is trained, and was asked to end before its test: "
+            f"`reslab train --from {directory.name}` reads the test set"
+        )
     request = request_to_repeat(directory, str(directory.path))
     environment = {k: v for k, v in os.environ.items() if k not in VARIABLES} | request.variables
     return _run(resume_command(directory, request), Path(request.folder), environment)

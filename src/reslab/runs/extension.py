@@ -90,8 +90,9 @@ def find_shorter(cfg: DictConfig, asked: str) -> RunDirectory:
         )
     directory = find_whole(f"extend_from={asked}", asked, Path(cfg.runs_dir))
     if (state := directory.state()) != "finished":
+        how = "train --from" if state == "untested" else "resume"
         raise UserError(
-            f"extend_from={asked}: it is {state}; `reslab resume {directory.name}` finishes it"
+            f"extend_from={asked}: it is {state}; `reslab {how} {directory.name}` finishes it"
         )
     if keys := differences(cfg, directory):
         raise UserError(

@@ -198,14 +198,16 @@ class RunDirectory:
             ) from error
 
     def state(self) -> str:
-        """`finished`, `running`, `queued`, `failed` or `interrupted`."""
+        """`finished`, `running`, `queued`, `failed`, `untested` or `interrupted`."""
         if self.record_file.exists():
             return "finished"
         if self.is_running():
             return "running"
         if self.job_file.exists():
             return "queued"
-        return "failed" if self.failure_file.exists() else "interrupted"
+        if self.failure_file.exists():
+            return "failed"
+        return "untested" if self.untested_file.exists() else "interrupted"
 
     def is_running(self) -> bool:
         """Proven by the lock, which goes with its process; where it cannot be read, by that one."""

@@ -28,11 +28,13 @@ def write_record(
 ) -> tuple[Path, ...]:
     """Writes `search.json`: what was asked, of what seeds, each trial, and the best.
 
+    What a search has found stays in it until a trial is added or ends otherwise.
+
     Args:
         search: The search.
         study: Its study.
-        command: What runs the best one by its recipe, once that is written.
-        run: The name of the best one's run.
+        command: What runs the best one by its recipe, once that is written; None: as it was.
+        run: The name of the best one's run, with the command.
         drawn: Whether pictures and a page go with it.
 
     Returns:
@@ -56,6 +58,8 @@ def write_record(
         "importances": importances,
     }
     path = search.folder / RECORD
+    if command is None:
+        content |= _found_before(path, content)
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
     if not drawn:
         return (path,)
@@ -66,6 +70,17 @@ def write_record(
     if importances:
         written.append(draw_importances(search, importances, search.folder / "importance.png"))
     return (*written, write_page(search, rows, importances, command, search.folder / "search.html"))
+
+
+def _found_before(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier record says was found, if it was of these very trials."""
+    try:
+        before = json.loads(path.read_bytes())
+        if all(before[key] == content[key] for key in ("trials", "trials_asked")):
+            return {key: before[key] for key in ("command", "best_run", "importances")}
+    except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is damaged
+        pass
+    return {}
 
 
 def describe(search: Search, trial: FrozenTrial) -> dict[str, Any]:

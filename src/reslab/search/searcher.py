@@ -61,13 +61,15 @@ class Searcher:
             The signal that stopped it, None where all trials have ended.
 
         Raises:
-            UserError: A trial cannot be begun, though no other is in its way.
+            UserError: A trial cannot be begun, though no other is in its way, or another has
+                taken over what this one has.
         """
         with signals_heard(self._signals.append), self.reporter.watching(self._watched):
             try:
                 while True:
                     self._answer()
                     if not self._signals:
+                        self.study.give_sign()
                         self._settle()
                         self._take_trials()
                         self._begin()
@@ -131,7 +133,8 @@ class Searcher:
             if at == 0:
                 self.reporter.say(self.places.stop())
             elif self._signals[at] == signal.SIGINT:
-                self.places.send(signal.SIGKILL)
+                for job in self.places.running:
+                    job.send(signal.SIGKILL)
         self._answered = len(self._signals)
 
     def _take_trials(self) -> None:

@@ -10,22 +10,18 @@ from contextlib import contextmanager
 
 import numpy as np
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.samplers import BaseSampler, BruteForceSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from reslab import locks
-from reslab.config import Bounds, Choices, instantiate
+from reslab.config import instantiate
 from reslab.errors import UserError
 from reslab.runs.store import RunDirectory
+from reslab.search.distributions import distribution_of
 from reslab.search.journal import open_journal
 from reslab.search.plan import Search
+from reslab.search.signs import Signs
 
 # What the study says of a trial: whose it is, its run, instead of which it is, why it failed.
 SEARCHER, RUN, INSTEAD_OF, REASON = "searcher", "run", "instead_of", "reason"
@@ -56,17 +52,34 @@ class Study:
         started = time.time_ns()
         self._me = {"host": socket.gethostname(), "pid": os.getpid()}
         self._me["lock"] = f"searcher-{self._me['host']}-{self._me['pid']}-{started}.lock"
-        self._distributions = {key: _distribution(one) for key, one in search.bounds.items()}
+        self._distributions = {key: distribution_of(one) for key, one in search.bounds.items()}
         self._sampler(0)  # so that what is wrong with it is said now
         search.folder.mkdir(parents=True, exist_ok=True)
         with locks.held(self._lock):
             self._study = self._open()
+        self._signs = Signs(self._study)
 
     @contextmanager
     def searching(self) -> Iterator[None]:
         """Holds what says that this searcher lives, and goes when its process does."""
         with locks.held(self.search.folder / str(self._me["lock"])):
             yield
+
+    def give_sign(self) -> None:
+        """Says now and then that this searcher lives, for those on whose disks its lock is not.
+
+        Raises:
+            UserError: Another has taken it for gone, as on a machine that has slept.
+        """
+        if self.search.options.search.storage and self._signs.give(str(self._me["lock"])):
+            trials = self._study.get_trials(deepcopy=False)
+            for one in trials:
+                at = one.user_attrs.get(INSTEAD_OF)
+                if at is not None and trials[at].user_attrs.get(SEARCHER) == self._me:
+                    raise UserError(
+                        f"another searcher has taken over trial {at}, since this one gave no sign "
+                        f"for minutes; the same command goes on"
+                    )
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -226,17 +239,9 @@ class Study:
         if lock.exists():
             is_alive = locks.is_held(lock) is not False
         else:  # on another machine's disk
-            is_alive = searcher["host"] != self._me["host"]
+            is_elsewhere = searcher["host"] != self._me["host"]
+            is_alive = is_elsewhere and not self._signs.are_over(searcher["lock"])
         if is_alive:
             return False
         run = trial.user_attrs.get(RUN)
         return run is None or self.may_start(RunDirectory(self.search.runs_dir / run))
-
-
-def _distribution(bounds: Bounds) -> BaseDistribution:
-    if isinstance(bounds, Choices):
-        return CategoricalDistribution(bounds.texts)
-    if isinstance(bounds.low, int):
-        low, high, step = int(bounds.low), int(bounds.high), int(bounds.step or 1)
-        return IntDistribution(low, high, log=bounds.log, step=step)
-    return FloatDistribution(bounds.low, bounds.high, log=bounds.log, step=bounds.step)

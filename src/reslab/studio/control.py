@@ -174,7 +174,7 @@ class Rerun(Resume):
 
 def _entry(run: RunDirectory, *, again: bool) -> Entry:
     state = run.state()
-    if state in ("running", "queued") or (state == "finished" and not again):
+    if state in ("running", "queued") or (state in ("finished", "untested") and not again):
         raise UserError(f"{run.name} is {state}")
     request = request_to_repeat(run, run.name)
     return Entry(

@@ -12,7 +12,7 @@ from reslab.runs.seeds import mean_and_deviation
 from reslab.studio.drawn import Drawn
 from reslab.studio.security import Handler
 
-STATES = ("running", "queued", "finished", "interrupted", "failed")
+STATES = ("running", "queued", "finished", "untested", "interrupted", "failed")
 COLUMNS = (
     *("Run", "State", "Left", "Seed", "Epochs", "Val, %", "Test, %", "Min", "Parameters"),
     *("Begun", "Recipe"),
@@ -61,7 +61,7 @@ def line_of_seeds(members: Sequence[Facts], title: str, group: str) -> dict[str,
     text = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
     state = next(
         state
-        for state in ("running", "queued", "failed", "interrupted", "finished")
+        for state in ("running", "queued", "failed", "interrupted", "untested", "finished")
         if counts[state]
     )
     running = [one.progress for one in members if one.progress and one.state == "running"]

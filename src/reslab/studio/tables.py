@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reslab.tables.columns import Column
     from reslab.tables.plan import Cell, Table
 
-TO_START = ("missing", "interrupted", "failed")  # as `reslab reproduce` does
+TO_START = ("missing", "interrupted", "untested", "failed")  # as `reslab reproduce` does
 
 # In the process that computes: tables by what was asked, each with what was last found of it.
 _composed: dict[tuple[Any, ...], "_Known"] = {}

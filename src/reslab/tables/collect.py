@@ -17,7 +17,7 @@ class Result:
     Attributes:
         cell: The cell.
         state: `missing` before anything was begun, `queued`, `running`, `interrupted`, `failed`,
-            `finished`, or `damaged`: finished, but what it left cannot be used.
+            `untested`, `finished`, or `damaged`: finished, but what it left cannot be used.
         run: What it left, of a finished cell alone.
         reason: Why it failed, or what is damaged; one line, else empty.
     """

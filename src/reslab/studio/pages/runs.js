@@ -8,7 +8,8 @@ const ROWS = 150 // that are drawn at first, and again and again whenever one co
 
 // What can be done with runs of which states.
 const ACTIONS = {
-  Stop: ["running"], Resume: ["interrupted", "failed"], Rerun: ["finished", "interrupted", "failed"],
+  Stop: ["running"], Resume: ["interrupted", "failed"],
+  Rerun: ["finished", "untested", "interrupted", "failed"],
 }
 
 // A filter is a part of the text, or of a number `>90`, `<=5`, `=3`.
