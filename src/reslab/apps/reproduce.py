@@ -18,6 +18,7 @@ from reslab.config import CONF_DIR, VERSION_BASE, search_path
 from reslab.jobs.slurm_queue import settle
 from reslab.jobs.task import CellTask, StoppedError
 from reslab.reporter import SILENT, Reporter
+from reslab.runs.check import check
 from reslab.tables.collect import Result, collect, look_up
 from reslab.tables.estimate import Outlook, time_left
 from reslab.tables.plan import Cell, Table, load_table
@@ -76,6 +77,8 @@ def reproduce(
     runs = [cell.directory for cell in table.cells]
     settle(runs)
     launched = _lacking(table, keep, reporter)
+    for cfg in {cell.row.recipe: cell.workload.cfg for cell in launched}.values():
+        check(cfg)  # of all that are to run, before the first is
     failures = _launch(table, launched, own, keep, reporter) if launched else ()
     settle(runs)  # what others have waited for
     results = from_reference(table, keep) if keep else collect(table)

@@ -13,10 +13,8 @@ from reslab.markdown import insert_table, markdown_table
 from reslab.reporter import SILENT, Reporter
 from reslab.tables.collect import Result, collect
 from reslab.tables.columns import as_text, choose, choose_of_pairs
-from reslab.tables.figures import draw_all
 from reslab.tables.findings import Findings, sum_up
 from reslab.tables.latex import latex, macros
-from reslab.tables.page import write_page
 from reslab.tables.plan import Table, load_table
 from reslab.tables.reference import from_reference, keep_records
 from reslab.tables.stats import Comparison
@@ -87,7 +85,10 @@ def render(
     for name, text in texts.items():
         write_atomically(folder / name, text.encode())
     written = [folder / name for name in texts]
-    if findings.done:
+    if findings.done:  # else nothing waits for matplotlib, Bokeh and torch
+        from reslab.tables.figures import draw_all
+        from reslab.tables.page import write_page
+
         written.append(write_page(findings, folder / "page.html"))
         written.append(draw_all(findings, folder / "figures", reporter))
     return Rendered(findings, tuple(written))

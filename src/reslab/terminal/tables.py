@@ -1,17 +1,20 @@
 """What the commands about published tables print."""
 
 import sys
+from typing import TYPE_CHECKING
 
-from reslab.apps.reproduce import Reproduction
 from reslab.progress import in_words
 from reslab.tables.columns import as_text, choose, choose_of_pairs
 from reslab.tables.estimate import Outlook, estimate_seconds, time_left
 from reslab.tables.render import Rendered
-from reslab.tables.verify import Verification
 from reslab.terminal.console import print_table
 
+if TYPE_CHECKING:
+    from reslab.apps.reproduce import Reproduction
+    from reslab.tables.verify import Verification
 
-def print_reproduction(reproduction: Reproduction) -> None:
+
+def print_reproduction(reproduction: "Reproduction") -> None:
     """What failed, the table, and how many cells a cluster has yet to run."""
     for failure in reproduction.failures:
         print(f"reslab: failed: {failure}", file=sys.stderr)
@@ -52,7 +55,7 @@ def print_outlook(outlook: Outlook) -> None:
     print(f"\n{outlook.done} of {len(results)} cells are done{rest}")
 
 
-def print_verification(verification: Verification) -> None:
+def print_verification(verification: "Verification") -> None:
     """A line a cell, and below what fails."""
     rows = [
         (
