@@ -21,9 +21,11 @@ from reslab.reporter import SILENT, Reporter
 from reslab.runs.check import check
 from reslab.tables.collect import Result, collect, look_up
 from reslab.tables.estimate import Outlook, time_left
+from reslab.tables.make import OUTPUT
 from reslab.tables.plan import Cell, Table, load_table
 from reslab.tables.reference import from_reference, keep_records, known
-from reslab.tables.render import OUTPUT, Rendered, render
+from reslab.tables.render import render
+from reslab.tables.rendered import Rendered
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Reproduction:
     @property
     def is_in_the_queue(self) -> bool:
         """Whether all that the table lacks is queued."""
-        return 0 < self.queued == self.rendered.findings.missing
+        return 0 < self.queued == self.rendered.missing
 
 
 def reproduce(

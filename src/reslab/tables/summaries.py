@@ -1,17 +1,13 @@
 """What a row's runs come to."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from reslab.runs.record import Record
 from reslab.tables.collect import Result
+from reslab.tables.columns import Line
 from reslab.tables.publication import PUBLISHED, Row
 from reslab.tables.stats import mean_interval
-
-Line = dict[str, Any]
-"""What `summarize` says of a row."""
 
 
 def summarize(row: Row, results: list[Result]) -> Line:
