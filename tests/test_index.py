@@ -215,8 +215,8 @@ def thousands(tmp_path_factory):
     return folder
 
 
-# Of 10,000 runs two seconds, with half a second for the process to begin.
-SECONDS_OF_THOUSANDS = 1.5 * 2000 / 10_000
+# Of 10,000 runs two seconds, of which a command takes half a one to begin.
+SHARE = 2000 / 10_000
 
 
 @pytest.mark.parametrize(("show", "lines"), [(print_runs, 2000), (print_runs_by_seed, 667)])
@@ -225,7 +225,7 @@ def test_thousands_of_runs_are_listed_at_once(thousands, show, lines, capsys):
         show(list_runs(thousands), thousands)
         assert len(capsys.readouterr().out.splitlines()) == lines + 2
 
-    assert cpu_seconds(listed) < SECONDS_OF_THOUSANDS
+    assert cpu_seconds(listed) < 1.5 * SHARE
 
 
 def test_a_studio_that_begins_has_thousands_of_runs_at_once(thousands):
@@ -234,7 +234,7 @@ def test_a_studio_that_begins_has_thousands_of_runs_at_once(thousands):
         scan.read_all()
         assert len(json.loads(json.dumps(scan.changes()))["lines"]) == 2000 + 667
 
-    assert cpu_seconds(sent) < SECONDS_OF_THOUSANDS
+    assert cpu_seconds(sent) < 2 * SHARE
 
 
 def test_a_studio_that_has_thousands_of_runs_is_idle_between_changes(thousands):
@@ -245,4 +245,4 @@ def test_a_studio_that_has_thousands_of_runs_is_idle_between_changes(thousands):
         time.sleep(SECONDS_BETWEEN_LOOKS)
         assert not scan.changes(scan.changes()["cursor"])["lines"]
 
-    assert cpu_seconds(next_look) < 0.1 * SECONDS_OF_THOUSANDS
+    assert cpu_seconds(next_look) < 0.2 * SHARE
