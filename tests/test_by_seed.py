@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from processes import run
-from reslab.runs.seeds import Repeat, titles
+from reslab.runs.repeat import Repeat
+from reslab.runs.seeds import titles
 from reslab.runs.store import RunDirectory, list_runs
 from reslab.terminal.by_seed import print_runs_by_seed
 from training import only_run
@@ -123,7 +124,7 @@ def test_runs_of_one_name_are_told_apart_by_recipe_and_then_by_what_differs(tmp_
     def repeat(recipe, **changes):
         config = {"dataset": {"name": "digits"}, "optimizer": {"lr": 0.1}} | changes
         run = RunDirectory(tmp_path / f"{recipe}{len(changes)}")
-        return Repeat(run, run.name, "digits-cnn", config, None, recipe)
+        return Repeat.of(run, run.name, "digits-cnn", config, None, recipe)
 
     runs = [
         repeat("paper/cnn"),

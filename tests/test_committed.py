@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from pages import REFERENCE
 from reslab.cli import cli
-from reslab.tables import render
+from reslab.tables import figures, page
 
 DEMO = ("liu_goh", "dataset=digits", "seed=0,1", "trainer.max_epochs=3")
 KEPT = {
@@ -36,8 +36,8 @@ def test_the_committed_records_are_whole_and_give_the_committed_table(
     shutil.copytree(REFERENCE / KEPT[table], in_empty_folder / "outputs/reference" / KEPT[table])
     records = list((REFERENCE / KEPT[table] / "runs").iterdir())
     assert len(re.findall(r"PASS +MISSING", call("verify", *table))) == len(records) > 0
-    for pictures in ("draw_all", "write_page"):  # none of which is compared
-        monkeypatch.setattr(render, pictures, lambda *_: [])
+    monkeypatch.setattr(figures, "draw_all", lambda *_: [])  # which are not compared
+    monkeypatch.setattr(page, "write_page", lambda *_: [])
     call("table", *table, "--reference", "--output", "fresh")
     fresh, committed = (folder / KEPT[table] for folder in (in_empty_folder / "fresh", REFERENCE))
     for name in ("table.csv", "macros.tex"):

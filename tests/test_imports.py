@@ -170,11 +170,15 @@ def test_only_the_commands_print():
             for module in ("reslab", "reslab.cli", "reslab.terminal.runs", "reslab.studio.server")
         ),
         ("reslab.terminal.runs", "pandas"),
-        ("reslab.tables.plan", "lightning"),
+        *(
+            (module, "torch")
+            for module in ("reslab.tables.render", "reslab.terminal.tables", "reslab.runs.check")
+        ),
+        *(("reslab.tables.render", library) for library in ("scipy", "matplotlib", "bokeh")),
     ],
 )
-def test_what_answers_at_once_does_not_import_torch(module, library):
-    """Help, and what `reslab runs` and `reslab diff` need; nor do tables wait for Lightning."""
+def test_what_answers_at_once_does_not_import_what_it_does_not_need(module, library):
+    """Help, and what `reslab runs` and `reslab diff` need, and a table that has no runs yet."""
     code = f"import {module}, sys; sys.exit({library!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 

@@ -37,20 +37,20 @@ def test_a_reproduction_is_what_was_run_what_failed_and_what_was_written(in_empt
     announced = [text.partition(",")[0] for text in listener.said if text.startswith("[")]
     assert announced == ["[1/2] ResNet-20", "[2/2] ResNet-20"]
     assert [text.startswith("test accuracy") for text in listener.said].count(True) == 1
-    findings = first.rendered.findings
-    assert (findings.missing, findings.lines[0]["n"]) == (1, 1)
+    content = first.rendered.content
+    assert (first.rendered.missing, content["rows"][0]["n"]) == (1, 1)
     assert all(path.exists() for path in first.rendered.written)
 
     blocked.latest.last.unlink()
     second = reproduce("resnet3", OVERRIDES, output=output, reporter=listener)
     assert [cell.seed for cell in second.launched] == [0]
-    assert (second.failures, second.rendered.findings.missing) == ((), 0)
+    assert (second.failures, second.rendered.missing) == ((), 0)
     assert plan("resnet3", OVERRIDES).done == 2
 
     kept = reproduce("resnet3", OVERRIDES, output=output, keep=in_empty_folder / "kept")
     assert kept.launched == ()
     written = json.loads((output / "resnet3/digits/table.json").read_text())
-    assert written["rows"][0]["accuracy"] == kept.rendered.findings.lines[0]["accuracy"]
+    assert written["rows"][0]["accuracy"] == kept.rendered.content["rows"][0]["accuracy"]
     verification = verify("resnet3", OVERRIDES, reference=in_empty_folder / "kept")
     assert [(one.record, one.fresh) for one in verification.verdicts] == [("PASS", "PASS")] * 2
     assert "A ResNet of three stages" not in capsys.readouterr().out, "nothing prints the table"

@@ -10,7 +10,7 @@ import pytest
 from cpu_time import cpu_seconds
 from reslab import locks
 from reslab.progress import Progress
-from reslab.runs.seeds import Repeat
+from reslab.runs.repeat import Repeat
 from reslab.runs.store import list_runs
 from reslab.studio import scan as scanning
 from reslab.studio.runs import COLUMNS

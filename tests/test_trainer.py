@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from reslab.callbacks import ShowProgress, StopRequest
 from reslab.config import compose
 from reslab.errors import UserError
+from reslab.optim import CLIP
 from reslab.runs import options as module
 from reslab.runs.build import build
 from reslab.runs.check import check
@@ -40,6 +41,7 @@ def test_somebody_has_decided_on_every_option():
     assert not set(module.REFUSED) & set(module.HONORED)
     assert set(module.REFUSED) | set(module.HONORED) == set(OPTIONS)
     assert set(SEEN) | OF_SEVERAL == set(module.HONORED)
+    assert module.CHOICES["gradient_clip_algorithm"] == (None, *CLIP)
 
 
 @pytest.mark.parametrize("name", module.REFUSED)

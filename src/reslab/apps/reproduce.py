@@ -18,11 +18,14 @@ from reslab.config import CONF_DIR, VERSION_BASE, search_path
 from reslab.jobs.slurm_queue import settle
 from reslab.jobs.task import CellTask, StoppedError
 from reslab.reporter import SILENT, Reporter
+from reslab.runs.check import check
 from reslab.tables.collect import Result, collect, look_up
 from reslab.tables.estimate import Outlook, time_left
+from reslab.tables.make import OUTPUT
 from reslab.tables.plan import Cell, Table, load_table
 from reslab.tables.reference import from_reference, keep_records, known
-from reslab.tables.render import OUTPUT, Rendered, render
+from reslab.tables.render import render
+from reslab.tables.rendered import Rendered
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Reproduction:
     @property
     def is_in_the_queue(self) -> bool:
         """Whether all that the table lacks is queued."""
-        return 0 < self.queued == self.rendered.findings.missing
+        return 0 < self.queued == self.rendered.missing
 
 
 def reproduce(
@@ -76,6 +79,8 @@ def reproduce(
     runs = [cell.directory for cell in table.cells]
     settle(runs)
     launched = _lacking(table, keep, reporter)
+    for cfg in {cell.row.recipe: cell.workload.cfg for cell in launched}.values():
+        check(cfg)  # of all that are to run, before the first is
     failures = _launch(table, launched, own, keep, reporter) if launched else ()
     settle(runs)  # what others have waited for
     results = from_reference(table, keep) if keep else collect(table)

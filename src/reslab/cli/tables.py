@@ -9,7 +9,7 @@ import click
 from reslab.cli.group import CONFIG_DIR, OVERRIDES, PATH, cli, output_option
 
 if TYPE_CHECKING:
-    from reslab.tables.render import Rendered
+    from reslab.tables.rendered import Rendered
 
 OUTPUT = output_option("outputs/tables", "Where tables are written.")
 QUICK = click.option(
@@ -76,7 +76,7 @@ def render_table(
     output: Path,
 ) -> None:
     """Render a published table from the runs at hand."""
-    from reslab.tables.render import render_table
+    from reslab.tables.make import render_table
     from reslab.terminal.reporter import Terminal
     from reslab.terminal.tables import print_rendered
 
@@ -122,7 +122,6 @@ def verify(table: str, overrides: tuple[str, ...], reference: Path, quick: bool)
 
 
 def _exit_if_incomplete(rendered: "Rendered") -> None:
-    findings = rendered.findings
-    if findings.missing:
-        cells = f"{findings.missing} of {len(findings.results)} cells"
+    if rendered.missing:
+        cells = f"{rendered.missing} of {rendered.cells} cells"
         sys.exit(f"reslab: {cells} are missing, failed or damaged")

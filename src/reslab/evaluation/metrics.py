@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torchmetrics.functional import classification as measure
 
-ECE_BINS = 15
+from reslab.evaluation import ECE_BINS
+
 DIGITS = 6  # of a probability in files
 
 

@@ -3,18 +3,21 @@
 import math
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
 
-from reslab.analysis.summary import Layer, list_layers
 from reslab.config import instantiate, suggest, top_level_keys
 from reslab.errors import UserError
 from reslab.files import visible
-from reslab.loss import CLASS_WEIGHTS
 from reslab.ranges import IMAGE_DATA, check_number, check_whole
 from reslab.runs.identity import LONGEST_NAME, is_file_name
 from reslab.runs.options import check_trainer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from reslab.analysis.summary import Layer
 
 MONITORS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 GROUPS = ("dataset", "model", "optimizer", "trainer")
@@ -46,10 +49,20 @@ UNLIMITED = -1  # what Lightning calls epochs without end
 
 
 def check(cfg: DictConfig) -> None:
-    """Refuses what cannot be meant, by its name, before anything is built.
+    """Refuses what cannot be meant, by its name, before a network is built.
 
     Raises:
         UserError: A value is of the wrong type or out of range.
+    """
+    check_values(cfg)
+    instantiate(cfg, "optimizer")  # whose numbers are its own
+
+
+def check_values(cfg: DictConfig) -> None:
+    """The part of `check` that needs nothing built, and so no torch.
+
+    Raises:
+        UserError: As there.
     """
     for group in GROUPS:
         if not OmegaConf.is_dict(cfg[group]) or "_target_" not in cfg[group]:
@@ -67,9 +80,12 @@ def check(cfg: DictConfig) -> None:
         _check_range(cfg, key, check_number, limits)
     if cfg.monitor not in MONITORS:
         raise UserError(f"monitor={cfg.monitor}: not a metric{suggest(str(cfg.monitor), MONITORS)}")
-    if cfg.class_weights not in (None, *CLASS_WEIGHTS):
-        names = ", ".join(CLASS_WEIGHTS)
-        raise UserError(f"class_weights must be null or {names}, got {cfg.class_weights}")
+    if cfg.class_weights is not None:
+        from reslab.loss import CLASS_WEIGHTS
+
+        if cfg.class_weights not in CLASS_WEIGHTS:
+            names = ", ".join(CLASS_WEIGHTS)
+            raise UserError(f"class_weights must be null or {names}, got {cfg.class_weights}")
     if cfg.resume not in ("auto", "must"):
         raise UserError(f"resume must be auto or must, got {cfg.resume}")
     if not isinstance(cfg.rerun, int) or cfg.rerun < 0:
@@ -79,15 +95,16 @@ def check(cfg: DictConfig) -> None:
     if cfg.rerun and cfg.resume == "must":
         raise UserError("rerun=true starts over, resume=must refuses to: give one of them")
     check_trainer(cfg.trainer)
-    instantiate(cfg, "optimizer")  # whose numbers are its own
 
 
-def try_network(cfg: DictConfig, network: nn.Module) -> list[Layer]:
+def try_network(cfg: DictConfig, network: "nn.Module") -> "list[Layer]":
     """The network's layers for one of the data set's images.
 
     Raises:
         UserError: It does not take such images, or does not tell as many classes apart.
     """
+    from reslab.analysis.summary import list_layers
+
     shape = cfg.dataset.channels, cfg.dataset.size, cfg.dataset.size
     text = "x".join(map(str, shape))
     try:

@@ -162,13 +162,15 @@ def join_name(cfg: Config) -> str | None:
 
 def differing_keys(ours: Any, theirs: Any, prefix: str = "") -> list[str]:
     """Dotted keys at which two hashed configurations differ."""
+    if ours == theirs:
+        return []
     if isinstance(ours, dict) and isinstance(theirs, dict):
         return [
             key
             for name in sorted(ours.keys() | theirs.keys())
             for key in differing_keys(ours.get(name), theirs.get(name), f"{prefix}{name}.")
         ]
-    return [] if ours == theirs else [prefix.rstrip(".")]
+    return [prefix.rstrip(".")]
 
 
 def select(config: dict[str, Any], key: str) -> Any:

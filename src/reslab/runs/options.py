@@ -5,11 +5,9 @@ import os
 import re
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 
 from reslab.errors import UserError
-from reslab.optim import CLIP
 
 # Options that are the task's, since it optimizes, and ours.
 THE_TASK_S = ("gradient_clip_val", "gradient_clip_algorithm", "compile")
@@ -58,7 +56,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "detect_anomaly": YES_OR_NO,
     "deterministic": (None, *YES_OR_NO, "warn"),
     "enable_progress_bar": YES_OR_NO,
-    "gradient_clip_algorithm": (None, *CLIP),
+    "gradient_clip_algorithm": (None, "norm", "value"),
     "inference_mode": YES_OR_NO,
     "precision": ("auto", "32-true", "bf16-mixed", "16-mixed"),
     "quiet": (None, *YES_OR_NO),
@@ -106,8 +104,12 @@ def check_trainer(options: DictConfig) -> None:
 
 def _are_one(devices: Any, accelerator: Any) -> bool:
     """Whether that is one device, by Lightning's ways to say how many or which."""
+    if devices == "auto" and accelerator == "cpu":
+        return True
     if devices == "auto":
-        return accelerator == "cpu" or torch.cuda.device_count() < 2
+        import torch  # for which what says how many does not wait
+
+        return torch.cuda.device_count() < 2
     return str(devices) == "1" or chosen_number(devices) is not None
 
 

@@ -210,17 +210,16 @@ def build_from(kind: Any, content: Mapping[str, Any]) -> Any:
     Raises:
         ValueError: A field is missing or of another type.
     """
-    fitting, values, wrong = _fitting(kind), {}, []
+    values, wrong = {}, []
     if not isinstance(content, Mapping):
         raise ValueError(f"{content!r:.40} is no {kind.__name__}")
-    for one in fields(kind):
-        key = KEYS.get(one.name, one.name)
+    for name, key, fitting, is_needed in _fields(kind):
         if key in content:
             value = content[key]
-            if type(value) not in fitting[one.name]:
+            if type(value) not in fitting:
                 wrong.append(f"{key} is {value!r:.40}")
-            values[one.name] = tuple(value) if isinstance(value, list) else value
-        elif one.default is MISSING:
+            values[name] = tuple(value) if isinstance(value, list) else value
+        elif is_needed:
             wrong.append(f"{key} is missing")
     if wrong:
         raise ValueError(", ".join(wrong))
@@ -228,9 +227,13 @@ def build_from(kind: Any, content: Mapping[str, Any]) -> Any:
 
 
 @cache
-def _fitting(kind: Any) -> dict[str, frozenset[type]]:
-    """Of each field the types of JSON's, and of its own parts, that are of the field's type."""
-    return {name: _types(hint) for name, hint in get_type_hints(kind).items()}
+def _fields(kind: Any) -> list[tuple[str, str, frozenset[type], bool]]:
+    """Of each field: its name, its key, types of JSON's and of its own parts, if it is needed."""
+    hints = get_type_hints(kind)
+    return [
+        (one.name, KEYS.get(one.name, one.name), _types(hints[one.name]), one.default is MISSING)
+        for one in fields(kind)
+    ]
 
 
 def _types(hint: Any) -> frozenset[type]:

@@ -1,70 +1,12 @@
 """Runs that differ in the seed alone: which they are, what they are called, what they come to."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from statistics import fmean, stdev
+from math import fsum, sqrt
+from statistics import fmean
 from typing import Any
 
-from reslab.errors import UserError
-from reslab.runs.identity import (
-    as_read,
-    differing_keys,
-    hashed_config,
-    label,
-    run_name,
-    select,
-)
-from reslab.runs.record import Record
-from reslab.runs.store import RunDirectory
-
-
-@dataclass(frozen=True)
-class Repeat:
-    """A run's folder with what is in it, to be put beside those of other seeds."""
-
-    directory: RunDirectory
-    name: str
-    label: str
-    config: dict[str, Any]
-    record: Record | None
-    recipe: str | None
-
-    @classmethod
-    def read(cls, run: RunDirectory) -> "Repeat":
-        """Reads it; of a spoilt record there is nothing to show.
-
-        Raises:
-            UserError: Its configuration is missing, damaged or foreign.
-        """
-        try:
-            kept = run.kept_config()
-            record = _record(run)
-            recipe = record.recipe if record else _recipe_asked(run)
-            found = cls(run, run_name(kept), label(kept), hashed_config(kept), record, recipe)
-            _ = found.group
-            return found
-        except UserError:
-            raise
-        except Exception as error:  # whatever stands in a foreign or spoilt file
-            fault = str(error).strip().partition("\n")[0]
-            if isinstance(error, KeyError):
-                fault = f"it has no {error}"
-            raise UserError(f"{run.config_file} is no run's configuration: {fault}") from error
-
-    @cached_property
-    def but_for_its_seed(self) -> dict[str, Any]:
-        """What runs share that differ in the seed alone: not the name of what they extend."""
-        config = self.config | {"seed": None, "dataset": self.config["dataset"] | {"seed": None}}
-        if self.record and self.record.extends and "extend_from" in config:
-            config["extend_from"] = f"epoch {self.record.extends.epoch}"
-        return config
-
-    @cached_property
-    def group(self) -> str:
-        """The same text for all that differ in the seed alone."""
-        return json.dumps(self.but_for_its_seed, sort_keys=True)
+from reslab.runs.identity import as_read, differing_keys, select
+from reslab.runs.repeat import Repeat
 
 
 def count_once(runs: Sequence[Repeat]) -> tuple[list[Repeat], list[tuple[Repeat, Repeat]]]:
@@ -74,7 +16,7 @@ def count_once(runs: Sequence[Repeat]) -> tuple[list[Repeat], list[tuple[Repeat,
         same.setdefault(run.name, []).append(run)
     counted, copies = [], []
     for members in same.values():
-        original = max(members, key=lambda run: (run.record is not None, _has_its_name(run)))
+        original = max(members, key=lambda run: (run.is_finished, _has_its_name(run)))
         counted.append(original)
         copies += [(run, original) for run in members if run is not original]
     return counted, copies
@@ -112,23 +54,11 @@ def titles(runs: Sequence[Repeat]) -> dict[str, str]:
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
     """The mean, and of several the sample standard deviation."""
-    return fmean(values), stdev(values) if len(values) > 1 else None
+    if len(values) == 1:
+        return float(values[0]), None
+    mean = fmean(values)  # and not `stdev`, whose fractions take as long as all else of a list
+    return mean, sqrt(fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def _has_its_name(run: Repeat) -> bool:
     return run.directory.name == run.name
-
-
-def _recipe_asked(run: RunDirectory) -> str | None:
-    try:
-        request = run.request()
-    except UserError:
-        return None
-    return request.recipe if request else None
-
-
-def _record(run: RunDirectory) -> Record | None:
-    try:
-        return run.record()
-    except UserError:
-        return None

@@ -237,8 +237,9 @@ def list_runs(folder: Path) -> list[RunDirectory]:
         places = []
     for place in places:
         for name in ("config.yaml", "request.json"):
-            with contextlib.suppress(OSError):  # deleted just now
-                begun.setdefault(place, os.stat(f"{folder}/{place}/{name}").st_mtime)
+            with contextlib.suppress(OSError):  # it is not there, or deleted just now
+                begun[place] = os.stat(f"{folder}/{place}/{name}").st_mtime
+                break
     return [RunDirectory(folder / place) for place in sorted(begun, key=lambda name: begun[name])]
 
 

@@ -4,13 +4,15 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from reslab.progress import in_words
 from reslab.runs.facts import Facts
 from reslab.runs.seeds import mean_and_deviation
 from reslab.studio.drawn import Drawn
 from reslab.studio.security import Handler
+
+Number = TypeVar("Number", int, float)
 
 STATES = ("running", "queued", "finished", "untested", "interrupted", "failed")
 COLUMNS = (
@@ -28,8 +30,8 @@ def line(facts: Facts, title: str, group: str, copy_of: str | None) -> dict[str,
         group: The same for all that differ in the seed alone.
         copy_of: The run of which it is a copy, which is not counted.
     """
-    at, record = facts.progress, facts.record
-    epochs = f"{at.epoch} of {at.epochs}" if at else _text(facts.epochs)
+    at, standing = facts.progress, facts.standing
+    epochs = f"{at.epoch} of {at.epochs}" if at else _text(standing.epochs)
     left = at.seconds_left if at and facts.state == "running" else None
     notes = {
         f"a copy of {copy_of}, not counted": copy_of is not None,
@@ -40,11 +42,11 @@ def line(facts: Facts, title: str, group: str, copy_of: str | None) -> dict[str,
         (f"{facts.state} {at.done:.0%}" if at else facts.state, None),
         (in_words(left), left),
         (_text(facts.seed), facts.seed),
-        (epochs, facts.epochs),
-        _percent([facts.val] if facts.val is not None else []),
-        _percent([record.test_accuracy] if record else []),
-        _minutes([facts.seconds] if facts.seconds is not None else []),
-        _same([record.parameters] if record else []),
+        (epochs, standing.epochs),
+        _percent(_known(standing.val)),
+        _percent(_known(standing.test)),
+        _minutes(_known(standing.seconds)),
+        _same(_known(standing.parameters)),
         _begun([facts]),
         (facts.recipe or "", None),
     ]
@@ -56,7 +58,7 @@ def line(facts: Facts, title: str, group: str, copy_of: str | None) -> dict[str,
 
 def line_of_seeds(members: Sequence[Facts], title: str, group: str) -> dict[str, Any]:
     """The line of runs that differ in the seed alone: mean and deviation of the finished ones."""
-    records = [one.record for one in members if one.record]
+    done = [one.standing for one in members if one.standing.test is not None]
     counts = Counter(one.state for one in members)
     text = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
     state = next(
@@ -71,11 +73,11 @@ def line_of_seeds(members: Sequence[Facts], title: str, group: str) -> dict[str,
         (text, None),
         (in_words(max(left)), max(left)) if any(left) else ("", None),
         (f"{len(members)} seeds", members[0].seed),
-        _same([record.epochs for record in records]),
-        _percent([record.val_accuracy for record in records]),
-        _percent([record.test_accuracy for record in records]),
-        _minutes([record.seconds for record in records]),
-        _same([record.parameters for record in records]),
+        _same(_known(*(one.epochs for one in done))),
+        _percent(_known(*(one.val for one in done))),
+        _percent(_known(*(one.test for one in done))),
+        _minutes(_known(*(one.seconds for one in done))),
+        _same(_known(*(one.parameters for one in done))),
         _begun(members),
         (members[0].recipe or "", None),
     ]
@@ -96,6 +98,10 @@ def _line(
 
 def _text(value: float | None) -> str:
     return "" if value is None else f"{value:g}"
+
+
+def _known(*values: Number | None) -> list[Number]:
+    return [one for one in values if one is not None]
 
 
 def _same(numbers: Sequence[int]) -> tuple[str, float | None]:

@@ -1,19 +1,20 @@
 """One look at the folder of runs for all tabs, and to each what has changed since its last."""
 
-import os
 import secrets
 import threading
 import time
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from reslab.errors import UserError
 from reslab.runs.facts import Facts
 from reslab.runs.index import SETTLED_NS, Index
-from reslab.runs.seeds import Repeat, count_once, titles
+from reslab.runs.record import Record
+from reslab.runs.repeat import Repeat, Standing
+from reslab.runs.seeds import count_once, titles
 from reslab.runs.store import RunDirectory
+from reslab.studio.disk import folders, what_is_strange
 from reslab.studio.lines import Lines
 from reslab.studio.runs import line, line_of_seeds
 
@@ -100,9 +101,15 @@ class Scan:
     def facts(self) -> list[Facts]:
         """What is known of all runs."""
         with self._lock:
-            if not self._whole or time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
-                self._look()
+            self._look_if_due()
             return [one.facts for one in self._seen.values() if one.facts]
+
+    def records(self) -> list[Record]:
+        """Those of all finished runs."""
+        with self._lock:
+            self._look_if_due()
+            repeats = [one.repeat for one in self._seen.values() if one.repeat]
+        return [record for one in repeats if (record := one.record)]
 
     def changes(self, since: str = "") -> dict[str, Any]:
         """What is different since an answer before.
@@ -115,8 +122,7 @@ class Scan:
             `all`; whether there are `more` to come; the `cursor`; and the `folder`.
         """
         with self._lock:
-            if not self._whole or time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
-                self._look()
+            self._look_if_due()
             origin, _, number = since.partition("-")
             known = int(number) if origin == self._origin and number.isdigit() else -1
             lines = self._lines
@@ -129,11 +135,15 @@ class Scan:
                 "folder": str(self.folder),
             }
 
+    def _look_if_due(self) -> None:
+        if not self._whole or time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
+            self._look()
+
     def _look(self) -> None:
         self._look_number += 1
         self._looks = 1 if self._whole else self._looks + 1  # since all was seen
         deadline = time.monotonic() + SECONDS_OF_A_FIRST_LOOK * 2 ** (self._looks - 1)
-        entries = _folders(self.folder)
+        entries = folders(self.folder)
         gone = self._seen.keys() - entries.keys()
         changed = {self._seen.pop(name).group for name in gone}
         for name in gone:
@@ -165,10 +175,10 @@ class Scan:
         run = one.directory
         if not (run.config_file.exists() or run.request_file.exists()):
             return False
-        if fault := _what_is_strange(run.path):
+        if fault := what_is_strange(run.path):
             one.repeat, one.changed, one.state = None, changed, STRANGE
             is_new = one.facts is None or one.facts.why != fault
-            one.facts = Facts(run.name, "failed", fault)
+            one.facts = Facts(run.name, "failed", fault, Standing())
             return is_new
         state = run.state()
         if one.state == state and _is_settled(one, changed):
@@ -196,8 +206,7 @@ class Scan:
         for name, one in self._seen.items():
             group = title = name
             if one.repeat:
-                title = called[one.repeat.group]
-                group = sha256(one.repeat.group.encode()).hexdigest()[:12]
+                title, group = called[one.repeat.group], one.repeat.group
             before = one.title, one.group, one.copy_of
             one.title, one.group, one.copy_of = title, group, originals.get(name)
             if before != (one.title, one.group, one.copy_of):
@@ -222,30 +231,6 @@ class Scan:
                 self._lines.put(seeds, self._look_number)
             else:
                 self._lines.remove(f"seeds of {group}", self._look_number)
-
-
-def _folders(folder: Path) -> dict[str, int]:
-    """The folders in a folder, the latest first, with when something in each changed (ns)."""
-    found = {}
-    try:
-        for entry in os.scandir(folder):
-            if entry.is_dir():
-                found[entry.name] = entry.stat().st_mtime_ns
-    except OSError:  # not there yet, or deleted just now
-        pass
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
-
-
-def _what_is_strange(folder: Path) -> str:
-    """What in a run's folder is not to be read: it leads elsewhere, or reading it would not end."""
-    try:
-        for entry in os.scandir(folder):
-            if not (entry.is_dir() or entry.is_file(follow_symlinks=False)):
-                kind = "a link" if entry.is_symlink() else "no file"
-                return f"{entry.name} is {kind}, of which nothing is read"
-    except OSError:  # deleted just now
-        pass
-    return ""
 
 
 def _is_settled(one: _Seen, changed: int) -> bool:

@@ -139,7 +139,7 @@ def _row(one: Trial, summary: Summary, now: str, runs: dict[str, Facts]) -> dict
     text, done, epochs = one.state, None, one.epochs
     if not one.has_ended:
         if run and run.state in ("running", "queued"):
-            text, epochs = run.state, run.epochs
+            text, epochs = run.state, run.standing.epochs
             done = run.progress.done if run.progress and text == "running" else None
         elif now != "running":
             text = "interrupted"

@@ -13,7 +13,8 @@ import numpy as np
 from reslab.errors import UserError
 from reslab.runs.identity import as_read
 from reslab.runs.record import Record
-from reslab.runs.seeds import Repeat, titles
+from reslab.runs.repeat import Repeat
+from reslab.runs.seeds import titles
 from reslab.runs.store import RunDirectory
 
 

@@ -50,7 +50,7 @@ class Preview(Drawn, TrainHandler):
         overrides, number = found.pop("overrides"), found.get("number", 1)
         if runs:  # nothing is wrong: a command without what is would be another run's
             found["command"] = _command(overrides, self.scan.folder, number)
-        records = [one.record for one in await asyncio.to_thread(self.scan.facts) if one.record]
+        records = await asyncio.to_thread(self.scan.records)
         there = await self.there()
         left = [one for one in runs if one["name"] not in there]
         finished = [one for one in runs if there.get(one["name"]) == "finished"]

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from reslab.tables.stats import Comparison
-from reslab.tables.summaries import Line
+
+Line = dict[str, Any]
+"""What `summarize` says of a row."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from reslab.evaluation.figures import (
 )
 from reslab.evaluation.metrics import summarize
 from reslab.evaluation.palette import BLUE, COLORS
-from reslab.reporter import Reporter
 from reslab.runs.check import try_network
 from reslab.runs.network import build_network
 from reslab.tables.drawing import draw_series
@@ -28,13 +27,15 @@ from reslab.tables.publication import slug
 from reslab.tables.styles import styled
 
 
-def draw_all(findings: Findings, folder: Path, reporter: Reporter) -> Path:
+def draw_all(findings: Findings, folder: Path) -> list[str]:
     """Every picture of a table, each as PNG and as PDF.
 
-    Pictures of one model are of its first finished seed; the reporter is warned of what could not
-    be drawn.
+    Pictures of one model are of its first finished seed.
+
+    Returns:
+        A line for each that could not be drawn.
     """
-    table, first = findings.table, findings.first
+    table, first, lacking = findings.table, findings.first, []
     folder.mkdir(exist_ok=True)
     draw_curves(findings, folder / "curves")
     draw_schedule(findings, folder / "schedule")
@@ -58,8 +59,8 @@ def draw_all(findings: Findings, folder: Path, reporter: Reporter) -> Path:
             network = build_network(run.cfg)
             draw_network(network, try_network(run.cfg, network), folder / f"network-{part}")
         except UserError as error:  # a network of the user's that takes its ways
-            reporter.warn(f"{name} is without a picture of its network: {error}")
-    return folder
+            lacking.append(f"{name} is without a picture of its network: {error}")
+    return lacking
 
 
 @own_style

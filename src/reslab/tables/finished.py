@@ -5,18 +5,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 
 from reslab.errors import UserError
-from reslab.evaluation.metrics import Predictions, of_logits
-from reslab.runs.best import best_of
-from reslab.runs.finish import score
 from reslab.runs.identity import identity
 from reslab.runs.record import WAY_OUT, Record
 from reslab.tables.plan import Cell
+
+if TYPE_CHECKING:
+    from reslab.evaluation.metrics import Predictions
 
 METRICS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 BESIDE_OTHERS = 0.1  # of a core that other processes kept busy, above which a time is starred
@@ -47,8 +48,10 @@ class FinishedRun:
     gradients: pd.DataFrame | None
 
     @cached_property
-    def predictions(self) -> Predictions:
+    def predictions(self) -> "Predictions":
         """What its best network says of the test set."""
+        from reslab.evaluation.metrics import of_logits  # with torch: see `contradictions`
+
         return of_logits(self.logits, self.labels, self.class_names)
 
     @property
@@ -130,6 +133,10 @@ def read_gradients(path: Path) -> pd.DataFrame:
 
 def contradictions(run: FinishedRun) -> list[str]:
     """Where the record says something else than the files beside it."""
+    # With torch, for which a table whose cells are missing does not wait.
+    from reslab.runs.best import best_of
+    from reslab.runs.finish import score
+
     record, history = run.record, run.history
     test = score(run.logits, run.labels)
     best, last = history.iloc[record.best_epoch - 1], history.iloc[-1]

@@ -9,11 +9,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from reslab.config import compose, parse_overrides
+from reslab.config import compose, instantiate, parse_overrides
 from reslab.errors import UserError
-from reslab.runs.check import check, try_network
+from reslab.runs.check import check_values, try_network
 from reslab.runs.identity import WITHOUT_EFFECT, hashed_config, identity, run_name
-from reslab.runs.network import build_network
 from reslab.runs.store import RunDirectory
 from reslab.tables.publication import Publication, Row, read_publication
 
@@ -35,6 +34,8 @@ class Workload:
         Raises:
             UserError: The network cannot be built, or does not take the data set's images.
         """
+        from reslab.runs.network import build_network  # with torch: see `load_table`
+
         layers = try_network(self.cfg, build_network(self.cfg))
         length = self.cfg.max_steps or self.cfg.trainer.max_epochs
         return sum(layer.macs for layer in layers) * length
@@ -124,6 +125,9 @@ class Table:
 def load_table(name: str, overrides: Sequence[str] = (), *, quick: bool = False) -> Table:
     """A published table's cells; each configuration is composed once, and no network built.
 
+    An optimizer is tried where an override is about it: a recipe's own is before a run, so that
+    what looks at a table does not wait for torch.
+
     Args:
         name: The table's name.
         overrides: Hydra overrides for every cell; `seed=0,1` replaces the table's seeds.
@@ -153,6 +157,9 @@ def load_table(name: str, overrides: Sequence[str] = (), *, quick: bool = False)
     recipes = dict.fromkeys(row.recipe for row in publication.rows)
     published = {recipe: compose([f"recipe={recipe}"]) for recipe in recipes}
     ours = {r: compose([f"recipe={r}", *asked]) for r in recipes} if asked else published
+    if any(text.lstrip("+~").startswith("optimizer") for text in asked):
+        for cfg in ours.values():
+            instantiate(cfg, "optimizer")
     workloads = {recipe: Workload(cfg) for recipe, cfg in ours.items()}
     cells = tuple(
         _cell(row, seed, workloads[row.recipe], asked)
@@ -166,7 +173,7 @@ def load_table(name: str, overrides: Sequence[str] = (), *, quick: bool = False)
 def _cell(row: Row, seed: int, workload: Workload, asked: tuple[str, ...]) -> Cell:
     cfg = deepcopy(workload.cfg)
     cfg.seed = seed
-    check(cfg)
+    check_values(cfg)
     overrides = (f"recipe={row.recipe}", f"seed={seed}", *asked)
     directory = RunDirectory(Path(cfg.runs_dir) / run_name(cfg))
     return Cell(row, seed, overrides, directory, identity(cfg), cfg, workload)

@@ -1,6 +1,6 @@
 """What a reader must know to read a table rightly."""
 
-from reslab.evaluation.metrics import ECE_BINS
+from reslab.evaluation import ECE_BINS
 from reslab.runs.sources import code_digest
 from reslab.tables.collect import Result
 from reslab.tables.plan import Table

@@ -1,77 +1,31 @@
 """The table as Markdown, LaTeX, CSV, JSON, a page and pictures."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from reslab.files import write_atomically
-from reslab.markdown import insert_table, markdown_table
+from reslab.markdown import markdown_table
 from reslab.reporter import SILENT, Reporter
-from reslab.tables.collect import Result, collect
+from reslab.tables.collect import Result
 from reslab.tables.columns import as_text, choose, choose_of_pairs
-from reslab.tables.figures import draw_all
 from reslab.tables.findings import Findings, sum_up
 from reslab.tables.latex import latex, macros
-from reslab.tables.page import write_page
-from reslab.tables.plan import Table, load_table
-from reslab.tables.reference import from_reference, keep_records
+from reslab.tables.plan import Table
+from reslab.tables.rendered import Rendered
 from reslab.tables.stats import Comparison
-
-OUTPUT = Path("outputs/tables")
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """What a table came to, and where it was written: its files, and the folder of its pictures."""
-
-    findings: Findings
-    written: tuple[Path, ...]
-
-
-def render_table(
-    name: str,
-    overrides: Sequence[str] = (),
-    *,
-    quick: bool = False,
-    keep: Path | None = None,
-    reference: Path | None = None,
-    output: Path = OUTPUT,
-    pages: Sequence[Path] = (),
-    reporter: Reporter = SILENT,
-) -> Rendered:
-    """Renders a published table from the runs at hand, or from records that were kept.
-
-    Args:
-        name: The table's name.
-        overrides: Hydra's, for every cell.
-        quick: Whether at the small scale that the table's file names.
-        keep: Where the finished runs' records are copied to first.
-        reference: Where the records are taken from, if not from the runs.
-        output: The folder with tables.
-        pages: Markdown files into which it is inserted too.
-        reporter: Is told what could not be drawn.
-
-    Raises:
-        UserError: There is no such table, an override is wrong, a record cannot be kept, or the
-            Markdown file has no place for the table.
-    """
-    table = load_table(name, overrides, quick=quick)
-    kept = keep_records(table, collect(table), keep) if keep else []
-    results = from_reference(table, reference) if reference else collect(table)
-    rendered = render(table, results, output, reporter)
-    for page in pages:
-        insert_table(page, output / table.place / "table.md")
-    return Rendered(rendered.findings, (*kept, *rendered.written))
 
 
 def render(
     table: Table, results: list[Result], folder: Path, reporter: Reporter = SILENT
 ) -> Rendered:
-    """Writes the table's files into `<folder>/<table>/<data set>`."""
+    """Writes the table's files into `<folder>/<table>/<data set>`.
+
+    The reporter is warned of what could not be drawn.
+    """
     folder = folder / table.place
     folder.mkdir(parents=True, exist_ok=True)
     findings = sum_up(table, results)
@@ -87,10 +41,17 @@ def render(
     for name, text in texts.items():
         write_atomically(folder / name, text.encode())
     written = [folder / name for name in texts]
-    if findings.done:
+    warnings: list[str] = []
+    if findings.done:  # else nothing waits for matplotlib, Bokeh and torch
+        from reslab.tables.figures import draw_all
+        from reslab.tables.page import write_page
+
         written.append(write_page(findings, folder / "page.html"))
-        written.append(draw_all(findings, folder / "figures", reporter))
-    return Rendered(findings, tuple(written))
+        written.append(folder / "figures")
+        warnings = draw_all(findings, folder / "figures")
+    for warning in warnings:
+        reporter.warn(warning)
+    return Rendered(content, folder, tuple(written), tuple(warnings))
 
 
 def markdown(content: dict[str, Any]) -> str:

@@ -1,10 +1,12 @@
-"""What the seeds and the kept test logits say of a difference; scipy does the arithmetic."""
+"""What the seeds and the kept test logits say of a difference.
+
+scipy does the arithmetic, imported where there is some: a table without runs does not wait for it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -17,6 +19,8 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
         return None
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
+    from scipy import stats
+
     low, high = stats.t.interval(
         CONFIDENCE, len(values) - 1, loc=np.mean(values), scale=stats.sem(values)
     )
@@ -99,6 +103,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
     McNemar 1947, in the exact binomial form that Dietterich 1998 gives.
     """
+    from scipy import stats
+
     discordant = only_first + only_second
     return float(stats.binomtest(only_first, discordant).pvalue) if discordant else 1.0
 
@@ -129,6 +135,8 @@ def _over_seeds(differences: np.ndarray) -> tuple[float, float] | None:
 
 def _over_images(differences: np.ndarray) -> tuple[float, float]:
     """The interval of the mean of `[images]` by the normal distribution (Wald's)."""
+    from scipy import stats
+
     mean, error = differences.mean(), stats.sem(differences)
     half = stats.norm.ppf((1 + CONFIDENCE) / 2) * error
     return float(mean - half), float(mean + half)

@@ -1,18 +1,13 @@
 """What a row's runs come to."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
-from reslab.evaluation.metrics import expected_calibration_error
 from reslab.runs.record import Record
 from reslab.tables.collect import Result
+from reslab.tables.columns import Line
 from reslab.tables.publication import PUBLISHED, Row
 from reslab.tables.stats import mean_interval
-
-Line = dict[str, Any]
-"""What `summarize` says of a row."""
 
 
 def summarize(row: Row, results: list[Result]) -> Line:
@@ -61,6 +56,8 @@ def summarize(row: Row, results: list[Result]) -> Line:
         "unfinished": {str(r.cell.seed): r.state for r in mine if not r.record},
     }
     if records:
+        from reslab.evaluation.metrics import expected_calibration_error  # with torchmetrics
+
         accuracy, last = 100 * frame["test/accuracy"], 100 * frame["last/test/accuracy"]
         several = len(records) > 1
         line |= {

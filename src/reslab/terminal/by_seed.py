@@ -6,7 +6,8 @@ from pathlib import Path
 
 from reslab.errors import UserError
 from reslab.runs.index import Index
-from reslab.runs.seeds import Repeat, count_once, mean_and_deviation, titles
+from reslab.runs.repeat import Repeat
+from reslab.runs.seeds import count_once, mean_and_deviation, titles
 from reslab.runs.store import RunDirectory
 from reslab.terminal.console import print_table
 
@@ -46,14 +47,15 @@ def _read(run: RunDirectory, index: Index) -> Repeat | None:
 
 
 def _row(title: str, members: Sequence[Repeat]) -> tuple[str, ...]:
-    records = [run.record for run in members if run.record]
+    done = [run.standing for run in members if run.is_finished]
     words = [title]
-    n = f"{len(records)}/{len(members)}" if len(records) < len(members) else f"{len(records)}"
-    if len({record.provenance.code_digest for record in records}) > 1:
+    n = f"{len(done)}/{len(members)}" if len(done) < len(members) else f"{len(done)}"
+    if len({one.code_digest for one in done}) > 1:
         words.append("(several versions of the code)")
-    if not all(record.provenance.exact for record in records):
+    if not all(one.exact for one in done):
         words.append("(some not exact)")
-    vals, tests = ([r.val_accuracy for r in records], [r.test_accuracy for r in records])
+    vals = [one.val for one in done if one.val is not None]
+    tests = [one.test for one in done if one.test is not None]
     return " ".join(words), n, _mean(vals), _mean(tests)
 
 

@@ -53,12 +53,13 @@ def _row(run: RunDirectory, index: Index) -> tuple[str, ...]:
     state, left, at = facts.state, "", facts.progress
     if at and state == "running":
         state, left = f"{state} {at.done:.0%}", in_words(at.seconds_left)
-    epochs = "" if facts.epochs is None else f"{facts.epochs}"
-    if facts.record and (extends := facts.record.extends):
-        epochs = f"{extends.epoch} + {facts.record.epochs - extends.epoch}"
-    test = facts.record.test_accuracy if facts.record else None
-    minutes = "" if facts.seconds is None else f"{facts.seconds / 60:.1f}"
-    return run.name, state, left, epochs, _percent(facts.val), _percent(test), minutes
+    standing = facts.standing
+    epochs = "" if standing.epochs is None else f"{standing.epochs}"
+    if standing.epochs and standing.before:
+        epochs = f"{standing.before} + {standing.epochs - standing.before}"
+    minutes = "" if standing.seconds is None else f"{standing.seconds / 60:.1f}"
+    val, test = _percent(standing.val), _percent(standing.test)
+    return run.name, state, left, epochs, val, test, minutes
 
 
 def _percent(share: float | None) -> str:

@@ -1,42 +1,47 @@
 """What the commands about published tables print."""
 
 import sys
+from typing import TYPE_CHECKING
 
-from reslab.apps.reproduce import Reproduction
 from reslab.progress import in_words
 from reslab.tables.columns import as_text, choose, choose_of_pairs
-from reslab.tables.estimate import Outlook, estimate_seconds, time_left
-from reslab.tables.render import Rendered
-from reslab.tables.verify import Verification
+from reslab.tables.rendered import Rendered
+from reslab.tables.stats import Comparison
 from reslab.terminal.console import print_table
 
+if TYPE_CHECKING:
+    from reslab.apps.reproduce import Reproduction
+    from reslab.tables.estimate import Outlook
+    from reslab.tables.verify import Verification
 
-def print_reproduction(reproduction: Reproduction) -> None:
+
+def print_reproduction(reproduction: "Reproduction") -> None:
     """What failed, the table, and how many cells a cluster has yet to run."""
     for failure in reproduction.failures:
         print(f"reslab: failed: {failure}", file=sys.stderr)
     print_rendered(reproduction.rendered)
     if queued := reproduction.queued:
-        cells = f"{queued} of {len(reproduction.rendered.findings.results)} cells"
+        cells = f"{queued} of {reproduction.rendered.cells} cells"
         print(f"\n{cells} are queued or running; the same command shows where they stand")
 
 
 def print_rendered(rendered: Rendered) -> None:
     """The table with its notes, as far as 80 columns hold it, and where it all is."""
-    findings = rendered.findings
-    table, pairs = findings.table, findings.pairs
-    chosen = choose(findings.lines, table.publication.columns, terminal=True)
-    print_table(table.heading, *as_text(chosen))
-    if pairs:
+    content = rendered.content
+    chosen = choose(content["rows"], content["columns"], terminal=True)
+    print_table(content["title"], *as_text(chosen))
+    if pairs := [Comparison(**pair) for pair in content["pairs"]]:
         differences = as_text(choose_of_pairs(pairs, terminal=True))
         print_table("differences on the same test images", *differences)
-    print("\n".join(["", *(f"- {note}" for note in findings.notes), ""]))
+    print("\n".join(["", *(f"- {note}" for note in content["remarks"]), ""]))
     for path in rendered.written:
         print(path)
 
 
-def print_outlook(outlook: Outlook) -> None:
+def print_outlook(outlook: "Outlook") -> None:
     """A line a cell: its state, its directory and the time it took or will take."""
+    from reslab.tables.estimate import estimate_seconds, time_left
+
     results = outlook.results
     times = [in_words(seconds) for seconds in estimate_seconds(results)] or [""] * len(results)
     rows = []
@@ -52,7 +57,7 @@ def print_outlook(outlook: Outlook) -> None:
     print(f"\n{outlook.done} of {len(results)} cells are done{rest}")
 
 
-def print_verification(verification: Verification) -> None:
+def print_verification(verification: "Verification") -> None:
     """A line a cell, and below what fails."""
     rows = [
         (

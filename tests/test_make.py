@@ -1,0 +1,201 @@
+"""A table is rendered anew where something that it is made of has changed, and else left alone."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cpu_time import cpu_seconds_of_children
+from reslab.cli import cli
+from reslab.tables import figures, page
+from reslab.tables.plan import load_table
+from synthetic import ON_DIGITS, finish, own_table
+
+ONE_ROW = """
+title: One row
+seeds: [0, 1, 2]
+rows:
+  - {name: Residual, recipe: resnet3, published: {accuracy: 91.25}}
+"""
+TABLE = ("table", "own", *ON_DIGITS)
+PLACE = Path("outputs/tables/own/digits")
+LONG_AGO = 10**18  # ns
+
+
+def settle(folder):
+    """Has all runs be as old as if they had been written long ago."""
+    for path in (folder, *folder.rglob("*")):
+        os.utime(path, ns=(LONG_AGO, LONG_AGO))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder with the finished runs of a table, but for one seed's."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        own_table(folder, ONE_ROW, patch)
+        for cell in load_table("own", ON_DIGITS).cells[:2]:
+            finish(cell)
+    return folder
+
+
+@pytest.fixture
+def drawn(finished, tmp_path, monkeypatch):
+    """The folders that pictures were drawn in, in a folder with such runs."""
+    monkeypatch.chdir(shutil.copytree(finished, tmp_path / "copy"))
+    settle(Path("outputs/runs"))
+    own_table(Path.cwd(), ONE_ROW, monkeypatch)
+    folders = []
+
+    def draw(findings, folder):
+        folder.mkdir(exist_ok=True)
+        (folder / "curves.png").write_text("drawn")
+        folders.append(folder)
+        return ["Residual is without a picture of its network"]
+
+    monkeypatch.setattr(figures, "draw_all", draw)
+    monkeypatch.setattr(
+        page, "write_page", lambda findings, path: (path.write_text("page"), path)[1]
+    )
+    return folders
+
+
+def call(*arguments):
+    done = CliRunner().invoke(cli, arguments)
+    return done.exit_code, done.output, str(done.exception)
+
+
+def test_what_is_as_it_was_is_not_rendered_again_and_the_same_is_said(drawn):
+    first = call(*TABLE)
+    assert "Residual" in first[1]
+    assert "warning: Residual is without a picture" in first[1]
+    assert first[2] == "reslab: 1 of 3 cells are missing, failed or damaged"
+    written = (PLACE / "table.json").stat()
+    assert call(*TABLE) == first
+    assert (PLACE / "table.json").stat() == written
+    assert len(drawn) == 1
+
+
+def test_it_still_goes_into_a_page(drawn):
+    call(*TABLE)
+    Path("page.md").write_text(f"<!-- table {PLACE}/table.md -->\n<!-- end -->\n")
+    call(*TABLE, "--readme", "page.md")
+    assert "| Residual |" in Path("page.md").read_text()
+    assert len(drawn) == 1
+
+
+def the_run(seed):
+    return load_table("own", ON_DIGITS).cells[seed].directory
+
+
+def change_record():
+    file = the_run(1).record_file
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"seconds": 77.0}))
+
+
+def lose_predictions():
+    the_run(1).predictions_file.unlink()
+
+
+def begin_a_run():
+    run = the_run(2)
+    run.path.mkdir()
+    run.failure_file.write_text("the reason")
+
+
+def lose_a_picture():
+    (PLACE / "figures/curves.png").unlink()
+
+
+def edit_the_table():
+    with (PLACE / "table.md").open("a") as file:
+        file.write("edited\n")
+
+
+def spoil_what_was_noted():
+    noted = PLACE.parent / ".made.json"
+    noted.write_text(noted.read_text()[:-9])
+
+
+def empty_what_was_noted():
+    (PLACE.parent / ".made.json").write_text("[]")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(change_record, lose_predictions, begin_a_run, lose_a_picture, edit_the_table),
+        *(spoil_what_was_noted, empty_what_was_noted),
+    ],
+)
+def test_what_has_changed_is_rendered_anew(drawn, change):
+    call(*TABLE)
+    change()
+    settle(Path("outputs/runs"))
+    anew = call(*TABLE)
+    assert len(drawn) == 2
+    assert call(*TABLE) == anew
+    assert len(drawn) == 2
+
+
+def test_a_change_that_keeps_a_file_s_size_is_seen(drawn):
+    before = call(*TABLE)
+    file = the_run(1).predictions_file
+    file.write_bytes(bytes(file.stat().st_size))
+    assert "predictions.npz is missing, damaged" in call(*TABLE)[1]
+    assert "predictions.npz" not in before[1]
+
+
+def test_another_question_is_another_table(drawn, monkeypatch):
+    call(*TABLE)
+    call(*TABLE, "seed=0")
+    assert len(drawn) == 2
+    call(*TABLE)  # whose files are the other's now
+    assert len(drawn) == 3
+    monkeypatch.setenv("RESLAB_TARGETS", "json")
+    call(*TABLE)
+    assert len(drawn) == 4
+
+
+def test_a_table_of_another_folder_s_runs_is_another(drawn, monkeypatch, tmp_path):
+    output = ("--output", str(Path.cwd() / "outputs/tables"))
+    call(*TABLE, *output)
+    monkeypatch.chdir(tmp_path)
+    assert "3 of 3 cells" in call(*TABLE, *output)[2]
+
+
+def test_a_run_that_was_written_just_now_may_change_unseen(drawn):
+    run = the_run(1)
+    os.utime(run.record_file, (time.time() + 60, time.time() + 60))
+    call(*TABLE)
+    call(*TABLE)
+    assert len(drawn) == 2
+
+
+def test_records_that_are_kept_are_rendered_each_time(drawn):
+    call(*TABLE, "--keep")
+    call(*TABLE, "--reference")
+    call(*TABLE, "--reference")
+    assert len(drawn) == 3
+
+
+def test_a_look_at_a_table_takes_no_time_to_speak_of(in_empty_folder):
+    """Neither where nothing is run yet nor where nothing has changed, as a process of its own."""
+
+    def look():
+        command = [sys.executable, "-m", "reslab", "table", "liu_goh"]
+        subprocess.run(command, capture_output=True)
+
+    def look_anew():
+        shutil.rmtree("outputs", ignore_errors=True)
+        look()
+
+    assert cpu_seconds_of_children(look_anew) < 2
+    assert cpu_seconds_of_children(look) < 1
