@@ -178,6 +178,7 @@ LEFT_OUT = {
     "runs/record.py": KEEPS,
     "runs/check.py": ASKS,
     "runs/saving.py": KEEPS,
+    "runs/repeat.py": AFTERWARDS,
     "runs/seeds.py": AFTERWARDS,
     "runs/sources.py": RECORDED,
     "runs/request.py": KEEPS,
