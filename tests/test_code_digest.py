@@ -130,6 +130,7 @@ AFTERWARDS = "works on what finished runs have kept"
 LEFT_OUT = {
     "__init__.py": AFTERWARDS,
     "__main__.py": ASKS,
+    "doctor.py": ASKS,
     "finite.py": ENDS,
     "runs/failures.py": ENDS,
     "analysis/": WATCHES,

@@ -70,8 +70,9 @@ BELOW: dict[str, set[str]] = {
         *("classifier", "tables", "use", "analysis", "jobs", "locks", "loss", "machine"),
         "search",
     },
+    "doctor": {"config", "jobs", "locks", "machine"},
     "cli": {
-        *("apps", "terminal", "tables", "bench", "use", "reports", "jobs"),
+        *("apps", "doctor", "terminal", "tables", "bench", "use", "reports", "jobs"),
         *("runs", "analysis", "config", "search", "studio"),
     },
     "__init__": {"predicting"},

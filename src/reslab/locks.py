@@ -110,9 +110,8 @@ def may_hold(pid: int, path: Path) -> bool:
     return lease(path).exists() or has_open(pid, path) is not False
 
 
-def _has_flock(path: Path) -> bool:
-    """Whether a file's lock is the system's, and all see it who see the file."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+def is_for_all(file: int) -> bool:
+    """Whether an open file's lock is the system's, and binds all machines that see the file."""
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -121,8 +120,13 @@ def _has_flock(path: Path) -> bool:
         if error.errno in NO_FLOCK:
             return False
         raise
-    else:
-        return not _is_local(os.fstat(file).st_dev)
+    return not _is_local(os.fstat(file).st_dev)
+
+
+def _has_flock(path: Path) -> bool:
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        return is_for_all(file)
     finally:
         os.close(file)
 

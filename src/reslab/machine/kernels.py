@@ -58,7 +58,7 @@ def compiled(function: Callable[..., Any], device: torch.device) -> Callable[...
     Raises:
         UserError: There is no compiler for what torch generates.
     """
-    _check_compiler(device)
+    check_compiler(device)
     torch.compiler.reset()  # else the ninth in a process is not compiled any more
     if device.type != "cuda":
         return torch.compile(function, dynamic=False)
@@ -71,7 +71,12 @@ def compiled(function: Callable[..., Any], device: torch.device) -> Callable[...
     return call
 
 
-def _check_compiler(device: torch.device) -> None:
+def check_compiler(device: torch.device) -> None:
+    """Looks for what compiles the code that torch generates for a device.
+
+    Raises:
+        UserError: It is not there.
+    """
     variable, compilers = ("CC", ["gcc", "clang"]) if device.type == "cuda" else ("CXX", [CXX])
     if named := os.environ.get(variable, "").split():
         compilers = named[:1]
