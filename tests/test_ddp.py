@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shlex
 import signal
 from types import SimpleNamespace
@@ -171,8 +172,9 @@ def test_several_devices_without_ddp_are_refused_with_the_way(devices, monkeypat
 def test_a_number_of_devices_that_is_none_is_refused(devices):
     cfg = compose(["trainer=ddp"])
     OmegaConf.update(cfg, "trainer.devices", devices, merge=False)
-    with pytest.raises(UserError, match=r"^trainer\.devices=.* auto or how many[^\n]*$"):
-        check(cfg)
+    for refuse in (check, num_processes):
+        with pytest.raises(UserError, match=r"^trainer\.devices=.* auto or how many[^\n]*$"):
+            refuse(cfg)
 
 
 def test_a_batch_that_cannot_be_shared_alike_is_refused_with_one_that_can():
@@ -315,6 +317,20 @@ def test_why_a_run_cannot_be_is_a_line_of_its_first_process_alone(asked, why, tm
     assert second.code == ranks.LOST
     assert "reslab: " not in second.err
     assert "Traceback" not in second.err
+
+
+@pytest.mark.slow
+def test_of_shares_that_do_not_fit_into_memory_the_whole_is_named_with_one_whose_shares_do(
+    tmp_path,
+):
+    asked = ("train", "model=mini_resnet", "dataset.size=32", "logger=none", "trainer=ddp")
+    asked += ("trainer.accelerator=cpu", "trainer.max_epochs=1")
+    ended = run_all(tmp_path, 2, *asked, "dataset.batch_size=1256", kill=("memory", 300))
+    each = [
+        int(re.search(r"=1256: out of memory on cpu; dataset.batch_size=(\d+) fits", line)[1])
+        for line in (one.error_line() for one in ended)
+    ]
+    assert {*each} <= {628, 314, 156, 78}, "twice what fits into one process"
 
 
 @pytest.mark.parametrize(("devices", "number"), [("auto", 3), (2, 2)])

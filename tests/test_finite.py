@@ -59,13 +59,40 @@ def test_the_weights_are_those_before_the_step(what, optimizer, tmp_path):
 
 
 class SpoilValidation(Callback):
+    def __init__(self, epochs):
+        self.epochs = epochs
+
     def on_validation_batch_end(self, trainer, pl_module, *arguments):
-        pl_module.val_metrics.loss_sum.fill_(math.inf)
+        if trainer.current_epoch in self.epochs:
+            pl_module.val_metrics.loss_sum.fill_(math.nan)
 
 
-def test_a_validation_loss_that_is_no_number_ends_the_run_too(tmp_path):
-    with pytest.raises(NotFiniteError, match="val/loss is inf after epoch 1"):
-        fit(tmp_path / "run", [*SMALL, "trainer=cpu", "logger=none"], [SpoilValidation()])
+LOSS = [*SMALL, "trainer=cpu", "logger=none", "monitor=val/loss"]
+
+
+def test_a_validation_loss_that_is_no_number_is_not_the_best_and_training_goes_on(tmp_path):
+    asked = [*LOSS, "patience=2", "trainer.max_epochs=3"]
+    done = fit(tmp_path / "run", asked, [SpoilValidation([0])])
+    assert done.checkpoints.best_epoch > 1
+    assert done.checkpoints.choices()["val/loss"]["epoch"] > 1
+    assert math.isnan(done.history.rows[0]["val/loss"])
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(1, 1), (3, 2)])
+def test_without_one_validation_loss_that_is_a_number_there_is_no_best_epoch(
+    patience, epochs, tmp_path
+):
+    runs = []
+    with pytest.raises(NotFiniteError, match="val/loss was not a number after any epoch"):
+        fit(tmp_path / "run", [*LOSS, f"patience={patience}"], [SpoilValidation([0, 1])], runs=runs)
+    assert len(runs[0].history.rows) == epochs
+    assert not (tmp_path / "run/checkpoints/best.ckpt").exists()
+
+
+def test_a_choice_that_no_epoch_has_made_is_left_out(tmp_path):
+    asked = [*SMALL, "trainer=cpu", "logger=none"]
+    done = fit(tmp_path / "run", asked, [SpoilValidation([0, 1])])
+    assert done.checkpoints.choices().keys() == {"val/accuracy"}
 
 
 @pytest.mark.parametrize(
@@ -117,7 +144,7 @@ def test_a_sweep_goes_on_when_one_of_its_runs_diverges(tmp_path):
 
 @pytest.mark.slow
 def test_a_batch_that_does_not_fit_into_memory_is_named_with_one_that_does(tmp_path):
-    """The first that fits of its halves does train in the same memory."""
+    """The first that fits of its halves does train in little more."""
     asked = ("train", "model=mini_resnet", "dataset.size=32", "trainer=exact", "logger=none")
     asked += ("trainer.accelerator=cpu", "trainer.max_epochs=1")
     line = run(tmp_path, *asked, "dataset.batch_size=1257", kill=("memory", 500)).error_line()
@@ -128,5 +155,5 @@ def test_a_batch_that_does_not_fit_into_memory_is_named_with_one_that_does(tmp_p
     assert found, line
     fits = int(found[1])
     assert fits in (628, 314, 157, 78, 39)
-    done = run(tmp_path, *asked, f"dataset.batch_size={fits}", kill=("memory", 500))
+    done = run(tmp_path, *asked, f"dataset.batch_size={fits}", kill=("memory", 700))
     assert done.code == 0, done.err

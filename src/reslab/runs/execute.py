@@ -126,10 +126,16 @@ def _follow(cfg: DictConfig, directory: RunDirectory) -> None:
         check(cfg)
         run = build(cfg, directory, stop)
         prepare_data(run.data)
+        data, device = run.data, run.trainer.strategy.root_device
         try:
             _fit(run, checkpoint)
         except NotFiniteError as error:  # as in the first process, which says so
             raise SystemExit(ranks.LOST) from error
+        except Exception as error:
+            del run  # that its memory is free
+            if said := explained(error, cfg, directory, data.image_shape, device, SILENT):
+                raise said from error
+            raise
 
 
 def _fit(run: Run, checkpoint: str | None) -> None:
@@ -185,11 +191,12 @@ def _execute(
         files.save(source.continued(cfg, run.task, about, reporter), checkpoint)
     reporter.say(f"{directory.path}")
     checkpoint = ranks.told(str(checkpoint) if checkpoint else None)
+    data = run.data
     try:
         _fit(run, checkpoint)
     except Exception as error:
-        shape = run.data.image_shape
-        if said := explained(error, cfg, directory, shape, device, reporter):
+        del run  # that its memory is free
+        if said := explained(error, cfg, directory, data.image_shape, device, reporter):
             raise said from error
         raise
     if not cfg.test:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
+from reslab import ranks
 from reslab.errors import UserError
 from reslab.finite import NotFiniteError
 from reslab.reporter import Reporter
@@ -15,8 +16,9 @@ from reslab.runs.beginning import build_task
 from reslab.runs.store import RunDirectory
 from reslab.runs.trainer import uses_bf16
 
-# What the allocator of a CPU's memory says, of no type of its own.
-LACKS_MEMORY = ("can't allocate memory", "not enough memory")
+# What is said where a CPU's memory does not do, in errors of no type of their own: by torch's
+# allocator, and by oneDNN, which says no more than this.
+LACKS_MEMORY = ("can't allocate memory", "not enough memory", "could not create a primitive")
 
 
 def explained(
@@ -43,7 +45,8 @@ def explained(
         traceback.clear_frames(error.__traceback__)  # which hold what the step had allocated
         asked = int(cfg.dataset.batch_size)
         reporter.say(f"out of memory with dataset.batch_size={asked}: looking for one that fits")
-        fits = largest_that_fits(cfg, asked // 2, image_shape, device)
+        number = ranks.started()  # each takes its share
+        fits = number * largest_that_fits(cfg, asked // number // 2, image_shape, device)
         advice = f"dataset.batch_size={fits} fits" if fits else "not even one image fits"
         return UserError(f"dataset.batch_size={asked}: out of memory on {device.type}; {advice}")
     return None

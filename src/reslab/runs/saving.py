@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from reslab import ranks
 from reslab.callbacks import StopRequest
+from reslab.finite import NotFiniteError
 from reslab.runs import checkpoint as files
 from reslab.runs.best import is_better
 
@@ -98,14 +99,19 @@ class SaveCheckpoints(Checkpoint):
         if self._is_due(EPOCH_END_SECONDS) or last:
             self._save(trainer)
 
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        if not self.best_epoch:
+            raise NotFiniteError(f"{self.monitor} was not a number after any epoch")
+
     @property
     def best_epoch(self) -> int:
         """The epoch, from 1, that was best so far."""
         return self._best["epoch"]
 
     def choices(self) -> dict[str, dict[str, Any]]:
-        """By each metric that chooses an epoch: which one, its metric and its weights."""
-        return {self.monitor: self._best, **self._by_others}
+        """By each metric that has chosen an epoch: which one, its metric and its weights."""
+        by_all = {self.monitor: self._best, **self._by_others}
+        return {name: choice for name, choice in by_all.items() if choice["epoch"]}
 
     def state_dict(self) -> dict[str, Any]:
         """The best epoch so far, its metric and its weights; and by other metrics."""
