@@ -159,6 +159,6 @@ def test_a_disk_s_fault_is_not_called_the_network_s(monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     cfg = compose(["model=mini_resnet"])
-    monkeypatch.setattr("reslab.runs.check.list_layers", no_space)
+    monkeypatch.setattr("reslab.analysis.summary.list_layers", no_space)
     with pytest.raises(OSError, match="No space"):
         try_network(cfg, build_network(cfg))
