@@ -290,10 +290,12 @@ def test_ctrl_c_ends_the_waiting_and_no_job(cluster, tmp_path):
     finished = sweep.wait(30)
     assert finished.code == 130
     assert "stay in the queue" in finished.err
-    wait_for(lambda: len(list(tmp_path.glob("outputs/runs/*/metrics.json"))) == 2)
-    again = cluster.run(tmp_path, *asked)
+    again = cluster.run(tmp_path, *asked)  # at once, as they go on
     assert again.code == 0
     assert "queued as job" not in again.err
+    runs = list_runs(tmp_path / "outputs/runs")
+    assert [one.state() for one in runs] == ["finished"] * 2
+    assert all("resuming" not in one.log_file.read_text() for one in runs), "each was begun once"
 
 
 def test_a_cell_is_warned_by_its_time_limit_queued_again_and_goes_on_to_the_same_bits(
