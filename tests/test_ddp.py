@@ -469,7 +469,8 @@ def test_two_nodes_of_one_process_make_what_one_node_of_two_does(whole, tmp_path
         torchrun.start(tmp_path, *EXACT, number=1, nodes=2, node=at, port=port) for at in (0, 1)
     ]
     first, second = map(torchrun.finish, nodes)
-    assert_finished([first, second])
+    # Where the agents do not end in one moment, torchrun itself says so of its own exchange.
+    assert (first.code, second.code) == (0, 0), first.err + second.err
     assert first.out.count("test accuracy") == 1
     assert not second.out
     assert_same(tmp_path, whole[2])

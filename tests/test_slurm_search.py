@@ -219,8 +219,12 @@ def test_a_signal_is_answered_whenever_it_comes(faked, working):  # noqa: F811
 
     (working.folder / "hold").touch()
     listener = Impatient()
-    with pytest.raises(SystemExit, match="130"):
-        search([*ASKED, "search.trials=4", *TWO], listener)
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # else it may be ignored
+    try:
+        with pytest.raises(SystemExit, match="130"):
+            search([*ASKED, "search.trials=4", *TWO], listener)
+    finally:
+        signal.signal(signal.SIGINT, handler)
     assert sum("2 cells stay in the queue" in line for line in listener.said) == 1
     assert working.asked("scancel") == []
 
