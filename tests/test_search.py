@@ -335,11 +335,11 @@ def test_a_name_is_one_search_s(faked):  # noqa: F811
     ("searcher", "held", "is_taken"),
     [
         ("here", False, True),
-        ("here", None, True),
+        ("here", None, False),  # whose folder is not this one
         ("here", True, False),
         ("elsewhere", False, True),
         ("elsewhere", True, False),
-        ("elsewhere", None, False),  # whose disk is not this one's
+        ("elsewhere", None, False),
     ],
 )
 def test_a_trial_is_taken_over_from_a_searcher_that_is_gone_for_sure(
@@ -361,17 +361,24 @@ def test_a_trial_is_taken_over_from_a_searcher_that_is_gone_for_sure(
         assert taken.number == 1
 
 
-def test_a_searcher_on_another_machine_s_disk_is_gone_once_it_gives_no_sign(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("host", "set_by"), [("here", 0), ("another", -3600), ("here", 7200)])
+def test_a_searcher_in_another_folder_is_gone_once_it_gives_no_sign(
+    host, set_by, tmp_path, monkeypatch
+):
+    """Whatever its machine, and though somebody sets the time there."""
+
     def study_on(disk, host):
         monkeypatch.setattr(socket, "gethostname", lambda: host)
         asked = [*ASKED, "search.trials=1", f"search.storage=sqlite:///{tmp_path}/studies.db"]
         return Study(plan([*asked, f"runs_dir={tmp_path}/{disk}"]), Pool([]).may_start)
 
     clock = SimpleNamespace(now=1000.0)
-    clock.time = clock.monotonic = lambda: clock.now
+    clock.monotonic = lambda: clock.now
+    clock.time = lambda: 1e9 + clock.now
     monkeypatch.setattr(signs, "time", clock)
-    theirs, ours = study_on("theirs", "another"), study_on("ours", "here")
+    theirs, ours = study_on("theirs", host), study_on("ours", "here")
     theirs.give_sign()
+    clock.time = lambda: 1e9 + clock.now + set_by
     trial = theirs.ask()
     for _ in range(4):  # it lives for longer than it may be silent
         assert ours.ask() is None
@@ -413,6 +420,7 @@ def test_a_trial_whose_run_still_saves_is_not_taken_over_yet(tmp_path):
     trial = study.ask()
     trial.set_user_attr("searcher", {"host": socket.gethostname(), "pid": 1, "lock": "theirs.lock"})
     trial.set_user_attr("run", "a-run")
+    (study.search.folder / "theirs.lock").touch()
     with RunDirectory(tmp_path / "a-run").locked():
         assert study.ask() is None
     assert study.ask() is not None

@@ -294,6 +294,7 @@ def test_a_trial_that_is_queued_is_taken_over_with_its_job_and_by_nobody_else(
         Queued(cluster, user or slurm.user(), "reslab-1", 0, "", False).write(run)
     asked = plan([*ASKED, f"runs_dir={tmp_path}/runs", "search.trials=1"])
     trial = Study(asked, slurm_pool_here.may_start).ask()
+    (asked.folder / "theirs.lock").touch()
     trial.set_user_attr("searcher", {"host": socket.gethostname(), "pid": 1, "lock": "theirs.lock"})
     trial.set_user_attr("run", "a-run")
     assert (Study(asked, Pool([]).may_start).ask() is not None) == here

@@ -66,7 +66,7 @@ class Study:
             yield
 
     def give_sign(self) -> None:
-        """Says now and then that this searcher lives, for those on whose disks its lock is not.
+        """Says now and then that this searcher lives, for those in whose folders its lock is not.
 
         Raises:
             UserError: Another has taken it for gone, as on a machine that has slept.
@@ -238,9 +238,8 @@ class Study:
         lock = self.search.folder / searcher["lock"]
         if lock.exists():
             is_alive = locks.is_held(lock) is not False
-        else:  # on another machine's disk
-            is_elsewhere = searcher["host"] != self._me["host"]
-            is_alive = is_elsewhere and not self._signs.are_over(searcher["lock"])
+        else:  # in another folder, as a database allows, of whatever machine
+            is_alive = not self._signs.are_over(searcher["lock"])
         if is_alive:
             return False
         run = trial.user_attrs.get(RUN)
