@@ -9,7 +9,7 @@ SECONDS_OF_SILENCE = 600.0  # after which a searcher is taken for gone
 
 
 class Signs:
-    """Signs that searchers give, and since when there was none, by this machine's clock alone.
+    """Signs that searchers give, and since when there was none, whatever the time is set to.
 
     Args:
         study: The study, which all of them see wherever their disks are.
@@ -22,11 +22,11 @@ class Signs:
 
     def give(self, name: str) -> bool:
         """Gives one, if the last is some time ago; returns whether it did."""
-        now = time.time()
+        now = time.monotonic()
         if now - self._given < SECONDS_BETWEEN_SIGNS:
             return False
         self._given = now
-        self._study.set_user_attr(_key(name), now)
+        self._study.set_user_attr(_key(name), time.time())
         return True
 
     def are_over(self, name: str) -> bool:
