@@ -10,6 +10,7 @@ from reslab.apps.devices import as_given, is_one_of_several, num_processes, run_
 from reslab.config import CONF_DIR, check_choices
 from reslab.errors import UserError
 from reslab.jobs.slots import find_gpus
+from reslab.jobs.slurm_queue import leave_to_its_job
 from reslab.reporter import Reporter
 from reslab.runs.outcome import Outcome
 from reslab.runs.resolvers import register_resolvers
@@ -48,6 +49,8 @@ def run_cell(cfg: DictConfig, reporter: Reporter) -> Outcome | None:
         number = 1  # which is enough to say so
     if context.mode == RunMode.MULTIRUN and (number > 1 or is_one_of_several()):
         raise UserError(f"{SHARED}: {_how_each_has_its_own(cfg)}")
+    if not directory.record_file.exists() or cfg.rerun:
+        leave_to_its_job(directory)
     sources = [source.path for source in context.runtime.config_sources if source.schema == "file"]
     config_dirs = [path for path in sources if Path(path) != CONF_DIR]
     if number > 1:

@@ -45,7 +45,7 @@ def train(cfg: DictConfig) -> float | None:
         if line is None or context.mode != RunMode.MULTIRUN:
             raise
         elsewhere = isinstance(error, InUseError)
-        how = "running in another process" if elsewhere else "failed"
+        how = "left to others" if elsewhere else "failed"
         Terminal().say(f"reslab: {how}: {' '.join(context.overrides.task)}: {line}")
         raise UserError(ELSEWHERE if elsewhere else FAILED) from error
     if not devices.speaks_for_all():

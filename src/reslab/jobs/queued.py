@@ -6,6 +6,7 @@ moment at which a submission could be lost, or be taken for another one's.
 
 import contextlib
 import json
+import os
 from dataclasses import asdict, dataclass, fields
 
 from reslab.files import write_atomically
@@ -67,6 +68,20 @@ class Queued:
         """What is said to anybody else."""
         return f"queued by {self.user} on {self.cluster}"
 
+    @property
+    def way_out(self) -> str:
+        """How to have the run here all the same."""
+        return (
+            f"to run it here end its job there first: `squeue --name={self.name}` says its number, "
+            f"`scancel NUMBER_{self.index}` ends it"
+        )
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this process is what the job runs, or was started by that."""
+        here = (os.environ.get("SLURM_JOB_NAME"), os.environ.get("SLURM_ARRAY_TASK_ID"))
+        return here == (self.name, str(self.index))
+
     def is_done(self, run: RunDirectory) -> bool:
         """Whether the run has come to the end that was asked for."""
         return any(file.exists() for file in ends(run, tested=self.tested))
@@ -74,6 +89,16 @@ class Queued:
     def write(self, run: RunDirectory) -> None:
         """Writes it down."""
         write_atomically(run.job_file, (json.dumps(asdict(self), indent=1) + "\n").encode())
+
+
+def in_the_way(run: RunDirectory) -> str:
+    """What is said of the job that is to run it, and not this process; empty where none is."""
+    if not run.job_file.exists():
+        return ""
+    queued = Queued.read(run)
+    if queued is None:
+        return f"{run.job_file} cannot be read"
+    return "" if queued.is_here else f"{queued.whose}; {queued.way_out}"
 
 
 def is_spoilt(run: RunDirectory) -> bool:

@@ -12,11 +12,11 @@ from reslab import locks
 from reslab.errors import UserError
 from reslab.jobs import slurm
 from reslab.jobs.cell import Cell, last_line
-from reslab.jobs.queued import Queued, is_finished, is_spoilt
+from reslab.jobs.queued import Queued, in_the_way, is_finished, is_spoilt
 from reslab.jobs.slurm import Cluster, Task
 from reslab.jobs.slurm_options import SlurmOptions
 from reslab.jobs.slurm_script import chunks, script
-from reslab.runs.store import RunDirectory
+from reslab.runs.store import InUseError, RunDirectory
 
 FOLDER = ".slurm"  # beside the runs: what they print until they have ended, and a lock
 SECONDS_FOR_THE_LOCK = 120.0
@@ -98,6 +98,18 @@ def settle(runs: Iterable[RunDirectory]) -> None:
         _each_folder(_strike_out_spoilt, [run for run in written if is_spoilt(run)])
         cluster = Cluster.here()
         _each_folder(lambda there: _settle(there, cluster), written)
+
+
+def leave_to_its_job(run: RunDirectory) -> None:
+    """Has a run not be begun here that a cluster is to run, unless this is its job.
+
+    Raises:
+        InUseError: It is.
+    """
+    if in_the_way(run):
+        settle([run])
+        if line := in_the_way(run):
+            raise InUseError(f"{run.path} is {line}")
 
 
 def conclude(run: RunDirectory, queued: Queued, task: Task | None, lost: str = LOST) -> str:

@@ -10,7 +10,9 @@ from reslab.jobs.account import ELSEWHERE, Account, Ended, Swept
 from reslab.jobs.cell import Cell
 from reslab.jobs.claims import TakenError
 from reslab.jobs.pool import Job, Pool
+from reslab.jobs.queued import in_the_way
 from reslab.jobs.slots import Slot
+from reslab.jobs.slurm_queue import settle
 from reslab.progress import in_words
 from reslab.reporter import Reporter
 from reslab.runs.control import signals_heard
@@ -49,8 +51,9 @@ class Sweep:
 
         The first signal has all that goes on save and end, and nothing new begin; Ctrl-C after it
         ends them at once. A cell that fails or is stopped by itself leaves the others alone;
-        one that another process runs is left to that.
+        one that another process runs, or a cluster is to, is left to that.
         """
+        settle(cell.directory for cell in self.account.cells)
         with signals_heard(self._signals.append), self.reporter.watching(self._watched):
             try:
                 while self._waiting or self.pool.running:
@@ -67,8 +70,10 @@ class Sweep:
         return Swept(tuple(self.account.ends), self._signals[0] if self._signals else None)
 
     def _start(self, cell: Cell) -> None:
-        if cell.directory.is_running():  # whose output is that of the process there
-            return self.account.take(Ended(cell, "elsewhere", ELSEWHERE, 0.0))
+        run = cell.directory
+        whose = ELSEWHERE if run.is_running() else in_the_way(run)
+        if whose:  # and its output is that of the process there
+            return self.account.take(Ended(cell, "elsewhere", whose, 0.0))
         try:
             job = self.pool.start(cell)
         except TakenError:
