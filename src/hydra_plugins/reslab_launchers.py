@@ -3,11 +3,13 @@
 Hydra reads this file whenever it starts, so what a launch needs is imported in it.
 """
 
+import sys
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
@@ -78,6 +80,11 @@ class Job:
 class CellLauncher(Launcher):
     """Cells as processes of their own, wherever they run."""
 
+    @property
+    def answers(self) -> TextIO:
+        """Where it is said what finished cells came to."""
+        return sys.stdout
+
     @abstractmethod
     def sweep(
         self,
@@ -108,7 +115,8 @@ class CellLauncher(Launcher):
             self._job(initial_job_idx + at, tuple(overrides))
             for at, overrides in enumerate(job_overrides)
         ]
-        returned = {job.path: self._run_here(job) for job in jobs if job.is_finished}
+        with redirect_stdout(self.answers):
+            returned = {job.path: self._run_here(job) for job in jobs if job.is_finished}
         waiting: dict[Path, Job] = {}
         for job in jobs:  # two may come to one run
             if job.path not in returned:

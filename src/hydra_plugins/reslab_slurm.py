@@ -1,8 +1,9 @@
 """`hydra/launcher=slurm`: the cells of a sweep as jobs of a cluster's queue."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from hydra.core.config_store import ConfigStore
 
@@ -31,6 +32,11 @@ class SlurmLauncher(CellLauncher):
     def __init__(self, **options: Any) -> None:
         self.options = SlurmOptions(**options)
 
+    @property
+    def answers(self) -> TextIO:
+        """Not where scripts are printed."""
+        return sys.stderr if self.options.dry_run else super().answers
+
     def sweep(
         self,
         cells: Sequence["Cell"],
@@ -44,6 +50,10 @@ class SlurmLauncher(CellLauncher):
 
         self.options.check()
         if self.options.dry_run:
-            print("\n".join(scripts(cells, self.options)), end="")
+            parts = scripts(cells, self.options)
+            for number, text in enumerate(parts, 1):
+                if number > 1:  # else it begins as a script has to
+                    print(f"\n# Script {number} of {len(parts)}, which is submitted by itself:")
+                print(text, end="")
             raise SystemExit(0)
         return SlurmSweep(cells, self.options, reporter, on_finished).run()
