@@ -13,7 +13,7 @@ from cells import Listener
 from cluster import row
 from processes import wait_for
 from reslab.errors import UserError
-from reslab.jobs import slurm, slurm_pool, slurm_sweep
+from reslab.jobs import slurm, slurm_pool, slurm_queue, slurm_sweep
 from reslab.jobs.queued import Queued
 from reslab.jobs.slurm import Cluster
 from reslab.jobs.slurm_options import SlurmOptions
@@ -308,6 +308,46 @@ def test_what_slurm_has_forgotten_its_accounts_may_know(make, commands):
     settle([cell.directory for cell in cells])
     assert [cell.directory.why() for cell in cells] == ["canceled", "out of memory", ""]
     assert cells[2].directory.state() == "queued"
+
+
+@pytest.mark.parametrize(
+    ("places", "meant"),
+    [
+        ("[0-2]", "abc"),
+        ("[0-2%1]", "abc"),
+        ("[0,2]", "ac"),
+        ("[0,1-2%4]", "abc"),
+        ("[0-2:2]", "ac"),
+        ("[2]", "c"),
+        ("[7-9]", ""),
+        ("[...]", ""),
+    ],
+)
+def test_an_array_that_was_canceled_before_it_had_begun_is_one_line_of_the_accounts(
+    places, meant, make, commands
+):
+    cells = [make(name, "") for name in "abc"]
+    queue(cells)
+    name = Queued.read(cells[0].directory).name
+    commands.says("sacct", f"{name}|1234_{places}|CANCELLED by 1000|0:0\n")
+    settle([cell.directory for cell in cells])
+    for cell in cells:
+        known = cell.title in meant
+        assert cell.directory.why() == ("canceled" if known else slurm_queue.LOST)
+
+
+@pytest.mark.parametrize("name", ["LOGNAME", "USER", "LNAME", "USERNAME"])
+def test_whose_a_job_is_the_system_says_and_not_the_environment(name, make, commands, monkeypatch):
+    cell = make("a", "")
+    queue([cell])
+    monkeypatch.setenv(name, "somebody")
+    settle([cell.directory])
+    assert cell.directory.state() == "failed", "it is still one's own, and has left the queue"
+
+
+def test_a_user_without_a_name_is_known_by_the_number(monkeypatch):
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)
+    assert slurm.user() == "2147483641"
 
 
 def test_jobs_of_others_and_of_other_clusters_are_left_to_these(make, commands, monkeypatch):

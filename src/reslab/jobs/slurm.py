@@ -1,13 +1,13 @@
 """SLURM by its own commands: what is submitted, and where it stands."""
 
 import contextlib
-import getpass
 import os
+import pwd
 import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from reslab.errors import UserError
@@ -22,11 +22,13 @@ COLUMNS = {
     **{"Name": 64, "ArrayTaskID": 16, "ArrayJobID": 16, "State": 24, "exit_code": 16},
     **{"Reason": 64, "NodeList": 64},
 }
-# A line of sacct's about a cell; the state may have more to it, as in CANCELLED by 1000.
+# A line of sacct's about a cell, or about those of an array of which none had begun, as 7_[0-3,8%2]
+# and 7_[0-8:4]; the state may have more to it, as in CANCELLED by 1000.
 ACCOUNT = (
-    r"(?P<name>.*)\|(?P<job>\d+_(?P<index>\d+))\|(?P<state>\w+)[^|]*\|"
+    r"(?P<name>.*)\|(?P<job>\d+)_(?P<places>\d+|\[[^]]+\])\|(?P<state>\w+)[^|]*\|"
     r"(?P<code>\d+)(:(?P<signum>\d+))?"
 )
+PLACES = r"(?P<first>\d+)(-(?P<last>\d+)(:(?P<step>\d+))?)?"
 OVER = {  # what of a job remains so, and what is said of it
     "COMPLETED": "",
     "FAILED": "",
@@ -180,16 +182,25 @@ def parse_accounts(text: str) -> dict[Key, Task]:
         found = re.fullmatch(ACCOUNT, line.strip())
         if found and found["state"] in OVER:
             status = int(found["code"]) << 8 | int(found["signum"] or 0)
-            key = (found["name"], int(found["index"]))
-            tasks[key] = Task(found["job"], found["state"], status, "")
+            for index in _places(found["places"]):
+                task = Task(f"{found['job']}_{index}", found["state"], status, "")
+                tasks[found["name"], index] = task
     return tasks
+
+
+def _places(text: str) -> Iterator[int]:
+    """The places in an array that a line is about."""
+    for part in text.strip("[]").partition("%")[0].split(","):
+        if found := re.fullmatch(PLACES, part):
+            first, last, step = (int(found[name] or 0) for name in ("first", "last", "step"))
+            yield from range(first, max(first, last) + 1, max(1, step))
 
 
 def user() -> str:
     """Whose jobs those are that are submitted here."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a number without a name
+    try:  # not by the environment, which may say anything
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a number without a name
         return str(os.getuid())
 
 
@@ -206,6 +217,7 @@ def _ask(*command: str, given: str | None = None) -> str:
             for name, value in environment.items()
             if not name.startswith("SLURM_") or name in OF_A_SITE
         }
+    environment["SLURM_BITSTR_LEN"] = "0"  # the places of an array in full, however many
     try:
         done = subprocess.run(
             command,
