@@ -7,7 +7,9 @@ import os
 import shutil
 import signal
 import socket
+import tempfile
 import time
+from types import SimpleNamespace
 
 import filelock
 import pytest
@@ -160,6 +162,30 @@ def test_a_lock_that_only_this_machine_would_see_is_a_lease(kind, mounted_as):
         assert locks.lease(lock).exists() == (kind not in OF_ALL)
         assert locks.is_held(lock)
     assert not locks.is_held(lock)
+
+
+@pytest.mark.parametrize("ahead", [-90, 0, 90])
+@pytest.mark.parametrize("may_write", [True, False])
+def test_a_lease_is_as_old_as_the_disk_s_own_clock_says(ahead, may_write, mounted_as, monkeypatch):
+    """Whatever this machine's says, unless it may not write there."""
+    lock = mounted_as("lustre localflock")
+    monkeypatch.setattr(locks, "LEASE_SECONDS", 60.0)
+    monkeypatch.setattr(locks, "time", SimpleNamespace(time=lambda: time.time() + ahead))
+
+    def refuse(**where):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    if not may_write:
+        monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with locks.held(lock):
+        files = set(lock.parent.iterdir())
+        assert locks.is_held(lock) == (may_write or ahead < 60)
+        for seconds in (30, 70):
+            then = time.time() - seconds
+            os.utime(locks.lease(lock), (then, then))
+            age = seconds + (0 if may_write else ahead)
+            assert locks.is_held(lock) == (age < 60)
+        assert set(lock.parent.iterdir()) == files
 
 
 def test_where_locks_are_each_machine_s_own_those_of_another_machine_are_seen(holder, mounted_as):

@@ -89,7 +89,8 @@ def render_table(
         kept = keep_records(table, collect(table), keep) if keep else []
         results = from_reference(table, reference) if reference else collect(table)
         rendered = render(table, results, output, reporter)
-        if is_of_runs and _is_told_by_stamps(table, before, begun):
+        is_whole = not any(result.state == "damaged" for result in results)  # it may be at once
+        if is_of_runs and is_whole and _is_told_by_stamps(table, before, begun):
             made.note(before, rendered)
         rendered = replace(rendered, written=(*kept, *rendered.written))
     for page in pages:
@@ -131,10 +132,10 @@ class _Made:
         }
         known = self._read()
         others = {key: other for key, other in known.items() if other["folder"] != one["folder"]}
+        text = json.dumps(others | {self.question: one})
         with contextlib.suppress(OSError, UserError):
-            write_atomically(
-                self.file, json.dumps(others | {self.question: one}).encode(), durably=False
-            )
+            if rendered.is_on_disk:
+                write_atomically(self.file, text.encode(), durably=False)
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -149,14 +150,19 @@ def _question(name: str, overrides: Sequence[str], quick: bool) -> str:
     asked = [name, list(overrides), quick, os.getcwd(), os.environ.get("RESLAB_TARGETS")]
     digest = hashlib.sha256(json.dumps(asked).encode())
     digest.update(json.dumps([version(library) for library in LIBRARIES]).encode())
+    digest.update(_of_variables(" ".join(overrides).encode()))
     folders = [PACKAGE, CONF_DIR, *map(Path, own_folders()), *own_sources()]
     for path in (path for folder in folders for path in sorted([folder, *folder.rglob("*")])):
         if path.suffix in (".py", ".yaml", ".html", ".css") and path.is_file():
             text = path.read_bytes()
-            digest.update(f"{path}\0{len(text)}\0".encode() + text)
-            for variable in re.findall(rb"oc\.env:(\w+)", text):
-                digest.update(os.environ.get(variable.decode(), "").encode())
+            digest.update(f"{path}\0{len(text)}\0".encode() + text + _of_variables(text))
     return digest.hexdigest()
+
+
+def _of_variables(text: bytes) -> bytes:
+    """What the environment says to a text that asks it."""
+    names = re.findall(rb"oc\.env:\s*[\"']?(\w+)", text)
+    return repr([os.environ.get(name.decode()) for name in names]).encode()
 
 
 def _of_runs(paths: Iterable[str]) -> Stamps:
@@ -178,10 +184,13 @@ def _of_files(written: Iterable[Path]) -> Stamps:
 
 
 def _stamp(path: Path) -> list[int]:
-    """When that has changed, ns, and its size; nothing where it is not there."""
+    """When that has changed, ns, its size and which it is; nothing where it is not there.
+
+    What has changed may be who may read it, too.
+    """
     try:
         found = path.stat()
-        return [found.st_mtime_ns, found.st_size]
+        return [found.st_mtime_ns, found.st_size, found.st_ctime_ns, found.st_ino]
     except OSError:
         return []
 

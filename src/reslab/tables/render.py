@@ -1,6 +1,5 @@
 """The table as Markdown, LaTeX, CSV, JSON, a page and pictures."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from reslab.tables.columns import as_text, choose, choose_of_pairs
 from reslab.tables.findings import Findings, sum_up
 from reslab.tables.latex import latex, macros
 from reslab.tables.plan import Table
-from reslab.tables.rendered import Rendered
+from reslab.tables.rendered import Rendered, text_of
 from reslab.tables.stats import Comparison
 
 
@@ -36,7 +35,7 @@ def render(
         "table.csv": frame.to_csv(index=False),
         "table.tex": latex(findings),
         "macros.tex": macros(findings),
-        "table.json": json.dumps(content, indent=2) + "\n",
+        "table.json": text_of(content),
     }
     for name, text in texts.items():
         write_atomically(folder / name, text.encode())
