@@ -1,11 +1,13 @@
 """What is submitted to a cluster and written down, with commands of SLURM's that are our own."""
 
+import errno
 import json
 import os
 import re
 import signal
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -581,6 +583,37 @@ def test_one_who_decides_as_they_end_has_a_job_a_cell_and_ends_no_other(make, co
     ends = {end.cell.title: (end.state, end.reason) for end in pool.look()}
     assert ends == {"a": ("stopped", "stopped"), "b": ("failed", "canceled")}
     assert pool.has_room
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.ESTALE, errno.EACCES])
+@pytest.mark.parametrize("what", ["the lock", "what is written down"])
+def test_waiting_goes_on_while_a_disk_takes_nothing_and_says_so_once(
+    what, number, make, commands, monkeypatch
+):
+    class Warned(Listener):
+        warn = Listener.say
+
+    cell = make("a", "")
+    queue([cell])
+    commands.says("squeue", rows([cell], "COMPLETED"))
+    cell.directory.path.joinpath("metrics.json").touch()
+    listener = Warned()
+    pool = slurm_pool.SlurmPool(SlurmOptions(), listener)
+    pool.start(cell)
+    refused = cell.directory.job_file if what == "what is written down" else None
+
+    def refuse(path, *more, **named):
+        if refused in (None, path):
+            raise OSError(number, os.strerror(number), str(path))
+
+    with monkeypatch.context() as full:
+        place = (slurm_queue.locks, "held") if refused is None else (Path, "unlink")
+        full.setattr(*place, refuse)
+        assert [pool.look() for _ in range(3)] == [[], [], []]
+    path = refused or cell.directory.path.parent / ".slurm/lock"
+    assert listener.said == [f"cannot write {path}: {os.strerror(number)}; it is tried again"]
+    assert [end.state for end in pool.look()] == ["finished"]
+    assert not cell.directory.job_file.exists()
 
 
 def test_a_sweep_without_the_test_ends_with_its_trainings(make, commands, tmp_path):

@@ -72,7 +72,7 @@ class SlurmPool:
 
     Args:
         options: What is asked of the cluster.
-        reporter: Is warned when the cluster does not answer.
+        reporter: Is warned when the cluster does not answer, or a disk takes nothing.
 
     Raises:
         UserError: There is no cluster here.
@@ -84,7 +84,8 @@ class SlurmPool:
         self._jobs: list[SlurmJob] = []
         self._leaving: list[SlurmJob] = []  # whose run is finished, and whose process is not
         self._ended: list[Ended] = []
-        self._is_silent, self._asked, self._turn = False, float("-inf"), 0
+        self._is_silent, self._warned = False, ""
+        self._asked, self._turn = float("-inf"), 0
 
     @property
     def jobs(self) -> list[SlurmJob]:
@@ -224,7 +225,10 @@ class SlurmPool:
         try:
             with locked(run.path.parent):
                 reason = conclude(run, job.queued, job.task)
-        except UserError:  # somebody submits much: at the next look
+        except UserError as error:  # somebody submits much, or the disk is full: at the next look
+            if self._warned != (warned := f"{error}; it is tried again"):
+                self.reporter.warn(warned)
+            self._warned = warned
             return False
         self._jobs.remove(job)
         if not reason and not job.cell.is_done:

@@ -29,7 +29,8 @@ def locked(folder: Path, seconds: float = SECONDS_FOR_THE_LOCK) -> Iterator[None
     """Holds what is written down of the runs in a folder: one submits at a time.
 
     Raises:
-        UserError: Another one has done so for that many seconds, or nothing can be written there.
+        UserError: Another one has done so for that many seconds, or what is to be written there,
+            or struck out, cannot be.
     """
     file = folder / FOLDER / "lock"
     try:
@@ -38,8 +39,8 @@ def locked(folder: Path, seconds: float = SECONDS_FOR_THE_LOCK) -> Iterator[None
             yield
     except Timeout as error:
         raise UserError(f"another command submits runs of {folder}: try again later") from error
-    except PermissionError as error:
-        raise UserError(f"cannot write {file}: {error.strerror}") from error
+    except OSError as error:
+        raise UserError(f"cannot write {error.filename or file}: {error.strerror}") from error
 
 
 def submit(
