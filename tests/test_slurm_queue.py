@@ -247,6 +247,11 @@ def test_what_is_queued_is_listed_is_not_submitted_again_and_comes_in_arrays_in_
     assert queue([*cells, make("e", "")]) == [("7", 1)]
 
 
+def test_without_a_limit_no_array_waits_for_another(make, commands):
+    assert len(queue([make(name, "") for name in "abcd"])) == 2
+    assert [one.split()[1:] for one in commands.asked("sbatch")] == [[], []]
+
+
 def test_a_submission_that_was_killed_before_sbatch_was_asked_is_made_by_the_next(make, commands):
     cell = make("a", "")
     commands.does("sbatch", "kill -9 $PPID; sleep 1")
@@ -560,7 +565,7 @@ def test_an_array_that_is_refused_is_the_failure_of_its_cells_alone(make, comman
     cells = [make(name, "") for name in "abcd"]
     refuse = "echo sbatch: error: QOSMaxSubmitJobPerUserLimit >&2; exit 1"
     commands.does("sbatch", f'case "$*" in *afterany*) {refuse};; esac; cat > /dev/null; echo 7')
-    ends, _ = sweep(cells, wait=False)
+    ends, _ = sweep(cells, wait=False, array_parallelism=2)
     assert ends["d"].state == "failed"
     assert ends["d"].reason == "sbatch: error: QOSMaxSubmitJobPerUserLimit"
     assert ends["a"].state == "queued"

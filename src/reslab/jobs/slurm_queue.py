@@ -68,8 +68,9 @@ def submit(
             for part in chunks(
                 [one for one in new if not one.directory.is_running()], cluster.most
             ):
-                # One array after another, else each would have a limit of its own.
-                job = _submit_array(part, options, cluster, folder, job)
+                # With a limit one array after another, else each would have that of its own.
+                after = job if options.array_parallelism else None
+                job = _submit_array(part, options, cluster, folder, after)
                 yield job, part
 
 
