@@ -323,6 +323,28 @@ def test_a_database_may_have_the_study_and_its_password_is_not_written_down(fake
     assert shlex.split(command)[-1] == "search.storage=postgresql://host/name"
 
 
+def test_a_run_that_is_done_answers_for_a_trial_if_it_is_its_own(faked):  # noqa: F811
+    """As no shortened identity can promise: another one may have come to the same name."""
+    asked = [*GRID, "search.trials=2", "search/pruner=none", "model.dropout=0.0"]
+    for rate, theirs in (("0.01", "0.01"), ("0.02", "0.03")):
+        trial = [*GRID[:-2], "model.dropout=0.0", f"optimizer.lr={rate}"]
+        run = plan([*asked, "optimizer.lr=0.01,0.02"]).directory(trial)
+        run.path.mkdir(parents=True)
+        run.write_config(compose([*trial[:-1], f"optimizer.lr={theirs}"]))
+        rows = (f"{epoch},{0.5 + epoch / 100}" for epoch in range(1, 7))
+        run.metrics_file.write_text("epoch,val/accuracy\n" + "\n".join(rows) + "\n")
+        run.untested_file.touch()
+    search([*asked, "optimizer.lr=0.01,0.02"])
+    trials = {one["chosen"]["optimizer.lr"]: one for one in content(faked)["trials"]}
+    assert (trials["0.01"]["state"], trials["0.01"]["value"]) == ("finished", 0.56)
+    assert trials["0.02"]["state"] == "failed"
+    assert (
+        "is the directory of another run, which differs in optimizer.lr"
+        in (trials["0.02"]["reason"])
+    )
+    assert [test for _, test in begun(faked)] == ["true"], "only the best one's test"
+
+
 def test_a_name_is_one_search_s(faked):  # noqa: F811
     search([*ASKED, "search.trials=1", "search.name=mine"])
     with pytest.raises(

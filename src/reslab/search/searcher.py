@@ -168,7 +168,7 @@ class Searcher:
                 continue
             elif one.cell.is_done and not one.cell.directory.job_file.exists():
                 self._open.remove(one)
-                self.verdicts.complete(one, 0.0)
+                self.verdicts.accept(one)
             elif self.places.has_room:
                 self._start(one)
 

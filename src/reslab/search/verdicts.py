@@ -5,9 +5,12 @@ import signal
 
 from optuna.trial import FrozenTrial, Trial
 
+from reslab.config import compose
 from reslab.errors import UserError
 from reslab.reporter import Reporter
+from reslab.runs.attempt import refuse_another_s
 from reslab.runs.best import best_of
+from reslab.runs.extension import settled
 from reslab.runs.trained import values_of
 from reslab.search.places import Open
 from reslab.search.plan import Search
@@ -48,6 +51,14 @@ class Verdicts:
             return self.fail(one.trial, one.cell.title, f"{self.search.monitor} is {what}")
         how = f"best epoch {epoch} of {len(values)}, {seconds:.0f} s"
         self._close(one, how, values[epoch - 1])
+
+    def accept(self, one: Open) -> None:
+        """Tells what one has come to whose run was there, unless another run's folder is."""
+        try:
+            refuse_another_s(settled(compose(one.cell.overrides)), one.cell.directory)
+        except UserError as error:
+            return self.fail(one.trial, one.cell.title, str(error))
+        self.complete(one, 0.0)
 
     def repeat(self, one: Open, known: FrozenTrial) -> None:
         """Tells of one that it is as another was."""
