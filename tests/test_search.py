@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shlex
 import signal
 import socket
@@ -321,6 +322,24 @@ def test_a_database_may_have_the_study_and_its_password_is_not_written_down(fake
     at_a_server = "search.storage=postgresql://me:secret@host/name"
     command = goes_on(plan([*ASKED, at_a_server]))
     assert shlex.split(command)[-1] == "search.storage=postgresql://host/name"
+
+
+@pytest.mark.parametrize(("times", "said"), [(1, "stopped"), (2, "killed before it had saved")])
+def test_a_second_ctrl_c_ends_trials_at_once(times, said, faked, monkeypatch):  # noqa: F811
+    class Impatient(Listener):
+        def say(self, text):
+            super().say(text)
+            if ": begun on" in text:
+                wait_for(lambda: list(faked.glob("outputs/runs/*/metrics.csv")))  # it is heard
+                for _ in range(times):
+                    os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setenv("SECONDS", "0.5")
+    listener = Impatient()
+    with pytest.raises(SystemExit, match="130"):
+        search([*ASKED, "search.trials=1"], listener)
+    (line,) = (line for line in listener.said if line.endswith(said))
+    assert line.startswith("trial 0: ")
 
 
 def test_a_run_that_is_done_answers_for_a_trial_if_it_is_its_own(faked):  # noqa: F811

@@ -577,7 +577,7 @@ def test_one_who_decides_as_they_end_has_a_job_a_cell_and_ends_no_other(make, co
     jobs = [pool.start(cell) for cell in (one, other)]
     assert not pool.has_room
     commands.says("squeue", row(jobs[0].queued.name, 0, "RUNNING", job="7", node="n1"))
-    jobs[0].send(signal.SIGTERM)
+    jobs[0].end()
     assert commands.asked("scancel") == ["7_0"]
     commands.says(
         "squeue",

@@ -75,6 +75,10 @@ class Job:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signum)
 
+    def end(self) -> None:
+        """Has it save and end."""
+        self.send(signal.SIGTERM)
+
     def look(self) -> Ended | None:
         """What became of it, None as long as it goes on."""
         status = self._process.poll()

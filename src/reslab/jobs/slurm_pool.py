@@ -57,8 +57,8 @@ class SlurmJob:
         """How long it has been on nodes."""
         return 0.0 if self.begun is None else time.monotonic() - self.begun
 
-    def send(self, signum: int) -> None:
-        """Ends it, as a signal ends a process here: if it is running, it saves before.
+    def end(self) -> None:
+        """Has it save, if it is running, and end.
 
         Raises:
             UserError: The cluster does not answer.
@@ -160,9 +160,8 @@ class SlurmPool:
         for job in self._in_turn():
             if is_finished(job.cell.directory, job.queued) and self._conclude(job):
                 self._leaving.append(job)
-        if (
-            self._jobs or self._leaving
-        ) and time.monotonic() - self._asked >= SECONDS_BETWEEN_QUESTIONS:
+        is_late = time.monotonic() - self._asked >= SECONDS_BETWEEN_QUESTIONS
+        if is_late and (self._jobs or self._leaving):
             self.ask()
         ended, self._ended = self._ended, []
         return ended

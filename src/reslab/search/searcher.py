@@ -12,6 +12,7 @@ from reslab.errors import UserError
 from reslab.jobs.account import Ended
 from reslab.jobs.cell import Cell
 from reslab.jobs.claims import TakenError
+from reslab.jobs.pool import Pool
 from reslab.jobs.slurm_queue import settle
 from reslab.reporter import Reporter
 from reslab.runs.control import signals_heard
@@ -132,9 +133,8 @@ class Searcher:
         for at in range(self._answered, len(self._signals)):
             if at == 0:
                 self.reporter.say(self.places.stop())
-            elif self._signals[at] == signal.SIGINT:
-                for job in self.places.running:
-                    job.send(signal.SIGKILL)
+            elif self._signals[at] == signal.SIGINT and isinstance(self.places, Pool):
+                self.places.send(signal.SIGKILL)  # what a cluster has goes on there
         self._answered = len(self._signals)
 
     def _take_trials(self) -> None:

@@ -1,7 +1,6 @@
 """What trials come to, told to their study and to people."""
 
 import contextlib
-import signal
 
 from optuna.trial import FrozenTrial, Trial
 
@@ -39,7 +38,7 @@ class Verdicts:
             if one.job and not one.is_told and (one.pruned or one.trial.should_prune()):
                 one.pruned = True
                 with contextlib.suppress(UserError):  # of a cluster: it is told after the next
-                    one.job.send(signal.SIGTERM)
+                    one.job.end()
                     one.is_told = True
 
     def complete(self, one: Open, seconds: float) -> None:
