@@ -150,6 +150,14 @@ def test_what_cannot_be_read_for_a_moment_is_read_again(folder, monkeypatch, nam
     assert look(folder) == truth
 
 
+def test_what_was_written_within_the_two_seconds_that_fat_tells_apart_is_read_again(folder, read):
+    now = time.time()
+    os.utime(folder / "run-1/metrics.json", (now - 1.5, now - 1.5))
+    look(folder)
+    look(folder)
+    assert read.count("run-1") == 2
+
+
 def test_a_studio_reads_a_record_again_that_could_not_be_read_for_a_moment(folder, monkeypatch):
     def stale(run):
         raise UserError("stale file handle")

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from cpu_time import cpu_seconds_of_children
 from reslab.cli import cli
+from reslab.config import folder_added
 from reslab.errors import UserError
 from reslab.runs.store import RunDirectory
 from reslab.tables import figures, page
@@ -218,6 +219,25 @@ def test_a_table_in_whose_folder_another_was_rendered_meanwhile_is_rendered_anew
     call(*TABLE)
     assert "1 of 3 cells" in call(*TABLE)[2]
     assert len(drawn) == 3
+
+
+def test_of_a_user_s_folder_configurations_count_and_nothing_else(drawn):
+    run, *options = (
+        Path("mine") / name
+        for name in ("runs/run-0/config.yaml", "model/deep/own.yaml", "parts/own.yaml", "own.yaml")
+    )
+    for file in (run, *options):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("width: 1")
+    with folder_added(Path("mine")):
+        call(*TABLE)
+        run.write_text("width: 2")
+        call(*TABLE)
+        assert len(drawn) == 1
+        for number, file in enumerate(options, 2):
+            file.write_text("width: 2")
+            call(*TABLE)
+            assert len(drawn) == number
 
 
 def test_a_table_of_another_folder_s_runs_is_another(drawn, monkeypatch, tmp_path):

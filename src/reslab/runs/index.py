@@ -16,7 +16,7 @@ from reslab.runs import identity, record, repeat, request, store
 from reslab.runs.repeat import Repeat, Standing
 from reslab.runs.store import RunDirectory
 
-SETTLED_NS = 1_000_000_000  # no file system tells times apart less well
+SETTLED_NS = 2_000_000_000  # FAT tells times apart by two seconds, others better
 LINES_A_RUN = 2  # of which there are more, the file is written anew
 
 # Of a run's folder, what `Repeat.read` reads; the folder itself says when a file comes or goes.
