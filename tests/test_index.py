@@ -1,8 +1,11 @@
 """The index of runs: a copy that is never taken for the runs themselves."""
 
+import errno
 import json
 import os
+import shutil
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -131,6 +134,62 @@ def test_what_was_written_just_now_is_not_kept_as_it_may_change_unseen(folder, r
     assert read.count("new") == 2
 
 
+@pytest.mark.parametrize("name", ["metrics.json", "metrics.csv", "request.json"])
+def test_what_cannot_be_read_for_a_moment_is_read_again(folder, monkeypatch, name):
+    truth = {run.name: what_was_read(Repeat.read(run)) for run in list_runs(folder)}
+
+    def stale(path, *how, real=Path.open, **more):
+        if path.name == name:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+        return real(path, *how, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", stale)
+        patch.setattr(Path, "read_text", lambda path: stale(path).read())
+        assert look(folder) != truth
+    assert look(folder) == truth
+
+
+def test_what_was_written_within_the_two_seconds_that_fat_tells_apart_is_read_again(folder, read):
+    now = time.time()
+    os.utime(folder / "run-1/metrics.json", (now - 1.5, now - 1.5))
+    look(folder)
+    look(folder)
+    assert read.count("run-1") == 2
+
+
+def test_a_studio_reads_a_record_again_that_could_not_be_read_for_a_moment(folder, monkeypatch):
+    def stale(run):
+        raise UserError("stale file handle")
+
+    scan = Scan(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, "record", stale)
+        scan.read_all()
+    assert scan.known("run-1").repeat.record is None
+    time.sleep(SECONDS_BETWEEN_LOOKS)
+    scan.read_all()
+    assert scan.known("run-1").repeat.record.test_accuracy == 0.91
+
+
+def test_a_record_that_others_may_read_from_now_on_is_read_again(folder, read):
+    look(folder)
+    read.clear()
+    (folder / "run-1/metrics.json").chmod(0o444)
+    look(folder)
+    assert read == ["run-1"]
+
+
+def test_a_file_of_the_same_size_and_age_in_another_s_place_is_read(folder):
+    look(folder)
+    run = RunDirectory(folder / "run-1")
+    new = run.path / "new"
+    new.write_text(run.record_file.read_text().replace("0.91", "0.19"))
+    new.rename(run.record_file)
+    settle(folder)
+    assert look(folder)["run-1"][3].test_accuracy == 0.19
+
+
 def test_what_is_new_is_added_and_of_two_lines_the_later_one_counts(folder):
     look(folder)
     size = len(lines_of(folder))
@@ -151,6 +210,16 @@ def test_a_file_of_many_old_lines_is_written_anew(folder):
     assert len(lines_of(folder)) < 15
 
 
+def test_runs_that_are_deleted_are_forgotten(folder):
+    for age in range(6):
+        trials = [write_run(folder, f"trial-{age}-{seed}", seed=seed) for seed in range(5)]
+        settle(folder)
+        look(folder)
+        for trial in trials:
+            shutil.rmtree(trial)
+    assert len(lines_of(folder)) < 1 + 2 * (5 + 5) + 1
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -168,6 +237,27 @@ def test_a_spoilt_or_foreign_index_changes_nothing(folder, spoil):
     truth = look(folder)
     (folder / ".index").write_text("\n".join(spoil(lines_of(folder))))
     assert look(folder) == truth
+    assert look(folder) == truth
+
+
+def test_what_another_version_adds_meanwhile_is_not_taken_for_this_one_s(folder, monkeypatch):
+    truth = look(folder)
+    (folder / ".index").unlink()
+
+    def otherwise(name, stamp, one):
+        line = b"\t".join([name, stamp, b'{"of": "another form"}', b"{}", b"", b""])
+        return line + indexing._checksum(line)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(indexing, "_version", lambda: b"version another")
+        patch.setattr(indexing, "_line", otherwise)
+        other = Index(folder)
+        other.read(RunDirectory(folder / "run-0"))
+        other.save()
+        other.read(RunDirectory(folder / "run-1"))
+    look(folder)  # which writes the file anew that the other one has begun
+    other.save()
+    assert lines_of(folder)[-1].startswith('"run-1"\t')
     assert look(folder) == truth
 
 

@@ -4,9 +4,14 @@ import json
 
 import pytest
 
+from conftest import REPOSITORY
 from reslab.apps.reproduce import plan, reproduce
+from reslab.config import folder_added
+from reslab.errors import UserError
 from reslab.reporter import Reporter
+from reslab.tables.make import render_table
 from reslab.tables.verify import verify
+from synthetic import own_table
 
 TINY = ("model=baseline_cnn", "model.widths=[4]", "dataset=digits", "max_steps=2", "logger=none")
 OVERRIDES = (*TINY, "seed=0,1")
@@ -54,3 +59,18 @@ def test_a_reproduction_is_what_was_run_what_failed_and_what_was_written(in_empt
     verification = verify("resnet3", OVERRIDES, reference=in_empty_folder / "kept")
     assert [(one.record, one.fresh) for one in verification.verdicts] == [("PASS", "PASS")] * 2
     assert "A ResNet of three stages" not in capsys.readouterr().out, "nothing prints the table"
+
+
+def test_a_user_s_recipe_with_a_wrong_number_is_refused_before_anything_runs(in_empty_folder):
+    """`table` lets it pass, which does not wait for the optimizers' library."""
+    rows = "[{name: Good, recipe: resnet3}, {name: Wrong, recipe: wrong}]"
+    conf = own_table(in_empty_folder, f"title: Two recipes\nseeds: [0]\nrows: {rows}\n")
+    (conf / "recipe").mkdir()
+    text = (REPOSITORY / "conf/recipe/resnet3.yaml").read_text()
+    wrong = text.replace("weight_decay: 1e-4", "lr: -0.1")
+    (conf / "recipe/wrong.yaml").write_text(wrong)
+    with folder_added(conf):
+        assert render_table("own", TINY).missing == 2
+        with pytest.raises(UserError, match=r"optimizer.*-0\.1"):
+            reproduce("own", TINY)
+    assert not (in_empty_folder / "outputs/runs").exists()

@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ def held(path: Path, timeout: float = -1) -> Iterator[None]:
 
     The system lets go of it when the process ends, however it ends. On a file system without such
     locks, or with locks of which other machines know nothing, it is a lease, a file beside it:
-    whoever holds it says so every few seconds, and a minute after the last time it is another's to
+    whoever holds it says so every 20 seconds, and a minute after the last time it is another's to
     take; a holder that finds it taken ends at once, for what it writes would be mixed with the
     other's.
 
@@ -55,9 +56,10 @@ def held(path: Path, timeout: float = -1) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool | None:
-    """Whether a process holds a lock, asked without taking or writing anything.
+    """Whether a process holds a lock, asked without taking it.
 
-    None where that cannot be told: the file may not be read.
+    None where that cannot be told: the file may not be read. Nothing is written but, where there is
+    a lease, a file without a name that tells the time.
     """
     try:
         file = os.open(path, os.O_RDONLY)
@@ -156,9 +158,22 @@ def lease(path: Path) -> Path:
 
 def _is_leased(path: Path) -> bool:
     try:
-        return time.time() - lease(path).stat().st_mtime < LEASE_SECONDS
+        touched = lease(path).stat().st_mtime
     except OSError:
         return False
+    return _now_in(path.parent) - touched < LEASE_SECONDS
+
+
+def _now_in(folder: Path) -> float:
+    """The time, in seconds since 1970, by the clock that sets the times of the files in a folder.
+
+    That is often a server's. Where nothing can be written it is taken to be this machine's.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            return os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return time.time()
 
 
 def _end(compromise: LeaseCompromise) -> None:

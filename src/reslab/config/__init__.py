@@ -24,6 +24,7 @@ from reslab.config.places import (
     list_options,
     not_yaml,
     own_folders,
+    own_groups,
     search_path,
     top_level_keys,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "list_options",
     "not_yaml",
     "own_folders",
+    "own_groups",
     "own_sources",
     "parse_bounds",
     "parse_overrides",

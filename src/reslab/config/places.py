@@ -38,9 +38,9 @@ def add_folder(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise UserError(f"--config-dir {folder}: there is no such folder")
-    for file in sorted(folder.rglob("*.yaml")):
-        if (CONF_DIR / file.relative_to(folder)).is_file():
-            raise UserError(f"{file} has the name of a file of reslab's own: choose another")
+    for file in sorted(CONF_DIR.rglob("*.yaml")):  # beside groups, thousands of runs may lie there
+        if (own := folder / file.relative_to(CONF_DIR)).is_file():
+            raise UserError(f"{own} has the name of a file of reslab's own: choose another")
     _own_folders.append(folder.resolve())
 
 
@@ -60,6 +60,20 @@ def folder_added(folder: Path) -> Iterator[None]:
 def own_folders() -> list[str]:
     """The user's own folders, for a process that is to compose the same."""
     return [str(folder) for folder in _own_folders]
+
+
+def own_groups() -> list[Path]:
+    """What in the user's folders may be part of a configuration: folders with files, and files.
+
+    Whatever else lies there is none, such as runs.
+    """
+    known = {*list_groups(), *NO_GROUPS}
+    return [
+        path
+        for folder in _own_folders
+        for path in sorted(folder.iterdir())
+        if path.suffix == ".yaml" or path.name in known or any(path.glob("*.yaml"))
+    ]
 
 
 def search_path() -> list[str]:

@@ -5,16 +5,18 @@ import json
 import os
 import time
 import zlib
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
+from reslab.config import targets
 from reslab.errors import UserError
 from reslab.files import write_atomically
-from reslab.runs import identity, record, repeat
+from reslab.runs import identity, record, repeat, request, store
 from reslab.runs.repeat import Repeat, Standing
 from reslab.runs.store import RunDirectory
 
-SETTLED_NS = 1_000_000_000  # no file system tells times apart less well
+SETTLED_NS = 2_000_000_000  # FAT tells times apart by two seconds, others better
 LINES_A_RUN = 2  # of which there are more, the file is written anew
 
 # Of a run's folder, what `Repeat.read` reads; the folder itself says when a file comes or goes.
@@ -53,7 +55,8 @@ class Index:
             if kept_stamp == stamp:
                 return _repeat(run, *parts[:3])
         found = Repeat.read(run)
-        if time.time_ns() - changed > SETTLED_NS and stamp == _stamp(run)[0]:
+        is_settled = time.time_ns() - changed > SETTLED_NS and stamp == _stamp(run)[0]
+        if is_settled and _has_given_all(run, found):
             self._new[name] = _line(name, stamp, found)
         return found
 
@@ -62,17 +65,22 @@ class Index:
         if not self._new or self._known is None:
             return
         self._known |= self._new
-        anew = not self._lines or self._lines + len(self._new) > LINES_A_RUN * len(self._known)
-        lines = [_version(), *self._known.values()] if anew else [*self._new.values()]
-        text = b"".join(line + b"\n" for line in lines)
         with contextlib.suppress(OSError, UserError):
-            if anew:
-                write_atomically(self.file, text, durably=False)
-            else:
-                with self.file.open("ab") as file:
-                    file.write(text)
-        self._lines = len(self._known) if anew else self._lines + len(lines)
+            self._write(self._known)
         self._new.clear()
+
+    def _write(self, known: dict[bytes, bytes]) -> None:
+        there = {json.dumps(name).encode() for name in os.listdir(self.file.parent)}
+        for name in known.keys() - there:  # its run is deleted
+            del known[name]
+        if not self._lines or self._lines + len(self._new) > LINES_A_RUN * len(known):
+            text = b"".join(line + b"\n" for line in [_version(), *known.values()])
+            write_atomically(self.file, text, durably=False)
+            self._lines = len(known)
+        else:
+            with self.file.open("ab") as file:
+                file.write(b"".join(line + b"\n" for line in self._new.values()))
+            self._lines += len(self._new)
 
     def _load(self) -> dict[bytes, bytes]:
         try:
@@ -85,24 +93,40 @@ class Index:
         return {line.partition(b"\t")[0]: line for line in lines}
 
 
+@cache
 def _version() -> bytes:
     """What a line means, by the code that made it."""
-    sources = [Path(str(module.__file__)).read_bytes() for module in (identity, record, repeat)]
+    modules = (identity, record, repeat, request, store, targets)
+    sources = [Path(str(module.__file__)).read_bytes() for module in modules]
     digest = sha256(b"".join([*sources, Path(__file__).read_bytes()])).hexdigest()[:16]
     return f"version {digest}".encode()
 
 
 def _stamp(run: RunDirectory) -> tuple[bytes, int]:
-    """When a run's folder and files have changed, ns, and their sizes; and the last change."""
+    """Which a run's folder and files are, when they have changed, ns, and their sizes.
+
+    And the last change of content. That of the rest, as of who may read, counts as a change too.
+    """
     numbers, last = [], 0
     for path in (f"{run.path}", *(f"{run.path}/{name}" for name in FILES)):
         try:
             found = os.stat(path)
-            numbers.append(f"{found.st_mtime_ns} {found.st_size}")
+            times = f"{found.st_mtime_ns} {found.st_ctime_ns}"
+            numbers.append(f"{times} {found.st_size} {found.st_ino}")
             last = max(last, found.st_mtime_ns)
         except OSError:
             numbers.append("-")
     return ",".join(numbers).encode(), last
+
+
+def _has_given_all(run: RunDirectory, one: Repeat) -> bool:
+    """Whether no file that is there has given nothing: it may be readable at the next look."""
+    nothing = {
+        run.record_file: one.record_text is None,
+        run.metrics_file: one.standing.epochs is None,
+        run.request_file: one.begun is None,
+    }
+    return not any(os.path.exists(file) for file, is_lacking in nothing.items() if is_lacking)
 
 
 def _line(name: bytes, stamp: bytes, one: Repeat) -> bytes:
@@ -113,7 +137,8 @@ def _line(name: bytes, stamp: bytes, one: Repeat) -> bytes:
 
 
 def _checksum(line: bytes) -> bytes:
-    return b"%08x" % zlib.crc32(line)
+    """Of a line and what it means: another version may add to a file that this one has begun."""
+    return b"%08x" % zlib.crc32(line, zlib.crc32(_version()))
 
 
 def _is_whole(line: bytes) -> bool:

@@ -234,4 +234,6 @@ class Scan:
 
 
 def _is_settled(one: _Seen, changed: int) -> bool:
+    if one.state == "finished" and not (one.repeat and one.repeat.is_finished):
+        return False  # its record may be readable at the next look
     return one.changed == changed and time.time_ns() - changed > SETTLED_NS

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reslab.config import CONF_DIR, own_folders, own_sources
+from reslab.config import CONF_DIR, own_folders, own_groups, own_sources
 from reslab.errors import UserError
 from reslab.files import write_atomically
 from reslab.markdown import insert_table
@@ -147,11 +147,12 @@ class _Made:
 
 def _question(name: str, overrides: Sequence[str], quick: bool) -> str:
     """A digest of what is asked, and of code, configurations and libraries."""
-    asked = [name, list(overrides), quick, os.getcwd(), os.environ.get("RESLAB_TARGETS")]
+    own = [own_folders(), os.environ.get("RESLAB_TARGETS")]
+    asked = [name, list(overrides), quick, os.getcwd(), own]
     digest = hashlib.sha256(json.dumps(asked).encode())
     digest.update(json.dumps([version(library) for library in LIBRARIES]).encode())
     digest.update(_of_variables(" ".join(overrides).encode()))
-    folders = [PACKAGE, CONF_DIR, *map(Path, own_folders()), *own_sources()]
+    folders = [PACKAGE, CONF_DIR, *own_groups(), *own_sources()]
     for path in (path for folder in folders for path in sorted([folder, *folder.rglob("*")])):
         if path.suffix in (".py", ".yaml", ".html", ".css") and path.is_file():
             text = path.read_bytes()
