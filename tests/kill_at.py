@@ -15,18 +15,15 @@ The moments, each at its NUMBERth occurrence (from 1):
     keep        in the copying of a record, a file whole and not yet in its place
     stall       not killed: an update says `stalled` and takes five seconds
     infinite    not killed: a step's gradient is infinite
-    memory      not killed: of that many MiB more memory a step cannot have
+    memory      not killed: there is no memory for a step of more than NUMBER images
     weights     not killed: what was trained is kept, for each process of the run
 """
 
 import os
-import resource
 import signal
 import sys
 import time
 from pathlib import Path
-
-import psutil
 
 from reslab import cli, files
 from reslab.callbacks import History
@@ -112,15 +109,17 @@ def spoil(number: int) -> None:
     FiniteGuard.check = spoiled
 
 
-def limit_memory(mebibytes: int) -> None:
-    original = ImageClassifier.on_train_start
+def limit_memory(images: int) -> None:
+    import torch
 
-    def limited(*arguments):
-        original(*arguments)
-        most = psutil.Process().memory_info().vms + mebibytes * 2**20
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    original = ImageClassifier.loss_and_logits
 
-    ImageClassifier.on_train_start = limited
+    def limited(task, batch, labels):
+        if len(batch) > images:
+            torch.empty(2**50)  # which no machine has, as torch's allocator says
+        return original(task, batch, labels)
+
+    ImageClassifier.loss_and_logits = limited
 
 
 def keep_weights() -> None:

@@ -47,7 +47,7 @@ def explained(
         reporter.say(f"out of memory with dataset.batch_size={asked}: looking for one that fits")
         number = ranks.started()  # each takes its share
         fits = number * largest_that_fits(cfg, asked // number // 2, image_shape, device)
-        advice = f"dataset.batch_size={fits} fits" if fits else "not even one image fits"
+        advice = f"dataset.batch_size={fits} fits" if fits else "no smaller one was found that fits"
         return UserError(f"dataset.batch_size={asked}: out of memory on {device.type}; {advice}")
     return None
 
