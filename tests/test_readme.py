@@ -26,7 +26,17 @@ SHORTENED = [
     "+trainer.limit_val_batches=1",
     *SMALL,
 ]
-ON_DIGITS = ("runs", "search", "summary", "diff", "verify", "predict", "evaluate", "export")
+ON_DIGITS = (
+    "doctor",
+    "runs",
+    "search",
+    "summary",
+    "diff",
+    "verify",
+    "predict",
+    "evaluate",
+    "export",
+)
 
 
 def environment() -> dict[str, str]:
@@ -164,6 +174,7 @@ def test_every_command_is_run_by_some_test():
         "source .venv/bin/activate",
         "reslab train",
         "reslab data",
+        "reslab doctor",
         "reslab summary",
         "reslab search",
         "reslab reproduce",
