@@ -29,13 +29,13 @@ def test_one_number_among_all_gradients_is_found_and_the_others_stay_as_they_are
     gradients = [torch.randn_like(p) * 1e30 for p in network.parameters()][:-1]  # one has none
     for parameter, gradient in zip(network.parameters(), gradients):
         parameter.grad = gradient.clone()
-    guard.check(torch.tensor(2.5), network)
+    guard.check(torch.tensor(2.5))
     assert all(map(torch.equal, (p.grad for p in network.parameters()), gradients))
     spoiled = list(network.parameters())[where].grad
     spoiled[(-1,) * spoiled.ndim] = bad
     said = "a gradient is not finite, at a loss of 0.5, in step 42 (epoch 3, batch 4 of 19)"
     with pytest.raises(NotFiniteError, match=re.escape(said)):
-        guard.check(torch.tensor(0.5), network)
+        guard.check(torch.tensor(0.5))
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
@@ -43,7 +43,7 @@ def test_a_loss_is_named_by_its_value(bad):
     network = nn.Linear(1, 1)
     guard = FiniteGuard(torch.optim.SGD(network.parameters()), torch.device("cpu"), 0, 3)
     with pytest.raises(NotFiniteError, match=rf"the loss is {bad} in step 1 \(epoch 1, batch 1"):
-        guard.check(torch.tensor(bad), network)
+        guard.check(torch.tensor(bad))
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])

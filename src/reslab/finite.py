@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from reslab.errors import UserError
@@ -42,6 +42,8 @@ class FiniteGuard:
         scaled: bool = False,
     ) -> None:
         self.steps, self.steps_per_epoch, self.scaled = steps, steps_per_epoch, scaled
+        # Once: to walk through a deep network at every step takes as long as its kernels' launches.
+        self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self._good = torch.full((), steps, device=device)  # the last step before the first find
         self._loss = torch.zeros((), device=device)  # of the step of the first find
         self._found = torch.zeros((), device=device)  # 1 from then on
@@ -53,15 +55,15 @@ class FiniteGuard:
         if fused and not scaled:
             optimizer.found_inf = self._found  # type: ignore[attr-defined]
 
-    def check(self, loss: Tensor, network: nn.Module) -> None:
-        """Looks at a step's loss, a number, and at the gradients that the network has.
+    def check(self, loss: Tensor) -> None:
+        """Looks at a step's loss, a number, and at the gradients that there are.
 
         Raises:
             NotFiniteError: One is not finite, or on a GPU was not in a step before.
         """
         self.steps += 1
         self._loss.copy_(torch.where(self._found == 0, loss, self._loss))
-        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
         looked_at = [self._loss, *([] if self.scaled else gradients)]
         # As torch's scaler does at every step, by a factor of 1: one pass, whose find stays.
         torch._amp_foreach_non_finite_check_and_unscale_(looked_at, self._found, self._factor)

@@ -207,7 +207,7 @@ class ImageClassifier(QuickModule):
             part, right = self._part_of_batch(labels), num_right.to(loss.dtype)
             ranks.merge(self.network, part, [loss.mul_(part), right])
             num_right, num_images = right.long(), num_images * ranks.number()
-        self.finite.check(loss, self.network)
+        self.finite.check(loss)
         self.limit_gradients()
         optimizer.step()
         if self.optimization.interval == "step":
