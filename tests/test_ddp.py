@@ -518,11 +518,12 @@ def test_one_command_is_all_of_it(whole, tmp_path):
     command = (*EXACT, "trainer.devices=2", EVERY_STEP)
     first = start(tmp_path, *command, OMP_NUM_THREADS="1")
     wait_for(lambda: list(tmp_path.glob("outputs/runs/*/checkpoints/last.ckpt")))
-    process_of(1, first.process.pid).kill()
+    first.wait_for_text("[00:00<?")  # the bar, in whose line it leaves the cursor
+    process_of(0, first.process.pid).kill()
     ended = first.wait()
     assert ended.code == 1
     assert ended.error_line() == (
-        "reslab: process 2 of 2 was killed by signal 9 (Killed): the same command goes on from the "
+        "reslab: process 1 of 2 was killed by signal 9 (Killed): the same command goes on from the "
         "last checkpoint"
     )
     run = RunDirectory(only_run(tmp_path))

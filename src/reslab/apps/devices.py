@@ -144,7 +144,7 @@ def run_on(
         if not processes:  # not yet
             sys.exit(128 + signum)
         if len(signals) == 1:
-            reporter.say("stopping after this step; Ctrl-C again stops at once")
+            reporter.say("\nstopping after this step; Ctrl-C again stops at once")  # past a bar
         for process in processes:
             with contextlib.suppress(psutil.NoSuchProcess):
                 if len(signals) == 1:
@@ -166,6 +166,7 @@ def run_on(
         except ChildFailedError as error:
             if signals:
                 sys.exit(128 + signals[0])
+            reporter.say("")  # ends the line in which the bar of a process may have been left
             if reason.exists():
                 _record(line := reason.read_text(), directory)
                 raise UserError(line) from None
