@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from browser import opened
-from reslab.evaluation.metrics import Predictions, by_threshold
+from reslab.evaluation.metrics import by_threshold
+from reslab.evaluation.predictions import Predictions
 from reslab.predicting.predict import Predicted
 from reslab.reports import dashboard
 from reslab.reports.dashboard import Gallery, write_dashboard

@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
 from sklearn import metrics as oracle
+from torchmetrics.functional.classification import multiclass_calibration_error
 
-from reslab.evaluation.metrics import (
-    Predictions,
-    by_threshold,
-    of_logits,
-    reliability,
-    summarize,
-)
+from reslab.evaluation.calibration import expected_calibration_error, reliability
+from reslab.evaluation.metrics import by_threshold, summarize
+from reslab.evaluation.predictions import Predictions, of_logits
+from reslab.runs.score import score
 
 NAMES = tuple("abcdef")
 
@@ -61,14 +61,53 @@ def test_confused_pairs_are_the_commonest_mistakes(predictions):
         assert matrix[NAMES.index(pair["truth"]), NAMES.index(pair["predicted"])] == pair["count"]
 
 
-def test_the_reliability_diagram_s_bins_sum_to_the_calibration_error(predictions):
+@pytest.mark.parametrize("images", [1, 7, 300, 20000])
+@pytest.mark.parametrize("sure", [0.3, 3.0])
+def test_the_calibration_error_is_torchmetrics_s_and_that_of_the_diagram(images, sure):
+    rng = np.random.default_rng(images)
+    logits = (sure * rng.normal(size=(images, 6))).astype(np.float16)
+    predictions = of_logits(logits, rng.integers(0, 6, images), NAMES)
+    expected = multiclass_calibration_error(
+        torch.from_numpy(logits).float().softmax(1),
+        torch.from_numpy(predictions.labels),
+        num_classes=6,
+        n_bins=15,
+    )
+    assert expected_calibration_error(predictions) == pytest.approx(expected.item(), abs=1e-6)
     bins = reliability(predictions)
-    assert sum(one.count for one in bins) == 300
-    gap = sum(one.count * abs(one.accuracy - one.confidence) for one in bins) / 300
-    assert gap == pytest.approx(summarize(predictions, 0.5)["ece"], abs=1e-6)
+    assert sum(one.count for one in bins) == images
     for one in bins:
         inside = (predictions.confidence > one.low) & (predictions.confidence <= one.high)
         assert one.count == inside.sum()
+
+
+@pytest.mark.parametrize("sure", [0.3, 3.0, 90.0])
+def test_probabilities_and_loss_are_torch_s(sure):
+    rng = np.random.default_rng(2)
+    logits = (sure * rng.normal(size=(200, 6))).astype(np.float16)
+    labels = rng.integers(0, 6, 200)
+    ours, tensor = of_logits(logits, labels, NAMES).probabilities, torch.from_numpy(logits)
+    assert ours.dtype == np.float32
+    np.testing.assert_allclose(ours, tensor.float().softmax(1).numpy(), rtol=1e-5, atol=1e-30)
+    loss = F.cross_entropy(tensor.double(), torch.from_numpy(labels)).item()
+    assert score(logits, labels)["loss"] == pytest.approx(loss, rel=1e-12)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("label", [0, 1])
+def test_the_loss_of_what_is_no_number_is_torch_s(value, label):
+    logits = np.array([[1, value]], np.float16)
+    loss = F.cross_entropy(torch.from_numpy(logits).double(), torch.tensor([label])).item()
+    assert score(logits, np.array([label]))["loss"] == pytest.approx(loss, nan_ok=True)
+
+
+def test_who_is_wholly_sure_is_in_the_last_bin_with_who_is_nearly():
+    """As Guo et al. have it, `(14/15, 1]`; torchmetrics has a bin of its own for just 1."""
+    probabilities = np.array([[1, 0], [1, 0], [0.97, 0.03]], np.float32)
+    predictions = Predictions(probabilities, np.array([0, 1, 0]), ("a", "b"))
+    expected = abs(2 / 3 - (1 + 1 + 0.97) / 3)
+    assert expected_calibration_error(predictions) == pytest.approx(expected, abs=1e-6)
 
 
 def test_calibration_of_a_known_case():

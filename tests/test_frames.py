@@ -7,7 +7,8 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import StepPatch
 
 from reslab.evaluation import figures, frames
-from reslab.evaluation.metrics import Predictions, summarize
+from reslab.evaluation.metrics import summarize
+from reslab.evaluation.predictions import Predictions
 from reslab.reports import plots
 from reslab.reports.confusion import confusion
 

@@ -15,7 +15,8 @@ from PIL import Image
 import reslab
 from reslab.classifier import Classifier
 from reslab.evaluation import figures
-from reslab.evaluation.metrics import Predictions, summarize
+from reslab.evaluation.metrics import summarize
+from reslab.evaluation.predictions import Predictions
 from reslab.predicting.predict import Predicted, predict_arrays
 from reslab.reports.report import Options, Outcome, report
 from reslab.runs.description import Description

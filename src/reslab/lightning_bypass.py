@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 
-from reslab.optim import better_is
+from reslab.monitor import better_is
 
 
 class QuickModule(LightningModule):

@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau, SequentialLR
 
+from reslab.monitor import better_is
 from reslab.ranges import check_number
 
 INTERVALS = ("epoch", "step")
@@ -101,8 +102,3 @@ class InTurn(SequentialLR):
         milestones: Sequence[int],
     ) -> None:
         super().__init__(optimizer, [make(optimizer) for make in schedules], list(milestones))
-
-
-def better_is(monitor: str) -> str:
-    """`min` for a loss, `max` for an accuracy."""
-    return "min" if monitor.endswith("loss") else "max"

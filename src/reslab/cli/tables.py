@@ -78,7 +78,7 @@ def render_table(
     """Render a published table from the runs at hand."""
     from reslab.tables.make import render_table
     from reslab.terminal.reporter import Terminal
-    from reslab.terminal.tables import print_rendered
+    from reslab.terminal.tables import print_content, print_written
 
     rendered = render_table(
         table,
@@ -89,8 +89,9 @@ def render_table(
         output=output,
         pages=readme,
         reporter=Terminal(),
+        show=print_content,
     )
-    print_rendered(rendered)
+    print_written(rendered)
     if not reference:
         _exit_if_incomplete(rendered)
 

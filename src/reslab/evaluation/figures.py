@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from reslab.evaluation import frames
-from reslab.evaluation.metrics import Predictions, expected_calibration_error
+from reslab.evaluation.calibration import expected_calibration_error
 from reslab.evaluation.palette import COLORS
+from reslab.evaluation.predictions import Predictions
 from reslab.files import write_atomically
 
 # What draws a figure and saves it does so with this, whatever a user's own matplotlibrc says.

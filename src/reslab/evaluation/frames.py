@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reslab.evaluation.metrics import Predictions, by_threshold, confusion_matrix, reliability
+from reslab.evaluation.calibration import reliability
+from reslab.evaluation.metrics import by_threshold, confusion_matrix
 from reslab.evaluation.palette import BLUE, GREEN, ORANGE
+from reslab.evaluation.predictions import Predictions
 
 MOST_CLASSES_WITH_NUMBERS = 20  # in a confusion matrix
 HISTOGRAM_BINS = 40

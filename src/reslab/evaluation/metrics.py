@@ -1,50 +1,13 @@
 """Metrics of a classifier, computed by torchmetrics."""
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torchmetrics.functional import classification as measure
 
-from reslab.evaluation import ECE_BINS
-
-DIGITS = 6  # of a probability in files
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Softmax probabilities fp32 `[N, K]` of labelled images, labels int64 `[N]`, class names."""
-
-    probabilities: np.ndarray
-    labels: np.ndarray
-    class_names: tuple[str, ...]
-
-    @property
-    def predicted(self) -> np.ndarray:
-        """The likeliest class of each, int64 `[N]`."""
-        return self.probabilities.argmax(1)
-
-    @property
-    def confidence(self) -> np.ndarray:
-        """Its probability, `[N]`."""
-        return self.probabilities.max(1)
-
-    @property
-    def right(self) -> np.ndarray:
-        """Whether it is the label, bool `[N]`."""
-        return self.predicted == self.labels
-
-
-def is_sure(confidence: np.ndarray, threshold: float) -> np.ndarray:
-    """Whether an answer reaches the threshold, at the six digits with which it is written."""
-    return np.round(confidence.astype(np.float64), DIGITS) >= threshold
-
-
-def of_logits(logits: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...]) -> Predictions:
-    """Predictions from logits `[N, K]`, computed in fp32."""
-    probabilities = torch.from_numpy(logits).float().softmax(1).numpy()
-    return Predictions(probabilities, labels.astype(np.int64), class_names)
+from reslab.evaluation.calibration import expected_calibration_error
+from reslab.evaluation.predictions import DIGITS, Predictions, is_sure
 
 
 def summarize(predictions: Predictions, threshold: float) -> dict[str, Any]:
@@ -133,48 +96,6 @@ def most_confused(
         for truth, predicted in pairs
         if mistakes[truth, predicted]
     ]
-
-
-def expected_calibration_error(predictions: Predictions) -> float:
-    """ECE with 15 bins (Guo et al. 2017, https://arxiv.org/abs/1706.04599)."""
-    return float(
-        measure.multiclass_calibration_error(
-            torch.from_numpy(predictions.probabilities),
-            torch.from_numpy(predictions.labels),
-            num_classes=len(predictions.class_names),
-            n_bins=ECE_BINS,
-        )
-    )
-
-
-@dataclass(frozen=True)
-class ReliabilityBin:
-    """Answers of similar confidence: how many, how sure on average, and how often right."""
-
-    low: float
-    high: float
-    count: int
-    confidence: float
-    accuracy: float
-
-
-def reliability(predictions: Predictions) -> list[ReliabilityBin]:
-    """The bins of the expected calibration error that are not empty."""
-    edges = np.linspace(0, 1, ECE_BINS + 1)
-    number = np.clip(np.ceil(predictions.confidence * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
-    bins = []
-    for index in np.unique(number):
-        chosen = number == index
-        bins.append(
-            ReliabilityBin(
-                float(edges[index]),
-                float(edges[index + 1]),
-                int(chosen.sum()),
-                float(predictions.confidence[chosen].mean()),
-                float(predictions.right[chosen].mean()),
-            )
-        )
-    return bins
 
 
 def by_threshold(

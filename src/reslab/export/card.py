@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from reslab.classifier import Classifier
-from reslab.evaluation.metrics import of_logits, summarize
+from reslab.evaluation.metrics import summarize
+from reslab.evaluation.predictions import of_logits
 from reslab.export.read import SUFFIXES
 from reslab.files import write_atomically
 from reslab.markdown import markdown_table

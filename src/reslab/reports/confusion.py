@@ -17,7 +17,7 @@ from bokeh.palettes import Blues256
 from bokeh.plotting import figure
 
 from reslab.evaluation import frames
-from reslab.evaluation.metrics import Predictions
+from reslab.evaluation.predictions import Predictions
 from reslab.reports.layout import FITS, below
 
 

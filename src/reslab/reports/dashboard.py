@@ -31,8 +31,8 @@ from bokeh.themes import Theme
 from PIL import Image
 from torch import Tensor
 
-from reslab.evaluation.metrics import Predictions
 from reslab.evaluation.palette import BOKEH_THEME, STYLE_SHEET, WITHIN_BOKEH
+from reslab.evaluation.predictions import Predictions
 from reslab.files import write_atomically
 from reslab.predicting.predict import Predicted
 from reslab.preprocess import resized

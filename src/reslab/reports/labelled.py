@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reslab.evaluation.metrics import DIGITS, Predictions
+from reslab.evaluation.predictions import DIGITS, Predictions
 from reslab.files import write_atomically
 from reslab.predicting.predict import Predicted
 from reslab.reports.cells import safe

@@ -16,8 +16,9 @@ from bokeh.plotting import figure
 from bokeh.transform import dodge
 
 from reslab.evaluation import frames, metrics
-from reslab.evaluation.metrics import Predictions, is_sure
+from reslab.evaluation.calibration import expected_calibration_error
 from reslab.evaluation.palette import GRAY
+from reslab.evaluation.predictions import Predictions, is_sure
 from reslab.reports.layout import FITS, beside
 
 
@@ -124,7 +125,7 @@ def reliability_diagram(predictions: Predictions) -> UIElement:
         **FITS,
         x_range=(0, 1),
         y_range=(0, 1),
-        title=f"Reliability (ECE {metrics.expected_calibration_error(predictions):.4f})",
+        title=f"Reliability (ECE {expected_calibration_error(predictions):.4f})",
         x_axis_label="Confidence",
         y_axis_label="Accuracy",
         tools="hover,save",

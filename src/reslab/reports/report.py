@@ -10,7 +10,8 @@ import numpy as np
 
 from reslab.errors import UserError
 from reslab.evaluation import figures
-from reslab.evaluation.metrics import Predictions, summarize
+from reslab.evaluation.metrics import summarize
+from reslab.evaluation.predictions import Predictions
 from reslab.pictures.find import Skipped
 from reslab.pictures.formats import SUFFIXES
 from reslab.pictures.labels import Labels

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from reslab.evaluation.metrics import DIGITS, is_sure
+from reslab.evaluation.predictions import DIGITS, is_sure
 from reslab.files import text_written_atomically
 from reslab.predicting.predict import Predicted
 from reslab.reports.cells import safe

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from reslab.optim import better_is
+from reslab.monitor import better_is
 
 
 def is_better(value: float, than: float | None, monitor: str) -> bool:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
 from omegaconf import DictConfig, OmegaConf
 
 from reslab.analysis.summary import count_parameters
@@ -18,6 +17,7 @@ from reslab.runs.environment import peak_memory_bytes
 from reslab.runs.identity import join_name, label, model_name
 from reslab.runs.record import NOT_REPEATED, Choice, Extension, Provenance, Record
 from reslab.runs.request import Request
+from reslab.runs.score import score
 from reslab.runs.store import RunDirectory
 
 # Of what `describe_environment` says, what the record keeps.
@@ -124,12 +124,6 @@ def _test_logits(run: Run) -> np.ndarray:
     batches = run.trainer.predict(run.task, datamodule=run.data)
     assert batches is not None
     return torch.cat([batch for batch in batches if isinstance(batch, torch.Tensor)]).half().numpy()
-
-
-def score(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Accuracy (a fraction) and mean cross-entropy of logits `[N, K]` against labels `[N]`."""
-    loss = F.cross_entropy(torch.from_numpy(logits).double(), torch.from_numpy(labels))
-    return {"accuracy": float((logits.argmax(1) == labels).mean()), "loss": float(loss)}
 
 
 def _write_hyperparameters(

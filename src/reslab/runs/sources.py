@@ -13,6 +13,7 @@ SOURCES_THAT_MATTER = (
     "preprocess.py",
     "ranks.py",
     "loss.py",
+    "monitor.py",
     "optim.py",
     "task.py",
     "lightning_bypass.py",

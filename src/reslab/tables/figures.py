@@ -1,9 +1,12 @@
 """Pictures of a table's runs."""
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from omegaconf import DictConfig
 
 from reslab.analysis.diagram import draw_network
 from reslab.errors import UserError
@@ -17,6 +20,7 @@ from reslab.evaluation.figures import (
 )
 from reslab.evaluation.metrics import summarize
 from reslab.evaluation.palette import BLUE, COLORS
+from reslab.reporter import SILENT, Reporter
 from reslab.runs.check import try_network
 from reslab.runs.network import build_network
 from reslab.tables.drawing import draw_series
@@ -27,7 +31,7 @@ from reslab.tables.publication import slug
 from reslab.tables.styles import styled
 
 
-def draw_all(findings: Findings, folder: Path) -> list[str]:
+def draw_all(findings: Findings, folder: Path, reporter: Reporter = SILENT) -> list[str]:
     """Every picture of a table, each as PNG and as PDF.
 
     Pictures of one model are of its first finished seed.
@@ -35,32 +39,53 @@ def draw_all(findings: Findings, folder: Path) -> list[str]:
     Returns:
         A line for each that could not be drawn.
     """
-    table, first, lacking = findings.table, findings.first, []
     folder.mkdir(exist_ok=True)
-    draw_curves(findings, folder / "curves")
-    draw_schedule(findings, folder / "schedule")
-    draw_costs(findings, folder / "costs")
+    pictures = [*_of_all(findings), *_of_each(findings)]
+    lacking = []
+    with reporter.progress(len(pictures), " pictures") as drawn:
+        for name, draw in pictures:
+            try:
+                draw(folder / name)
+            except UserError as error:  # a network of the user's that takes its ways
+                lacking.append(f"{name} could not be drawn: {error}")
+            drawn()
+    return lacking
+
+
+Picture = tuple[str, Callable[[Path], object]]
+"""A picture's name, and what draws it to a path of that name."""
+
+
+def _of_all(findings: Findings) -> Iterator[Picture]:
+    """What all models share."""
+    table, first = findings.table, findings.first
+    yield "curves", partial(draw_curves, findings)
+    yield "schedule", partial(draw_schedule, findings)
+    yield "costs", partial(draw_costs, findings)
     predictions = {name: run.predictions for name, run in first.items()}
     colors = [style["color"] for row, style in styled(table.publication.rows) if row.name in first]
     title = f"{table.heading} (first seed)"
-    draw_reliability(predictions, title, folder / "reliability", colors)
+    yield "reliability", lambda path: draw_reliability(predictions, title, path, colors)
     if any(row.depth for row in table.publication.rows):
-        draw_depth(findings, folder / "depth")
+        yield "depth", partial(draw_depth, findings)
     if any(run.gradients is not None for run in first.values()):
-        draw_gradients(findings, folder / "gradients")
-        draw_gradient_map(findings, folder / "gradient_map")
-    for name, run in first.items():
-        part, scale = slug(name), " (quick scale)" if table.quick else ""
-        title = f"{name}, seed {run.cell.seed}, on {run.cell.dataset}{scale}"
-        draw_confusion(run.predictions, title, folder / f"confusion-{part}")
-        metrics = summarize(run.predictions, 0.5)
-        draw_per_class(metrics, title, folder / f"per_class-{part}")
-        try:
-            network = build_network(run.cfg)
-            draw_network(network, try_network(run.cfg, network), folder / f"network-{part}")
-        except UserError as error:  # a network of the user's that takes its ways
-            lacking.append(f"{name} is without a picture of its network: {error}")
-    return lacking
+        yield "gradients", partial(draw_gradients, findings)
+        yield "gradient_map", partial(draw_gradient_map, findings)
+
+
+def _of_each(findings: Findings) -> Iterator[Picture]:
+    """What each model has of its own."""
+    scale = " (quick scale)" if findings.table.quick else ""
+    for name, run in findings.first.items():
+        part, title = slug(name), f"{name}, seed {run.cell.seed}, on {run.cell.dataset}{scale}"
+        yield f"confusion-{part}", partial(draw_confusion, run.predictions, title)
+        yield f"per_class-{part}", partial(draw_per_class, summarize(run.predictions, 0.5), title)
+        yield f"network-{part}", partial(_draw_network, run.cfg)
+
+
+def _draw_network(cfg: DictConfig, path: Path) -> None:
+    network = build_network(cfg)
+    draw_network(network, try_network(cfg, network), path)
 
 
 @own_style

@@ -12,12 +12,14 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from reslab.errors import UserError
+from reslab.runs.best import best_of
 from reslab.runs.identity import identity
 from reslab.runs.record import WAY_OUT, Record
+from reslab.runs.score import score
 from reslab.tables.plan import Cell
 
 if TYPE_CHECKING:
-    from reslab.evaluation.metrics import Predictions
+    from reslab.evaluation.predictions import Predictions
 
 METRICS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 BESIDE_OTHERS = 0.1  # of a core that other processes kept busy, above which a time is starred
@@ -50,7 +52,7 @@ class FinishedRun:
     @cached_property
     def predictions(self) -> "Predictions":
         """What its best network says of the test set."""
-        from reslab.evaluation.metrics import of_logits  # with torch: see `contradictions`
+        from reslab.evaluation.predictions import of_logits  # with scipy: see `score`
 
         return of_logits(self.logits, self.labels, self.class_names)
 
@@ -133,10 +135,6 @@ def read_gradients(path: Path) -> pd.DataFrame:
 
 def contradictions(run: FinishedRun) -> list[str]:
     """Where the record says something else than the files beside it."""
-    # With torch, for which a table whose cells are missing does not wait.
-    from reslab.runs.best import best_of
-    from reslab.runs.finish import score
-
     record, history = run.record, run.history
     test = score(run.logits, run.labels)
     best, last = history.iloc[record.best_epoch - 1], history.iloc[-1]

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -53,6 +53,7 @@ def render_table(
     output: Path = OUTPUT,
     pages: Sequence[Path] = (),
     reporter: Reporter = SILENT,
+    show: Callable[[dict[str, Any]], None] = lambda content: None,
 ) -> Rendered:
     """Renders a published table from the runs at hand, or from records that were kept.
 
@@ -66,7 +67,8 @@ def render_table(
         reference: Where the records are taken from, if not from the runs.
         output: The folder with tables.
         pages: Markdown files into which it is inserted too.
-        reporter: Is told what could not be drawn.
+        reporter: Is told how far the pictures are, and what could not be drawn.
+        show: Takes what the table came to as soon as that is known: pictures take longer.
 
     Raises:
         UserError: There is no such table, an override is wrong, a record cannot be kept, or the
@@ -75,6 +77,7 @@ def render_table(
     made = _Made(output / name / ".made.json", _question(name, overrides, quick))
     is_of_runs = keep is None and reference is None
     if is_of_runs and (rendered := made.find()):
+        show(rendered.content)
         for warning in rendered.warnings:
             reporter.warn(warning)
     else:
@@ -88,7 +91,7 @@ def render_table(
         before, begun = _of_runs(str(cell.directory.path) for cell in table.cells), time.time_ns()
         kept = keep_records(table, collect(table), keep) if keep else []
         results = from_reference(table, reference) if reference else collect(table)
-        rendered = render(table, results, output, reporter)
+        rendered = render(table, results, output, reporter, show)
         is_whole = not any(result.state == "damaged" for result in results)  # it may be at once
         if is_of_runs and is_whole and _is_told_by_stamps(table, before, begun):
             made.note(before, rendered)

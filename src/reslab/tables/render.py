@@ -1,5 +1,6 @@
 """The table as Markdown, LaTeX, CSV, JSON, a page and pictures."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,20 @@ from reslab.tables.stats import Comparison
 
 
 def render(
-    table: Table, results: list[Result], folder: Path, reporter: Reporter = SILENT
+    table: Table,
+    results: list[Result],
+    folder: Path,
+    reporter: Reporter = SILENT,
+    show: Callable[[dict[str, Any]], None] = lambda content: None,
 ) -> Rendered:
     """Writes the table's files into `<folder>/<table>/<data set>`.
 
-    The reporter is warned of what could not be drawn.
+    Args:
+        table: The table.
+        results: Its cells.
+        folder: The one with tables.
+        reporter: Is told how far the pictures are, and what could not be drawn.
+        show: Takes what `table.json` holds once it is written, and before pictures are drawn.
     """
     folder = folder / table.place
     folder.mkdir(parents=True, exist_ok=True)
@@ -39,15 +49,17 @@ def render(
     }
     for name, text in texts.items():
         write_atomically(folder / name, text.encode())
+    show(content)
     written = [folder / name for name in texts]
     warnings: list[str] = []
     if findings.done:  # else nothing waits for matplotlib, Bokeh and torch
+        reporter.say("drawing its page and pictures, which takes a few seconds")
         from reslab.tables.figures import draw_all
         from reslab.tables.page import write_page
 
         written.append(write_page(findings, folder / "page.html"))
         written.append(folder / "figures")
-        warnings = draw_all(findings, folder / "figures")
+        warnings = draw_all(findings, folder / "figures", reporter)
     for warning in warnings:
         reporter.warn(warning)
     return Rendered(content, folder, tuple(written), tuple(warnings))

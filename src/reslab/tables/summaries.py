@@ -56,7 +56,7 @@ def summarize(row: Row, results: list[Result]) -> Line:
         "unfinished": {str(r.cell.seed): r.state for r in mine if not r.record},
     }
     if records:
-        from reslab.evaluation.metrics import expected_calibration_error  # with torchmetrics
+        from reslab.evaluation.calibration import expected_calibration_error  # with scipy
 
         accuracy, last = 100 * frame["test/accuracy"], 100 * frame["last/test/accuracy"]
         several = len(records) > 1

@@ -1,7 +1,7 @@
 """What the commands about published tables print."""
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reslab.progress import in_words
 from reslab.tables.columns import as_text, choose, choose_of_pairs
@@ -26,14 +26,23 @@ def print_reproduction(reproduction: "Reproduction") -> None:
 
 
 def print_rendered(rendered: Rendered) -> None:
-    """The table with its notes, as far as 80 columns hold it, and where it all is."""
-    content = rendered.content
+    """The table, and where it all is."""
+    print_content(rendered.content)
+    print_written(rendered)
+
+
+def print_content(content: dict[str, Any]) -> None:
+    """The table with its notes, as far as 80 columns hold it, to who waits for no pictures."""
     chosen = choose(content["rows"], content["columns"], terminal=True)
     print_table(content["title"], *as_text(chosen))
     if pairs := [Comparison(**pair) for pair in content["pairs"]]:
         differences = as_text(choose_of_pairs(pairs, terminal=True))
         print_table("differences on the same test images", *differences)
-    print("\n".join(["", *(f"- {note}" for note in content["remarks"]), ""]))
+    print("\n".join(["", *(f"- {note}" for note in content["remarks"]), ""]), flush=True)
+
+
+def print_written(rendered: Rendered) -> None:
+    """Where it all is."""
     for path in rendered.written:
         print(path)
 
