@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -12,8 +14,14 @@ from reslab.config import compose, list_options
 from reslab.errors import UserError
 from reslab.runs.identity import identity, run_name
 from reslab.runs.store import RunDirectory
+from reslab.tables.collect import collect
+from reslab.tables.figures import draw_curves
+from reslab.tables.findings import sum_up
+from reslab.tables.gradients import draw_gradient_map, draw_gradients
+from reslab.tables.page import write_page
 from reslab.tables.plan import load_table
 from reslab.tables.summaries import difference
+from synthetic import ON_DIGITS, finish, own_table
 
 pytestmark = pytest.mark.slow
 
@@ -97,6 +105,32 @@ def test_plain_beside_residual_over_depth_is_a_figure(tmp_path):
     residual = {row["model"]: row for row in rows}["ResNet-110"]
     assert residual["published_accuracy"] == pytest.approx(100 - 6.43)
     assert (tmp_path / "outputs/tables/he2016/digits/figures/curves.png").stat().st_size > 0
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning", "error::UserWarning")
+@pytest.mark.parametrize("value", ["nan", "inf", "0.0"])
+def test_gradients_and_losses_that_are_no_numbers_do_not_keep_a_table_from_being_drawn(
+    in_empty_folder, monkeypatch, value
+):
+    """All of one run's, as of a run that went astray; the other's are as they should be."""
+    rows = "rows: [{name: Astray, recipe: resnet3}, {name: Well, recipe: liu_goh/baseline_cnn}]"
+    own_table(in_empty_folder, f"title: Own\nseeds: [0]\n{rows}", monkeypatch)
+    table = load_table("own", ON_DIGITS)
+    for cell in table.cells:
+        finish(cell)
+    astray = table.cells[0].directory
+    gradients = pd.read_csv(astray.gradients_file)
+    gradients.assign(norm=float(value)).to_csv(astray.gradients_file, index=False)
+    history = pd.read_csv(astray.metrics_file)
+    history["train/loss"] = [float(value)] * 2 + list(history["train/loss"][2:])
+    history.to_csv(astray.metrics_file, index=False)
+    findings = sum_up(table, collect(table))
+    assert findings.missing == 0
+    assert write_page(findings, Path("page.html")).stat().st_size > 0
+    for draw in (draw_curves, draw_gradients, draw_gradient_map):
+        draw(findings, Path("picture"))
+        with Image.open("picture.png") as picture:
+            assert len(picture.convert("L").getcolors(2**20)) > 10
 
 
 @pytest.mark.parametrize(

@@ -91,4 +91,5 @@ def _over_layers(runs: list[FinishedRun], share: float) -> pd.DataFrame:
 def _summary(columns: list[pd.Series]) -> pd.DataFrame:
     """Mean, min and max of what all of the columns have."""
     values = pd.concat(columns, axis=1, join="inner")
-    return pd.DataFrame({"mean": values.mean(1), "min": values.min(1), "max": values.max(1)})
+    mean, low, high = values.mean(axis=1), values.min(axis=1), values.max(axis=1)
+    return pd.DataFrame({"mean": mean, "min": low, "max": high})
