@@ -1,5 +1,4 @@
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
+from cpu_time import children_take_less
 from folders import class_folders
 from reslab.analysis.summary import count_parameters
 from reslab.callbacks import StopRequest
@@ -294,20 +294,10 @@ def test_a_trusted_package_s_targets_are_allowed(tmp_path, monkeypatch):
     assert type(instantiate(cfg, "model")).__name__ == "Tiny"
 
 
-def answers_within(limit: float, *arguments: str) -> bool:
-    """Whether one of five processes takes no more processor seconds, whatever runs beside them."""
-    for _ in range(5):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        if after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < limit:
-            return True
-    return False
-
-
 @pytest.mark.parametrize(("command", "limit"), [("", 0.3), ("train", 1.5)])
 def test_help_answers_at_once(command, limit):
-    assert answers_within(limit, "-m", "reslab", *command.split(), "--help")
+    asked = [sys.executable, "-m", "reslab", *command.split(), "--help"]
+    assert children_take_less(limit, lambda: subprocess.run(asked, capture_output=True, check=True))
 
 
 def test_every_model_takes_channels_and_classes_from_the_dataset():
