@@ -17,6 +17,7 @@ The moments, each at its NUMBERth occurrence (from 1):
     infinite    not killed: a step's gradient is infinite
     memory      not killed: there is no memory for a step of more than NUMBER images
     weights     not killed: what was trained is kept, for each process of the run
+    undrawn     not killed: of a table no picture is drawn and no page written
 """
 
 import os
@@ -134,6 +135,13 @@ def keep_weights() -> None:
     execute._fit = keeping
 
 
+def draw_nothing() -> None:
+    from reslab.tables import figures, page
+
+    figures.draw_all = lambda findings, folder, reporter: []
+    page.write_page = lambda findings, path: path
+
+
 def main() -> None:
     moment, number, arguments = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
     if moment == "step":
@@ -158,6 +166,8 @@ def main() -> None:
         limit_memory(number)
     elif moment == "weights":
         keep_weights()
+    elif moment == "undrawn":
+        draw_nothing()
     elif moment == "end":
         wrap(execute, "finish", number)
     elif moment == "finished":

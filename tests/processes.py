@@ -14,7 +14,10 @@ PRELOAD = [
     "sklearn.model_selection",
     "reslab.runs.execute",
     "reslab.apps.reproduce",
+    "reslab.tables.figures",
+    "reslab.tables.page",
     "reslab.tables.render",
+    "reslab.terminal.tables",
     "kill_at",
 ]
 
@@ -96,6 +99,11 @@ def run(
 ) -> Finished:
     """Runs `reslab ARGUMENTS` to its end."""
     return start(cwd, *arguments, kill=kill, **environment).wait()
+
+
+def run_undrawn(cwd: Path, *arguments: str) -> Finished:
+    """Runs what makes a table without its pictures, which take longer than all the rest."""
+    return run(cwd, *arguments, kill=("undrawn", 1))
 
 
 def _work(cwd, arguments, kill, environment, out, err):

@@ -17,7 +17,7 @@ from PIL import Image
 from sklearn.metrics import accuracy_score
 
 from conftest import REPOSITORY
-from processes import run
+from processes import run, run_undrawn
 
 pytestmark = pytest.mark.slow
 
@@ -150,13 +150,13 @@ def copy(demo, tmp_path):
 
 def test_a_missing_cell_is_shown_as_such_and_is_the_only_one_run(demo, copy):
     shutil.rmtree(run_of(copy, "Baseline CNN", 1))
-    rendered = run(copy.folder, "table", *copy.arguments[1:])
+    rendered = run_undrawn(copy.folder, "table", *copy.arguments[1:])
     assert rendered.code != 0
     assert "Baseline CNN, seed 1: missing" in rendered.out
     assert "1/2" in rendered.out
     assert "Baseline CNN, seed 1: missing" in (copy.table / "table.md").read_text()
     before = {p: p.stat().st_mtime_ns for p in copy.folder.glob("outputs/runs/*/metrics.json")}
-    again = run(copy.folder, *copy.arguments)
+    again = run_undrawn(copy.folder, *copy.arguments)
     assert again.code == 0, again.err
     assert re.findall(r"^\[.*", again.err, re.MULTILINE)[0].startswith("[1/1] Baseline CNN, seed 1")
     assert len(re.findall(r"^\[", again.err, re.MULTILINE)) == 1
@@ -175,13 +175,13 @@ def test_a_failed_cell_is_listed_and_the_others_finish(copy):
     content[len(content) // 2] ^= 1
     checkpoint.write_bytes(content)
     shutil.rmtree(missing)
-    finished = run(copy.folder, *copy.arguments)
+    finished = run_undrawn(copy.folder, *copy.arguments)
     assert finished.code != 0
     assert "Baseline CNN, seed 0" in finished.err
     assert "SHA-256" in finished.err
     assert "Baseline CNN, seed 0: failed" in finished.out
     assert (missing / "metrics.json").exists()
-    rendered = run(copy.folder, "table", *copy.arguments[1:])
+    rendered = run_undrawn(copy.folder, "table", *copy.arguments[1:])
     assert "failed" in rendered.out
     assert rendered.code != 0
 
@@ -193,7 +193,7 @@ def test_a_killed_table_skips_finished_cells_and_resumes_the_broken_one(copy):
     shutil.rmtree(missing)
     arguments = (*copy.arguments, "checkpoint_every=0")
     assert run(copy.folder, *arguments, kill=("step", 5)).killed
-    again = run(copy.folder, *arguments)
+    again = run_undrawn(copy.folder, *arguments)
     assert again.code == 0, again.err
     assert "resuming at step 4" in again.err
     assert len(re.findall(r"^\[", again.err, re.MULTILINE)) == 2

@@ -11,7 +11,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from pages import YOUR_PICTURES, blocks, commands, files
-from processes import run
+from processes import run, run_undrawn
 from training import EVERY_STEP, EXACT, SMALL, assert_same_results, only_run
 
 pytestmark = pytest.mark.slow
@@ -79,13 +79,13 @@ def test_a_run_whose_folder_moved_is_found_evaluated_exported_and_used(whole, tm
 
 def test_a_table_on_a_folder_names_it_and_not_where_it_lies(whole):
     asked = (*ASKED, "max_steps=2", "logger=none", "seed=0", *SMALL)
-    table = run(whole, "reproduce", "resnet3", *asked)
+    table = run_undrawn(whole, "reproduce", "resnet3", *asked)
     assert table.code == 0, table.err
     text = (whole / "outputs/tables/resnet3/digits/table.md").read_text()
     assert "ours are for digits, another data set" in text
     assert "dataset=folder" in text
     assert "dataset.root" not in text
-    done = run(whole, "table", "resnet3", *asked)
+    done = run_undrawn(whole, "table", "resnet3", *asked)
     assert done.code == 0, done.err
     assert "missing" not in (whole / "outputs/tables/resnet3/digits/table.md").read_text()
 

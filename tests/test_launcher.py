@@ -8,7 +8,7 @@ import signal
 import psutil
 import pytest
 
-from processes import run, start, wait_for
+from processes import run, run_undrawn, start, wait_for
 from reslab.runs.store import list_runs
 from training import SMALL, assert_same_results
 
@@ -192,7 +192,7 @@ def test_a_table_of_two_slots_is_that_of_one_and_says_that_its_times_are_shared(
     )
     folders = {}
     for name, launcher in (("one", ()), ("two", LOCAL)):
-        finished = run(tmp_path / name, *table, *launcher)
+        finished = run_undrawn(tmp_path / name, *table, *launcher)
         assert finished.code == 0, finished.err
         folders[name] = tmp_path / name / "outputs/tables/resnet3/digits"
         kept = tmp_path / name / "outputs/reference/resnet3/digits/runs"

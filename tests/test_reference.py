@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from narrow import ARGUMENTS, REFERENCE, no_skip
-from processes import run
+from processes import run, run_undrawn
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +66,7 @@ def test_times_beside_other_work_are_starred(kept, expected):
         del record["inference_others_cpu"]
         others, _ = expected.get(cell["model"], (ALONE, NO_STARS))
         path.write_text(json.dumps(record | others))
-    assert run(kept, "table", *ARGUMENTS).code == 0
+    assert run_undrawn(kept, "table", *ARGUMENTS).code == 0
     lines = (kept / "outputs/tables/narrow/digits/table.md").read_text().splitlines()
     headings, _, *rows = [[cell.strip() for cell in line.split("|")] for line in lines[2:7]]
     starred = {}
@@ -88,7 +88,7 @@ def test_a_kept_record_names_no_folder_of_its_machine(kept):
         text = (run_directory / name).read_text()
         assert before in text
         (run_directory / name).write_text(text.replace(before, after))
-    assert run(kept, "table", *ARGUMENTS, "--keep").code == 0
+    assert run_undrawn(kept, "table", *ARGUMENTS, "--keep").code == 0
     for name in ("config.yaml", "metrics.json"):
         text = (kept / REFERENCE / "no-skip-s0" / name).read_text()
         assert "someone" not in text
@@ -134,13 +134,13 @@ def test_verify_names_what_differs_from_the_recipe_and_keep_does_not_replace_it(
     finished = run(kept, "verify", *ARGUMENTS, "optimizer.lr=0.02")
     assert finished.code == 1
     assert "another configuration than asked for: optimizer.lr differ" in finished.out
-    assert run(kept, "reproduce", *ARGUMENTS, "trainer.max_epochs=1").code == 0
-    refused = run(kept, "table", *ARGUMENTS, "trainer.max_epochs=1", "--keep")
+    assert run_undrawn(kept, "reproduce", *ARGUMENTS, "trainer.max_epochs=1").code == 0
+    refused = run_undrawn(kept, "table", *ARGUMENTS, "trainer.max_epochs=1", "--keep")
     assert "--keep is for the recipes as they are: leave out" in refused.error_line()
     recipe = kept / "conf/recipe/plain.yaml"
     recipe.write_text(recipe.read_text().replace("lr: 0.01", "lr: 0.02"))
-    assert run(kept, "reproduce", *ARGUMENTS).code == 0
-    refused = run(kept, "table", *ARGUMENTS, "--keep")
+    assert run_undrawn(kept, "reproduce", *ARGUMENTS).code == 0
+    refused = run_undrawn(kept, "table", *ARGUMENTS, "--keep")
     assert "is the record of another configuration, which differs in optimizer.lr" in refused.err
     recipe.write_text(recipe.read_text().replace("lr: 0.02", "lr: 0.01"))
     assert run(kept, "verify", *ARGUMENTS).code == 0
@@ -157,14 +157,14 @@ def test_verify_survives_a_damaged_record(kept):
 
 def test_what_ended_before_is_kept_and_not_run_again(kept):
     shutil.rmtree(kept / REFERENCE)
-    finished = run(kept, "reproduce", *ARGUMENTS, "--keep")
+    finished = run_undrawn(kept, "reproduce", *ARGUMENTS, "--keep")
     assert finished.code == 0, finished.err
     assert "[1/" not in finished.err
     assert len(list((kept / REFERENCE).glob("*/SHA256SUMS"))) == 6
 
 
 def test_an_altered_table_says_so_in_its_title(kept):
-    assert run(kept, "table", *ARGUMENTS, "optimizer.lr=0.02").code == 1
+    assert run_undrawn(kept, "table", *ARGUMENTS, "optimizer.lr=0.02").code == 1
     folder = kept / "outputs/tables/narrow/digits"
     content = json.loads((folder / "table.json").read_text())
     assert content["title"] == "Narrow & short, on digits, with optimizer.lr=0.02"
@@ -173,7 +173,7 @@ def test_an_altered_table_says_so_in_its_title(kept):
 def test_what_is_kept_is_not_run_again(kept):
     shutil.rmtree(kept / "outputs/runs")
     shutil.rmtree(kept / REFERENCE / "skip-s1")
-    finished = run(kept, "reproduce", *ARGUMENTS, "--keep")
+    finished = run_undrawn(kept, "reproduce", *ARGUMENTS, "--keep")
     assert finished.code == 0, finished.err
     assert "[1/1] Skip, seed 1" in finished.err
     assert (kept / REFERENCE / "skip-s1/SHA256SUMS").exists()

@@ -1,8 +1,12 @@
 """Where configurations lie: reslab's own, and beside them a user's."""
 
+import hashlib
+import os
+import pickle
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -106,10 +110,39 @@ def not_yaml(error: Exception) -> str:
 def composed(overrides: Sequence[str], name: str = "train") -> DictConfig:
     """What Hydra makes of a file, and those that it names, and a list of overrides.
 
+    Hydra takes a tenth of a second, so what it once made of them is kept, as long as every file of
+    reslab's is as it was. In a user's folders much else may lie: with them it is composed anew.
+
     Its errors are as they are.
     """
+    asked = (*search_path(), *overrides)
+    if any("hydra.searchpath" in text for text in asked):
+        with _hydra():
+            return hydra.compose(name, list(asked))
+    cfg: DictConfig = pickle.loads(_kept(name, asked, _state(asked)))
+    return cfg
+
+
+@lru_cache(maxsize=256)  # of some 10 KB each
+def _kept(name: str, overrides: tuple[str, ...], _: bytes) -> bytes:
+    """What these are composed to in a state of all else, pickled."""
     with _hydra():
-        return hydra.compose(name, [*search_path(), *overrides])
+        return pickle.dumps(hydra.compose(name, list(overrides)))
+
+
+def _state(overrides: Sequence[str]) -> bytes:
+    """A digest of reslab's files, and of the environment as far as these or overrides ask it."""
+    digest = hashlib.sha256(of_variables(" ".join(overrides).encode()))
+    for path in sorted(CONF_DIR.rglob("*.yaml")):
+        text = path.read_bytes()
+        digest.update(f"{path}\0{len(text)}\0".encode() + text + of_variables(text))
+    return digest.digest()
+
+
+def of_variables(text: bytes) -> bytes:
+    """What the environment says to a text that asks it."""
+    names = re.findall(rb"oc\.env:\s*[\"']?(\w+)", text)
+    return repr([os.environ.get(name.decode()) for name in names]).encode()
 
 
 def composed_of_hydra(overrides: Sequence[str]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reslab.config import CONF_DIR, own_folders, own_groups, own_sources
+from reslab.config import CONF_DIR, of_variables, own_folders, own_groups, own_sources
 from reslab.errors import UserError
 from reslab.files import write_atomically
 from reslab.markdown import insert_table
@@ -154,19 +153,13 @@ def _question(name: str, overrides: Sequence[str], quick: bool) -> str:
     asked = [name, list(overrides), quick, os.getcwd(), own]
     digest = hashlib.sha256(json.dumps(asked).encode())
     digest.update(json.dumps([version(library) for library in LIBRARIES]).encode())
-    digest.update(_of_variables(" ".join(overrides).encode()))
+    digest.update(of_variables(" ".join(overrides).encode()))
     folders = [PACKAGE, CONF_DIR, *own_groups(), *own_sources()]
     for path in (path for folder in folders for path in sorted([folder, *folder.rglob("*")])):
         if path.suffix in (".py", ".yaml", ".html", ".css") and path.is_file():
             text = path.read_bytes()
-            digest.update(f"{path}\0{len(text)}\0".encode() + text + _of_variables(text))
+            digest.update(f"{path}\0{len(text)}\0".encode() + text + of_variables(text))
     return digest.hexdigest()
-
-
-def _of_variables(text: bytes) -> bytes:
-    """What the environment says to a text that asks it."""
-    names = re.findall(rb"oc\.env:\s*[\"']?(\w+)", text)
-    return repr([os.environ.get(name.decode()) for name in names]).encode()
 
 
 def _of_runs(paths: Iterable[str]) -> Stamps:
