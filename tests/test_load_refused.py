@@ -49,7 +49,7 @@ def leave_out(key):
         (describe_otherwise("mean", [0.1, 0.2]), "not one number a channel"),
         (describe_otherwise("std", [float("nan")]), "not one number a channel"),
         (describe_otherwise("channels", 3), "not one number a channel"),
-        (describe_otherwise("class_names", [1, 2]), "class_names are"),
+        (describe_otherwise("class_names", [1, 2]), "class_names is"),
         (describe_otherwise("class_names", ["one"]), "does not tell 1 classes"),
         (describe_otherwise("name", "../../evil"), "no file's name"),
         (describe_otherwise("record", {"seed": 1}), "hardware is missing"),

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from tornado.escape import xhtml_escape
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
+from reslab.content import parse
 from reslab.errors import UserError
 from reslab.files import user_state, write_atomically
 
@@ -192,7 +193,7 @@ class Handler(RequestHandler):
             RequestError: It is none.
         """
         try:
-            content = json.loads(self.body())
+            content = parse(self.body())
         except ValueError as error:
             raise RequestError(400, f"the request is no JSON: {error}") from error
         if not isinstance(content, dict):
