@@ -179,6 +179,7 @@ LEFT_OUT = {
     "runs/options.py": ASKS,
     "runs/outcome.py": AFTERWARDS,
     "runs/pins.py": ACTS_THROUGH_CONFIG,
+    "runs/predictions.py": KEEPS,
     "runs/record.py": KEEPS,
     "runs/check.py": ASKS,
     "runs/saving.py": KEEPS,

@@ -163,13 +163,12 @@ YAML = st.sampled_from(
 def test_a_configuration(runs, spoilt):
     whole = (runs / NAME / "config.yaml").read_bytes()
 
-    @examples(40)
+    @examples(24)
     @given(YAML | damaged(whole), st.booleans())
     def check(content, copy):
         run = spoilt("config.yaml", content, leave_out="request.json" if copy else "")
         read_everywhere(run, RunDirectory(runs / NAME))
-        told(again, str(run.path), [], run.path.parent)
-        told(again, str(run.config_file), [], run.path.parent)
+        told(again, str(run.config_file if copy else run.path), [], run.path.parent)
 
     check()
 

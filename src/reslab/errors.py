@@ -2,7 +2,15 @@
 
 
 class UserError(Exception):
-    """A fault that the user can mend: the message names the field or file and what to do."""
+    """A fault that the user can mend: the message names the field or file and what to do.
+
+    It is one line whatever it quotes: of a name or a file of others, what is no text to be shown
+    comes as its code.
+    """
+
+    def __init__(self, message: str) -> None:
+        shown = (one if one.isprintable() else ascii(one)[1:-1] for one in message)
+        super().__init__("".join(shown))
 
 
 def behind(error: BaseException, *kinds: type[BaseException]) -> BaseException | None:
