@@ -1,5 +1,6 @@
 """Where configurations lie: reslab's own, and beside them a user's."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -108,17 +109,27 @@ def composed(overrides: Sequence[str], name: str = "train") -> DictConfig:
 
     Its errors are as they are.
     """
+    _refuse_packages(overrides)
     with _hydra():
         return hydra.compose(name, [*search_path(), *overrides])
 
 
 def composed_of_hydra(overrides: Sequence[str]) -> dict[str, Any]:
     """Hydra's own part of the configuration of a sweep, as plain values, nothing interpolated."""
+    _refuse_packages(overrides)
     with _hydra():
         loader = GlobalHydra.instance().config_loader()
         cfg = loader.load_configuration("train", list(overrides), run_mode=RunMode.MULTIRUN)
     plain: Any = OmegaConf.to_container(cfg.hydra)
     return plain
+
+
+def _refuse_packages(overrides: Sequence[str]) -> None:
+    """Of where Hydra is to look for files, whatever else than a folder it would import."""
+    for text in overrides:
+        key, _, value = text.partition("=")
+        if key.lstrip("+") == "hydra.searchpath" and re.search(r"(?<!file)://|\$\{", value):
+            raise UserError(f"{text}: give folders, by --config-dir; packages are not imported")
 
 
 @cache
