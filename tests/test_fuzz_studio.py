@@ -3,6 +3,7 @@
 Each address that the application serves is asked, so that a new one is as soon as it is there.
 """
 
+import inspect
 import json
 import re
 import shutil
@@ -14,45 +15,42 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import reslab.studio
 from reslab.studio import control
-from reslab.studio.security import Access
+from reslab.studio.security import Access, Handler
 from reslab.studio.server import application
 from searched import DEEP, PLAIN, TEXTS, examples
 from studio import TINY, TOKEN, AtHand, served, trial, write_run, write_search
 from training import only_run
 
 FILES = {"()": "", "(style\\.css)": "style.css", "(\\w+\\.\\w+)": "app.js"}
-
-
-def addresses() -> list[str]:
-    """All that the application serves, with the name of a file where it serves files."""
-    (router,) = application(Path(), Access(TOKEN, "127.0.0.1")).default_router.rules
-    patterns = [one.matcher.regex.pattern.removesuffix("$") for one in router.target.rules]
-    return [
-        re.sub(r"\(.*\)", lambda group: FILES.get(group[0], "bokeh.min.js"), path)
-        for path in patterns
-        if path != ".*"
-    ]
-
-
-def keys() -> list[str]:
-    """What handlers read of a question, or of the JSON that comes with it, by their sources."""
-    asked = r"(?:get_query_arguments?|asked|asked\(\)|names)(?:\.get)?\(\s*\"(\w+)\""
-    sources = Path(reslab.studio.__file__).parent.glob("*.py")
-    return sorted({key for path in sources for key in re.findall(asked, path.read_text())})
-
-
-ADDRESSES, KEYS = addresses(), keys()
 RUN, OTHER = "a-run", "digits-run"
-MEANT = st.sampled_from(
-    [
-        *(RUN, OTHER, "one", "epoch", "minutes", "loss", "gradients", "batches", "train", "val"),
-        *("0.5", "1", "latest", "best", "liu_goh", "dataset=digits seed=0", "onnx", "safetensors"),
-        *("search.json", "search.html", "dark", "light", "digits", "0" * 20, "a-1", "seed=0,1"),
-    ]
-)
-TEXT = MEANT | TEXTS | st.text(max_size=8)
+
+
+def handlers() -> dict[str, type]:
+    """What answers at each address, with the name of a file where files are served."""
+    (router,) = application(Path(), Access(TOKEN, "127.0.0.1")).default_router.rules
+    found = {one.matcher.regex.pattern.removesuffix("$"): one.target for one in router.target.rules}
+    return {
+        re.sub(r"\(.*\)", lambda group: FILES.get(group[0], "bokeh.min.js"), path): handler
+        for path, handler in found.items()
+        if path != ".*"
+    }
+
+
+HANDLERS = handlers()
+ASKED = r"(?:get_query_arguments?|asked|asked\(\)|names)(?:\.get)?\(\s*\"(\w+)\""
+# What is meant by the keys that handlers read.
+MEANT = {
+    **{key: [RUN, OTHER, "failed-run", "no-run"] for key in ("run", "of_run", "base")},
+    **{"x": ["epoch", "minutes"], "part": ["train", "val", ""], "smooth": ["0", "0.5", "1", "nan"]},
+    **{"of": ["loss", "gradients", "batches", "lr", "throughput"], "theme": ["light", "dark"]},
+    **{"checkpoint": ["best", "latest"], "kind": ["onnx", "safetensors", "results", "x"]},
+    **{"table": ["liu_goh", "resnet3"], "with": ["dataset=digits seed=0", "'", "hydra.x=1", OTHER]},
+    **{"search": ["one", "two"], "name": ["search.json", "search.html", "a.png"], "order": ["0"]},
+    **{"names": [[RUN], [], [OTHER]], "ids": [["x"], []], "runs": [[RUN], [OTHER, "failed-run"]]},
+    **{"number": [1, 64, 65, 1e999, True], "quick": [True, False], "pictures": ["digits/3", "x"]},
+}
+TEXT = TEXTS | st.text(max_size=8)
 FORM = st.fixed_dictionaries(
     {},
     optional={
@@ -62,20 +60,45 @@ FORM = st.fixed_dictionaries(
         "trainer.max_epochs": TEXT | st.sampled_from(["1e400", "9" * 400, "interval(0,1)", "[1"]),
     },
 )
-BODY = st.fixed_dictionaries(
-    {},
-    optional={key: TEXT | PLAIN | st.lists(TEXT, max_size=2) for key in KEYS}
-    | {"values": FORM | PLAIN, "quick": st.booleans() | PLAIN, "runs": st.lists(TEXT) | PLAIN},
-)
-BODIES = (
-    BODY.map(lambda content: json.dumps(content).encode())
-    | st.none()
-    | st.binary(max_size=30)
-    | PLAIN.map(lambda content: json.dumps(content).encode())
-    | st.sampled_from(DEEP)
-)
-QUERIES = st.lists(st.tuples(st.sampled_from(KEYS) | TEXTS, TEXT), max_size=4)
-METHODS = st.sampled_from(["GET", "POST"] * 6 + ["PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "X"])
+
+
+def questions(handler: type, anything):
+    """The keys that the handler's module reads, with what is meant by them, or anything else."""
+    keys = sorted(
+        {*re.findall(ASKED, inspect.getsource(inspect.getmodule(handler))), "runs", "run"}
+    )
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            key: st.sampled_from(MEANT.get(key, ["1"]))
+            | st.sampled_from(MEANT.get(key, [""]))
+            | anything
+            for key in keys
+        },
+    )
+
+
+def queries(handler: type):
+    anything = TEXT.filter(lambda text: isinstance(text, str))
+    asked = questions(handler, anything).map(lambda one: list(one.items()))
+    return asked | asked | st.lists(st.tuples(TEXTS, TEXT), max_size=3)
+
+
+def bodies(handler: type):
+    content = questions(handler, PLAIN)
+    content |= st.builds(lambda one, form: one | {"values": form}, content, FORM)
+    meant = content.map(lambda content: json.dumps(content).encode())
+    anything = PLAIN.map(lambda content: json.dumps(content).encode())
+    return meant | meant | anything | st.none() | st.binary(max_size=30) | st.sampled_from(DEEP)
+
+
+def methods(handler: type):
+    """Mostly those that it has."""
+    own = [one.upper() for one in ("get", "post") if getattr(handler, one) != getattr(Handler, one)]
+    others = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "X"]
+    return st.sampled_from([*own * (20 // len(own)), *others])
+
+
 HEADERS = st.fixed_dictionaries(
     {},
     optional={
@@ -115,12 +138,13 @@ def ask(studio, method, path, query, body, headers, token=TOKEN):
         connection.close()
 
 
-@pytest.mark.parametrize("path", ADDRESSES)
+@pytest.mark.parametrize("path", HANDLERS)
 def test_every_address_answers_whatever_it_is_asked(path, studio):
+    handler = HANDLERS[path]
+
     @examples(25)
-    @given(METHODS, QUERIES, BODIES, HEADERS)
+    @given(methods(handler), queries(handler), bodies(handler), HEADERS)
     @example("POST", [], DEEP[0], {})
-    @example("POST", [], b'{"runs": ["a-run"], "names": ["x"], "ids": ["x"], "number": 1e999}', {})
     def check(method, query, body, headers):
         status, told, content = ask(studio, method, path, query, body, headers)
         assert (status, studio.reporter.said) == (status, [])
@@ -136,12 +160,14 @@ def test_every_address_answers_whatever_it_is_asked(path, studio):
     check()
 
 
-@pytest.mark.parametrize("path", ADDRESSES)
+@pytest.mark.parametrize("path", HANDLERS)
 def test_without_the_token_no_address_answers(path, studio):
+    handler = HANDLERS[path]
+
     @examples(4)
-    @given(METHODS, QUERIES, BODIES, HEADERS, st.none() | st.text("abc", min_size=1, max_size=9))
-    def check(method, query, body, headers, token):
-        status, _, content = ask(studio, method, path, query, body, headers, token)
+    @given(methods(handler), queries(handler), HEADERS, st.none() | st.text("abc", min_size=1))
+    def check(method, query, headers, token):
+        status, _, content = ask(studio, method, path, query, b"{}", headers, token)
         assert status in (403, 405)
         assert RUN.encode() not in content
 
