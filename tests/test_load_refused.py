@@ -42,7 +42,7 @@ def leave_out(key):
     [
         (lambda saved: saved.pop("reslab"), "was not written by reslab"),
         (lambda saved: saved["reslab"].update(description=3), "it is no description"),
-        (lambda saved: saved.pop("state_dict"), "its weights are no such network's"),
+        (lambda saved: saved.pop("state_dict"), "was not written by reslab"),
         (lambda saved: saved["state_dict"].popitem(), "its weights are no such network's"),
         (leave_out("mean"), "mean is missing"),
         (describe_otherwise("size", "16"), "size is '16'"),
