@@ -163,7 +163,7 @@ YAML = st.sampled_from(
 def test_a_configuration(runs, spoilt):
     whole = (runs / NAME / "config.yaml").read_bytes()
 
-    @examples(24)
+    @examples(12)
     @given(YAML | damaged(whole), st.booleans())
     def check(content, copy):
         run = spoilt("config.yaml", content, leave_out="request.json" if copy else "")
