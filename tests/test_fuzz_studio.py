@@ -145,6 +145,7 @@ def test_every_address_answers_whatever_it_is_asked(path, studio):
     @examples(25)
     @given(methods(handler), queries(handler), bodies(handler), HEADERS)
     @example("POST", [], DEEP[0], {})
+    @example("GET", [("of", "a\r\u2028b")], None, {})
     def check(method, query, body, headers):
         status, told, content = ask(studio, method, path, query, body, headers)
         assert (status, studio.reporter.said) == (status, [])

@@ -9,8 +9,12 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        shown = (one if one.isprintable() else ascii(one)[1:-1] for one in message)
-        super().__init__("".join(shown))
+        super().__init__(in_one_line(message))
+
+
+def in_one_line(text: str) -> str:
+    """The text with codes in the places of what cannot be shown, ends of lines among them."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def behind(error: BaseException, *kinds: type[BaseException]) -> BaseException | None:

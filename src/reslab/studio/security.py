@@ -17,7 +17,7 @@ from tornado.escape import xhtml_escape
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from reslab.content import parse
-from reslab.errors import UserError
+from reslab.errors import UserError, in_one_line
 from reslab.files import user_state, write_atomically
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class RequestError(HTTPError):
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(status)
-        self.sentence = sentence
+        self.sentence = in_one_line(sentence)
 
 
 @stream_request_body
