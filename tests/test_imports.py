@@ -16,8 +16,9 @@ PACKAGE = Path(reslab.__file__).parent
 PLUGINS = PACKAGE.parent / "hydra_plugins"
 
 # What each part may import besides itself and what all may import.
-EVERYWHERE = {"errors", "files", "ranges", "reporter"}
+EVERYWHERE = {"content", "errors", "files", "ranges", "reporter"}
 BELOW: dict[str, set[str]] = {
+    "content": set(),
     "errors": set(),
     "files": set(),
     "ranges": set(),

@@ -1,8 +1,8 @@
 """Checkpoints that are foreign, damaged, of an older version, or made to do harm."""
 
+import importlib
 import os
 import shutil
-import subprocess
 import sys
 
 import pytest
@@ -11,6 +11,7 @@ import torch
 import reslab
 from processes import run
 from reslab.errors import UserError
+from reslab.predicting.load import load
 from reslab.runs import checkpoint as files
 from training import make_older, only_run
 
@@ -41,7 +42,7 @@ def leave_out(key):
     [
         (lambda saved: saved.pop("reslab"), "was not written by reslab"),
         (lambda saved: saved["reslab"].update(description=3), "it is no description"),
-        (lambda saved: saved.pop("state_dict"), "its weights are no such network's"),
+        (lambda saved: saved.pop("state_dict"), "was not written by reslab"),
         (lambda saved: saved["state_dict"].popitem(), "its weights are no such network's"),
         (leave_out("mean"), "mean is missing"),
         (describe_otherwise("size", "16"), "size is '16'"),
@@ -49,7 +50,7 @@ def leave_out(key):
         (describe_otherwise("mean", [0.1, 0.2]), "not one number a channel"),
         (describe_otherwise("std", [float("nan")]), "not one number a channel"),
         (describe_otherwise("channels", 3), "not one number a channel"),
-        (describe_otherwise("class_names", [1, 2]), "class_names are"),
+        (describe_otherwise("class_names", [1, 2]), "class_names is"),
         (describe_otherwise("class_names", ["one"]), "does not tell 1 classes"),
         (describe_otherwise("name", "../../evil"), "no file's name"),
         (describe_otherwise("record", {"seed": 1}), "hardware is missing"),
@@ -120,23 +121,26 @@ def test_a_checkpoint_with_a_payload_or_a_foreign_class_is_refused_and_not_run(t
             assert not proof.exists()
 
 
-@pytest.mark.slow
-def test_keys_that_name_classes_import_nothing(trained, tmp_path):
-    """Lightning would import what `_instantiator` names; such keys mean nothing here."""
-    folder = tmp_path / "run"
+@pytest.mark.parametrize("key", ["_class_path", "_instantiator"])
+@pytest.mark.parametrize("where", ["", "hyper_parameters"])
+def test_keys_that_name_classes_are_refused_and_nothing_is_imported(
+    trained, tmp_path, monkeypatch, where, key
+):
+    """Lightning would import what `_instantiator` names."""
+    folder, proof = tmp_path / "run", tmp_path / "proof"
     shutil.copytree(only_run(trained), folder)
-    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'proof')!r}, 'w')")
-    best = folder / "checkpoints/best.ckpt"
-    keys = {"_class_path": "evil.Evil", "_instantiator": "evil.instantiate"}
-    files.save(files.load(best) | keys | {"hyper_parameters": keys}, best)
-    folders = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
-    environment = os.environ | {"PYTHONPATH": folders}
-    picture = next((trained / "pictures/3").glob("*.png"))
-    command = ["-m", "reslab", "predict", str(folder), str(picture)]
-    done = subprocess.run(
-        [sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert not (tmp_path / "proof").exists()
-    subprocess.run([sys.executable, "-c", "import evil"], env=environment, check=True)
-    assert (tmp_path / "proof").exists()  # it could have been imported
+    (tmp_path / "evil_checkpoint.py").write_text(f"open({str(proof)!r}, 'w')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("best.ckpt", "last.ckpt"):
+        path = folder / "checkpoints" / name
+        saved, named = files.load(path), {key: "evil_checkpoint.Evil"}
+        files.save(saved | ({where: named} if where else named), path)
+    for latest in (False, True):
+        with pytest.raises(UserError, match=rf"names a class to import \({key}\).*refused"):
+            load(folder, latest=latest)
+    with pytest.raises(UserError, match="refused"):
+        reslab.load(folder / "checkpoints/best.ckpt")
+    assert not proof.exists()
+    importlib.import_module("evil_checkpoint")
+    assert proof.exists(), "it could have been imported"
+    del sys.modules["evil_checkpoint"]

@@ -2,7 +2,19 @@
 
 
 class UserError(Exception):
-    """A fault that the user can mend: the message names the field or file and what to do."""
+    """A fault that the user can mend: the message names the field or file and what to do.
+
+    It is one line whatever it quotes: of a name or a file of others, what is no text to be shown
+    comes as its code.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(in_one_line(message))
+
+
+def in_one_line(text: str) -> str:
+    """The text with codes in the places of what cannot be shown, ends of lines among them."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def behind(error: BaseException, *kinds: type[BaseException]) -> BaseException | None:

@@ -2,11 +2,11 @@
 
 import contextlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from reslab.content import build, parse
 from reslab.files import write_atomically
 
 
@@ -36,7 +36,7 @@ class Progress:
     lr: float
     images_per_second: float | None
     seconds_left: float | None
-    losses: Sequence[tuple[int, float]] = ()
+    losses: tuple[tuple[int, float], ...] = ()
 
     def write(self, path: Path) -> None:
         """Replaces the file; where that fails, as on a full disk, training is to go on."""
@@ -47,11 +47,10 @@ class Progress:
     def read(cls, path: Path) -> Self | None:
         """What the file says, None where there is none or it is another program's."""
         try:
-            content = json.loads(path.read_text())
-            known = {one.name: content[one.name] for one in fields(cls) if one.name in content}
-            return cls(**known)
-        except (OSError, ValueError, KeyError, TypeError):
+            progress: Self = build(cls, parse(path.read_bytes()))
+        except (OSError, ValueError):
             return None
+        return progress if 0 <= progress.done <= 1 else None
 
 
 def in_words(seconds: float | None) -> str:

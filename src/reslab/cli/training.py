@@ -24,12 +24,14 @@ def train(arguments: tuple[str, ...], source: Path | None) -> None:
     """Hands everything to Hydra, its --help included."""
     from reslab.cli.app import train as app
     from reslab.cli.arguments import for_hydra
-    from reslab.config import search_path
+    from reslab.config import check_what_hydra_builds, search_path
 
     flags, overrides = for_hydra(arguments)
     if source is not None:
         overrides = _again(source, overrides)
-    sys.argv = ["reslab train", *flags, *search_path(), *overrides]
+    overrides = [*search_path(), *overrides]
+    check_what_hydra_builds(overrides)
+    sys.argv = ["reslab train", *flags, *overrides]
     app()
 
 

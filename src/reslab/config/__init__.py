@@ -30,7 +30,13 @@ from reslab.config.places import (
     top_level_keys,
 )
 from reslab.config.refusals import refusal
-from reslab.config.targets import instantiate, is_own_target, own_sources, trusted_modules
+from reslab.config.targets import (
+    check_what_hydra_builds,
+    instantiate,
+    is_own_target,
+    own_sources,
+    trusted_modules,
+)
 
 __all__ = [
     "CONF_DIR",
@@ -40,6 +46,7 @@ __all__ = [
     "Numbers",
     "add_folder",
     "check_choices",
+    "check_what_hydra_builds",
     "choices_of",
     "compose",
     "compose_search",

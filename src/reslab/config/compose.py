@@ -1,11 +1,12 @@
 """From Hydra overrides to a run's configuration."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, product
 from math import prod
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -13,6 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 from reslab.config.messages import dotted_keys, explain
 from reslab.config.places import composed, composed_of_hydra, find_option
 from reslab.errors import UserError
+
+MOST_VALUES = 10_000  # of one override of a sweep
 
 
 def share(part: float, total: int | None) -> int:
@@ -81,12 +84,29 @@ def parse_overrides(overrides: Sequence[str]) -> list[tuple[str, str, list[Any]]
             (
                 o.key_or_group,
                 str(o.input_line),
-                list(o.sweep_iterator()) if o.is_sweep_override() else [o.value()],
+                _values(o, o.sweep_iterator) if o.is_sweep_override() else [o.value()],
             )
             for o in OverridesParser.create().parse_overrides(list(overrides))
         ]
     except HydraException as error:
         raise UserError(explain(error, overrides)) from error
+
+
+def _values(one: Override, iterate: Callable[[], Iterator[Any]]) -> list[Any]:
+    """All of a sweep's: a range may have no end to speak of, or none to be reached.
+
+    Raises:
+        UserError: There are more than anybody means, or they cannot be told.
+    """
+    try:
+        values = list(islice(iterate(), MOST_VALUES + 1))
+    except HydraException:
+        raise
+    except Exception as error:  # of whatever its functions are given
+        raise UserError(f"{one.input_line}: {error}") from error
+    if len(values) > MOST_VALUES:
+        raise UserError(f"{one.input_line}: that is more than {MOST_VALUES:,} values: give fewer")
+    return values
 
 
 def check_choices(overrides: Sequence[str]) -> None:
@@ -148,8 +168,8 @@ def single_runs(overrides: Sequence[str], most: int) -> list[list[str]]:
         choices = []
         for one in OverridesParser.create().parse_overrides(list(overrides)):
             texts = [str(one.input_line)]
-            if one.is_sweep_override():  # a range may have no end to speak of
-                values = islice(one.sweep_string_iterator(), most + 1)
+            if one.is_sweep_override():
+                values = _values(one, one.sweep_string_iterator)
                 texts = [f"{one.get_key_element()}={value}" for value in values]
             choices.append(texts)
     except HydraException as error:

@@ -115,6 +115,7 @@ def composed(overrides: Sequence[str], name: str = "train") -> DictConfig:
 
     Its errors are as they are.
     """
+    _refuse_packages(overrides)
     asked = (*search_path(), *overrides)
     if any("hydra.searchpath" in text for text in asked):
         with _hydra():
@@ -147,11 +148,20 @@ def of_variables(text: bytes) -> bytes:
 
 def composed_of_hydra(overrides: Sequence[str]) -> dict[str, Any]:
     """Hydra's own part of the configuration of a sweep, as plain values, nothing interpolated."""
+    _refuse_packages(overrides)
     with _hydra():
         loader = GlobalHydra.instance().config_loader()
         cfg = loader.load_configuration("train", list(overrides), run_mode=RunMode.MULTIRUN)
     plain: Any = OmegaConf.to_container(cfg.hydra)
     return plain
+
+
+def _refuse_packages(overrides: Sequence[str]) -> None:
+    """Of where Hydra is to look for files, whatever else than a folder it would import."""
+    for text in overrides:
+        key, _, value = text.partition("=")
+        if key.lstrip("+") == "hydra.searchpath" and re.search(r"(?<!file)://|\$\{", value):
+            raise UserError(f"{text}: give folders, by --config-dir; packages are not imported")
 
 
 @cache

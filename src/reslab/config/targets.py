@@ -2,16 +2,18 @@
 
 import importlib.util
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.errors import InstantiationException
+from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from reslab.config.messages import explain, first_line
+from reslab.config.places import composed_of_hydra
 from reslab.config.refusals import as_typed, refusal
 from reslab.errors import UserError
 
@@ -36,6 +38,12 @@ TARGET_MODULES = (
     "optuna.pruners.",
 )
 
+# What Hydra builds itself for a command: parts of its own configuration, the keys that name what is
+# imported, and what may stand there.
+BY_HYDRA = ("callbacks", "hydra_logging", "job_logging")
+IMPORTING = ("_target_", "class", "()")
+LOGS = r"logging\.(handlers\.)?\w+(Handler|Formatter)|colorlog\.ColoredFormatter|ext://sys\.std(out|err)"
+
 
 def instantiate(cfg: DictConfig, field: str, **arguments: Any) -> Any:
     """Builds what a field, such as `model`, describes, if every target in it is allowed.
@@ -53,6 +61,36 @@ def instantiate(cfg: DictConfig, field: str, **arguments: Any) -> Any:
         raise UserError(explain(error, ())) from error
     except (InstantiationException, ValueError, TypeError) as error:
         raise refusal(error, field, cfg) from error
+
+
+def check_what_hydra_builds(overrides: Sequence[str]) -> None:
+    """Refuses what a command would have Hydra import and build, but for what writes its logs.
+
+    Raises:
+        UserError: There is something else.
+    """
+    try:
+        own = composed_of_hydra(overrides)
+    except (HydraException, OmegaConfBaseException):
+        return  # which it says itself before it builds anything
+    for key, name in _imported({part: own.get(part) for part in BY_HYDRA}, "hydra"):
+        if not re.fullmatch(LOGS, name):
+            raise UserError(f"{key}={name} is not allowed: nothing but logs is built for Hydra")
+
+
+def _imported(node: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Key and name of each object that plain values would have imported."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            below = f"{key}.{name}"
+            if name in IMPORTING:
+                yield below, str(value)
+            yield from _imported(value, below)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _imported(value, key)
+    elif isinstance(node, str) and node.startswith("ext://"):
+        yield key, node
 
 
 def _targets(node: Any, key: str) -> Iterator[tuple[str, str]]:

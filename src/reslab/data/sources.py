@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from reslab import locks
+from reslab.data.archives import DAMAGE, refuse_what_leads_out
 from reslab.data.remarks import Remark
 from reslab.data.splits import split
 from reslab.errors import UserError
@@ -143,11 +144,13 @@ class TorchvisionSource:
             archive = root / f"{name}.gz"
             if digest is None and archive.is_file():
                 _verify(root, {f"{name}.gz": self.archives.get(f"{name}.gz")})
-                with gzip.open(archive) as unpacked, (root / name).open("rb") as file:
-                    if unpacked.read() != file.read():
-                        raise UserError(
-                            f"{root / name} is not what {archive} unpacks to; it was kept"
-                        )
+                try:
+                    with gzip.open(archive) as unpacked:
+                        content = unpacked.read()
+                except (OSError, EOFError, *DAMAGE) as error:
+                    raise UserError(f"{archive} is damaged: {error}; it was kept") from error
+                if content != (root / name).read_bytes():
+                    raise UserError(f"{root / name} is not what {archive} unpacks to; it was kept")
 
     def load(self, root: Path) -> ImageArrays:
         """Decodes both halves through torchvision."""
@@ -177,18 +180,21 @@ class TorchvisionSource:
                 if (root / name).is_file():
                     (apart / name).parent.mkdir(parents=True, exist_ok=True)
                     (apart / name).symlink_to((root / name).resolve())
+            refuse_what_leads_out(apart.rglob("*"))
             with contextlib.redirect_stdout(io.StringIO()):
                 self.dataset(str(apart), train=True, download=True)
             fetched = [
                 path for path in apart.rglob("*") if path.is_file() and not path.is_symlink()
             ]
+            refuse_what_leads_out(fetched)
             # Archives first, which are to vouch for files that have no digest.
             for path in sorted(fetched, key=lambda path: path.suffix != ".gz"):
                 _move_in(path, root / path.relative_to(apart))
-        except (OSError, RuntimeError, EOFError) as error:
+        except (OSError, RuntimeError, EOFError, *DAMAGE) as error:
+            why = str(error).partition("\n")[0]
             raise UserError(
                 f"data_dir={root} lacks {', '.join(self.missing(root))}, and fetching failed "
-                f"({str(error).splitlines()[0]}); put the official {wanted} there and run the "
+                f"({why}); put the official {wanted} there and run the "
                 f"same command again"
             ) from error
         finally:

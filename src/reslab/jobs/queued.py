@@ -7,8 +7,9 @@ moment at which a submission could be lost, or be taken for another one's.
 import contextlib
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 
+from reslab.content import build, parse
 from reslab.files import write_atomically
 from reslab.jobs import slurm
 from reslab.jobs.cell import ends
@@ -47,12 +48,10 @@ class Queued:
     def parse(cls, text: bytes) -> "Queued | None":
         """What a file says, None where it is spoilt."""
         try:
-            content = json.loads(text)
-            one = cls(**{one.name: content[one.name] for one in fields(cls) if one.name in content})
-        except (ValueError, TypeError, RecursionError):
+            queued: Queued = build(cls, parse(text))
+        except ValueError:
             return None
-        are_right = (type(getattr(one, field.name)) is field.type for field in fields(cls))
-        return one if all(are_right) else None
+        return queued
 
     @property
     def key(self) -> tuple[str, int]:

@@ -17,6 +17,7 @@ from reslab.files import write_atomically
 # A file is torch.save's bytes followed by this and the SHA-256 of those bytes. torch.load reads
 # such a file as any other, since a zip archive is found from its end with room for a comment.
 TRAILER = b"\nreslab-sha256:"
+IMPORTING = ("_instantiator", "_class_path")
 TRAILER_SIZE = len(TRAILER) + hashlib.sha256().digest_size
 
 
@@ -54,11 +55,28 @@ def load(path: Path) -> dict[str, Any]:
             f"{trailer[len(TRAILER) :].hex()}; restore it, or start over with rerun=true"
         )
     try:
-        return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        checkpoint = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(f"{path} holds more than tensors and plain values: refused") from error
-    except (RuntimeError, EOFError) as error:  # bytes that torch never wrote
+    except Exception as error:  # whatever bytes that torch never wrote make it stumble over
         raise UserError(f"{path} is no checkpoint") from error
+    if not isinstance(checkpoint, dict):
+        raise UserError(f"{path} is no checkpoint")
+    if key := _names_a_class(checkpoint):
+        raise UserError(
+            f"{path} names a class to import ({key}), as none of reslab's does: refused"
+        )
+    return checkpoint
+
+
+def _names_a_class(value: Any) -> str | None:
+    """A key by which a loader of Lightning's would import what a checkpoint names."""
+    if isinstance(value, list | tuple):
+        return next(filter(None, map(_names_a_class, value)), None)
+    if not isinstance(value, dict):
+        return None
+    named = (key for key in IMPORTING if key in value)
+    return next(named, None) or _names_a_class(list(value.values()))
 
 
 def duplicate(path: Path, other: Path) -> None:

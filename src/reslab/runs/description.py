@@ -8,9 +8,10 @@ from typing import Any, Self
 
 from omegaconf import DictConfig, OmegaConf
 
+from reslab.content import build
 from reslab.data import ImageData
 from reslab.preprocess import Normalization, Preprocessing
-from reslab.runs.record import Record, build_from
+from reslab.runs.record import Record
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,10 @@ class Description:
         record = content.get("record")
         if isinstance(record, Mapping):
             record = Record.from_json(record)
-        description: Self = build_from(cls, dict(content) | {"record": record})
+        description: Self = build(cls, dict(content) | {"record": record})
         name, channels = description.name, description.channels
         if Path(name).name != name or name in ("", ".."):
             raise ValueError(f"the run's name {name!r} is no file's name")
-        if not all(isinstance(name, str) for name in description.class_names):
-            raise ValueError(f"class_names are {description.class_names!r:.60}")
         for key in ("mean", "std"):
             values = getattr(description, key)
             if len(values) != channels or not all(map(_is_finite, values)):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from reslab.errors import UserError
+from reslab.runs.history import METRICS, read_history
 from reslab.runs.identity import as_read, differing_keys, hashed_config, select
 from reslab.runs.store import RunDirectory
 
@@ -15,7 +16,6 @@ ENVIRONMENT = (
     *("hardware", "precision", "threads", "versions", "git", "code_digest", "data_digest"),
     *("world_size", "batch_norm"),
 )
-CURVES = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 RESULTS = ("test/accuracy", "test/loss", "last/test/accuracy", "epochs", "best_epoch", "seconds")
 
 
@@ -46,7 +46,7 @@ def diff(first: RunDirectory, second: RunDirectory) -> Difference:
     """Compares two finished runs.
 
     Raises:
-        UserError: One of them is not finished.
+        UserError: One of them is not finished, or a file of it is damaged.
     """
     records = []
     for run in (first, second):
@@ -56,7 +56,7 @@ def diff(first: RunDirectory, second: RunDirectory) -> Difference:
         records.append(record)
     one, other = records
     config, their_config = (hashed_config(run.config()) for run in (first, second))
-    history, their_history = (pd.read_csv(run.metrics_file) for run in (first, second))
+    history, their_history = (read_history(run.metrics_file) for run in (first, second))
     lost, gained, images = _flipped(first, second)
     return Difference(
         {
@@ -82,7 +82,7 @@ def _differing(
 def _curves(one: pd.DataFrame, other: pd.DataFrame) -> dict[str, tuple[int, float]]:
     epochs = min(len(one), len(other))
     found = {}
-    for key in CURVES:
+    for key in METRICS:
         ours, theirs = (frame[key][:epochs].to_numpy() for frame in (one, other))
         differ = ~np.isclose(ours, theirs, rtol=0, atol=0, equal_nan=True)
         if differ.any():

@@ -92,8 +92,8 @@ def canonical(value: Any, ordered: bool = False) -> Any:
         return plain
     if isinstance(value, list | tuple):
         return [canonical(v, ordered) for v in value]
-    if isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value) + 0.0  # of which -0.0 is 0.0
     return value
 
 

@@ -39,8 +39,7 @@ def load_latest(directory: RunDirectory) -> tuple[Description, nn.Module]:
     if found is None:
         raise UserError(f"{directory.path} has no latest checkpoint yet")
     path, saved, _ = found
-    if not isinstance(saved, dict) or not isinstance(saved.get("reslab"), dict):
-        raise UserError(f"{path} was not written by reslab")
+    _require_ours(saved, path)
     weights = {
         name.removeprefix(OF_NETWORK): weight
         for name, weight in saved["state_dict"].items()
@@ -92,9 +91,16 @@ def _read(path: Path) -> dict[str, Any]:
         saved = files.load(path)
     except files.TruncatedCheckpointError as error:
         raise UserError(f"{error}, or was not written by reslab") from error
-    if not isinstance(saved, dict) or not isinstance(saved.get("reslab"), dict):
-        raise UserError(f"{path} was not written by reslab")
+    _require_ours(saved, path)
     return saved
+
+
+def _require_ours(saved: dict[str, Any], path: Path) -> None:
+    has_names = isinstance(weights := saved.get("state_dict"), dict) and all(
+        isinstance(name, str) for name in weights
+    )
+    if not has_names or not isinstance(saved.get("reslab"), dict):
+        raise UserError(f"{path} was not written by reslab")
 
 
 def _description_in(saved: dict[str, Any], path: Path) -> Description:
@@ -126,18 +132,25 @@ def _network_in(saved: dict[str, Any], description: Description, path: Path) -> 
 def _describe_older(directory: RunDirectory, about: dict[str, Any]) -> Description:
     """What a run's configuration says, whose checkpoint is of a version that did not say it."""
     cfg = directory.config()
-    model: Any = OmegaConf.to_container(cfg.model)
-    dataset: Any = OmegaConf.to_container(cfg.dataset)
-    return Description(
-        name=directory.name,
-        dataset=cfg.dataset.name,
-        class_names=tuple(about["class_names"]),
-        channels=cfg.dataset.channels,
-        size=cfg.dataset.size,
-        mean=tuple(about["mean"]),
-        std=tuple(about["std"]),
-        mirrored=instantiate(cfg.dataset, "augment").mirrors,
-        model=model,
-        record=None,
-        data=dataset,
-    )
+    try:
+        model: Any = OmegaConf.to_container(cfg.model)
+        dataset: Any = OmegaConf.to_container(cfg.dataset)
+        return Description(
+            name=directory.name,
+            dataset=cfg.dataset.name,
+            class_names=tuple(about["class_names"]),
+            channels=cfg.dataset.channels,
+            size=cfg.dataset.size,
+            mean=tuple(about["mean"]),
+            std=tuple(about["std"]),
+            mirrored=instantiate(cfg.dataset, "augment").mirrors,
+            model=model,
+            record=None,
+            data=dataset,
+        )
+    except UserError:
+        raise
+    except Exception as error:  # whatever stands in a foreign or damaged file
+        line = str(error).strip().partition("\n")[0]
+        text = f"{directory.path} does not say what its network is: {line}"
+        raise UserError(text) from error

@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
-from functools import cache
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from types import UnionType
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from typing import Any, Self
 
+from reslab.content import build, parse
 from reslab.errors import UserError
 from reslab.files import write_atomically
 
@@ -189,12 +188,12 @@ class Record:
         Raises:
             ValueError: A field is missing or of another type.
         """
-        parts: dict[str, Any] = {"provenance": build_from(Provenance, _with_device(content))}
+        parts: dict[str, Any] = {"provenance": build(Provenance, _with_device(content))}
         if isinstance(extends := content.get("extends"), Mapping):
-            parts["extends"] = build_from(Extension, extends)
+            parts["extends"] = build(Extension, extends)
         if isinstance(choices := content.get("choices"), Mapping):
-            parts["choices"] = {name: build_from(Choice, one) for name, one in choices.items()}
-        return build_from(cls, dict(content) | parts)
+            parts["choices"] = {name: build(Choice, one, KEYS) for name, one in choices.items()}
+        return build(cls, dict(content) | parts, KEYS)
 
 
 def _with_device(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,45 +203,6 @@ def _with_device(content: Mapping[str, Any]) -> dict[str, Any]:
     return {"device": "cpu" if on_cpu else "cuda"} | dict(content)
 
 
-def build_from(kind: Any, content: Mapping[str, Any]) -> Any:
-    """A data class from JSON's types; what it has no field for is passed over.
-
-    Raises:
-        ValueError: A field is missing or of another type.
-    """
-    values, wrong = {}, []
-    if not isinstance(content, Mapping):
-        raise ValueError(f"{content!r:.40} is no {kind.__name__}")
-    for name, key, fitting, is_needed in _fields(kind):
-        if key in content:
-            value = content[key]
-            if type(value) not in fitting:
-                wrong.append(f"{key} is {value!r:.40}")
-            values[name] = tuple(value) if isinstance(value, list) else value
-        elif is_needed:
-            wrong.append(f"{key} is missing")
-    if wrong:
-        raise ValueError(", ".join(wrong))
-    return kind(**values)
-
-
-@cache
-def _fields(kind: Any) -> list[tuple[str, str, frozenset[type], bool]]:
-    """Of each field: its name, its key, types of JSON's and of its own parts, if it is needed."""
-    hints = get_type_hints(kind)
-    return [
-        (one.name, KEYS.get(one.name, one.name), _types(hints[one.name]), one.default is MISSING)
-        for one in fields(kind)
-    ]
-
-
-def _types(hint: Any) -> frozenset[type]:
-    if isinstance(hint, UnionType):
-        return frozenset().union(*map(_types, get_args(hint)))
-    kind = get_origin(hint) or hint
-    return frozenset({float: (int, float), tuple: (list,)}.get(kind, (kind,)))
-
-
 def read_record(path: Path) -> Record | None:
     """The record in a file, None where there is no file.
 
@@ -250,7 +210,7 @@ def read_record(path: Path) -> Record | None:
         UserError: The file is foreign or damaged; the message says what it lacks.
     """
     try:
-        content = json.loads(path.read_text())
+        content = parse(path.read_bytes())
     except FileNotFoundError:
         return None
     except (ValueError, OSError) as error:

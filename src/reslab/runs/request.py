@@ -7,12 +7,13 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import psutil
 
+from reslab.content import build, parse
 from reslab.errors import UserError
 from reslab.files import write_atomically
 from reslab.locks import is_alive
@@ -92,16 +93,16 @@ class Request:
             UserError: The file is foreign or damaged.
         """
         try:
-            content: dict[str, Any] = json.loads(path.read_text())
-            values: list[Any] = [content[one.name] for one in fields(cls)]
+            content = parse(path.read_bytes())
         except FileNotFoundError:
             return None
-        except KeyError as error:
-            raise UserError(f"{path} lacks {error}: it is not a request of reslab's") from error
-        except (ValueError, TypeError, OSError) as error:
+        except (ValueError, OSError) as error:
             raise UserError(f"{path} is damaged: {error}") from error
-        values = [tuple(value) if isinstance(value, list) else value for value in values]
-        return cls(*values)
+        try:
+            request: Self = build(cls, content)
+        except ValueError as error:
+            raise UserError(f"{path} is not a request of reslab's: {error}") from error
+        return request
 
 
 def _user() -> str:

@@ -1,10 +1,8 @@
 """The run directory as a contract: everything downstream reads a run through here."""
 
 import contextlib
-import io
 import os
 import shutil
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,6 +17,7 @@ from reslab import locks
 from reslab.errors import UserError
 from reslab.files import remove_leftovers, write_atomically
 from reslab.progress import Progress
+from reslab.runs import predictions
 from reslab.runs.checkpoint import LatestCheckpoint
 from reslab.runs.record import WAY_OUT, Record, read_record, write_record
 from reslab.runs.request import Request
@@ -143,7 +142,7 @@ class RunDirectory:
         Raises:
             UserError: The file is missing, damaged or foreign.
         """
-        return self._read_config(OmegaConf.load, DictConfig)
+        return self._read_config(_resolved, DictConfig)
 
     def kept_config(self) -> dict[str, Any]:
         """Its plain values, in a tenth of the time.
@@ -156,7 +155,7 @@ class RunDirectory:
     def _read_config(self, read: Callable[[Path], object], kind: type[Content]) -> Content:
         try:
             content = read(self.config_file)
-        except (OSError, ValueError, yaml.YAMLError) as error:
+        except Exception as error:  # whatever stands in a foreign or damaged file
             line = str(error).partition("\n")[0]
             raise UserError(f"{self.config_file} cannot be read ({line}); {WAY_OUT}") from error
         if not isinstance(content, kind):
@@ -180,22 +179,15 @@ class RunDirectory:
         self, logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
     ) -> None:
         """Keeps test logits fp16 `[N, K]`, labels `[N]` and names `[K]`."""
-        buffer = io.BytesIO()
-        names = np.array(class_names)
-        np.savez_compressed(buffer, logits=logits, labels=labels, class_names=names)
-        write_atomically(self.predictions_file, buffer.getvalue())
+        predictions.write(self.predictions_file, logits, labels, class_names)
 
     def predictions(self) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-        """Test logits fp16 `[N, K]` of the best epoch, labels `[N]` and the classes' names."""
-        try:
-            with np.load(self.predictions_file) as content:
-                names = tuple(content["class_names"].tolist())
-                return content["logits"], content["labels"], names
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise UserError(
-                f"{self.predictions_file} is missing, damaged or of an older version; rerun=true "
-                f"makes it anew"
-            ) from error
+        """Test logits fp16 `[N, K]` of the best epoch, labels `[N]` and the classes' names.
+
+        Raises:
+            UserError: The file is missing, damaged or of an older version.
+        """
+        return predictions.read(self.predictions_file)
 
     def state(self) -> str:
         """`finished`, `running`, `queued`, `failed`, `untested` or `interrupted`."""
@@ -221,6 +213,13 @@ class RunDirectory:
                     and locks.may_hold(request.pid, self.lock_file)
                 )
         return bool(held)
+
+
+def _resolved(path: Path) -> object:
+    """As it was written: what refers to anything else is none of ours, and said here."""
+    cfg = OmegaConf.load(path)
+    OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    return cfg
 
 
 def _plain_values(path: Path) -> object:

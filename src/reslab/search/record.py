@@ -10,6 +10,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from reslab.config import own_folders
+from reslab.content import parse
 from reslab.files import write_atomically
 from reslab.search.plan import Search
 from reslab.search.study import INSTEAD_OF, REASON, RUN, SEARCHER, Study
@@ -75,7 +76,7 @@ def write_record(
 def _found_before(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     """What an earlier record says was found, if it was of these very trials."""
     try:
-        before = json.loads(path.read_bytes())
+        before = parse(path.read_bytes())
         if all(before[key] == content[key] for key in ("trials", "trials_asked")):
             return {key: before[key] for key in ("command", "best_run", "importances")}
     except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is damaged

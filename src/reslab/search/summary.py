@@ -1,6 +1,5 @@
 """What a search's folder says of it, to whoever has neither Optuna nor torch."""
 
-import json
 import math
 import os
 from dataclasses import dataclass
@@ -9,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from reslab import locks
+from reslab.content import parse
 from reslab.errors import UserError
 
 FOLDER = "searches"  # below the one with runs
 RECORD = "search.json"
 MOST_BYTES = 1 << 25  # of a record; of each trial it has less than 1 KiB
 MOST_TRIALS = 10**9
-DAMAGE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+DAMAGE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def state(folder: Path, summary: Summary) -> str:
 @lru_cache(maxsize=64)
 def _read(file: Path, changed_ns: int, size: int) -> Summary:
     """A record as it is since it changed: what has not is not read again."""
-    content = json.loads(file.read_bytes())
+    content = parse(file.read_bytes())
     trials = tuple(_trial(one) for one in content["trials"])
     goes_on, command = content.get("goes_on"), content["command"]
     return Summary(

@@ -5,7 +5,7 @@ import secrets
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from reslab import locks
 from reslab.errors import UserError
@@ -46,12 +46,6 @@ class Entry:
     gpu: str | None = None
     pid: int = 0
     process_started: float = 0.0
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "Entry":
-        """What was written."""
-        lists = {key: tuple(content[key]) for key in ("overrides", "config_dirs")}
-        return cls(**(content | lists))
 
     @property
     def is_running(self) -> bool:

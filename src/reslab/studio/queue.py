@@ -14,11 +14,13 @@ from typing import Literal
 import psutil
 
 from reslab import locks
+from reslab.content import build, parse
 from reslab.errors import UserError
 from reslab.files import write_atomically
 from reslab.jobs.claims import TakenError
 from reslab.jobs.pool import Job
 from reslab.jobs.slots import Slot, find_gpus, find_slots
+from reslab.ranges import check_whole
 from reslab.studio.entries import Entry, Queue
 
 MOST_AT_ONCE = 64
@@ -46,9 +48,11 @@ class Queues:
             UserError: The file is damaged.
         """
         try:
-            content = json.loads(self.file.read_text())
-            entries = [Entry.from_json(one) for one in content["entries"]]
-            return Queue(int(content["at_once"]), entries)
+            content = parse(self.file.read_bytes())
+            entries = [build(Entry, one) for one in content["entries"]]
+            queue: Queue = build(Queue, content | {"entries": entries})
+            check_whole("at_once", queue.at_once, 1, MOST_AT_ONCE)
+            return queue
         except FileNotFoundError:
             return Queue()
         except (OSError, ValueError, KeyError, TypeError) as error:

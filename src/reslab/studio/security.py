@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from tornado.escape import xhtml_escape
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
-from reslab.errors import UserError
+from reslab.content import parse
+from reslab.errors import UserError, in_one_line
 from reslab.files import user_state, write_atomically
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class RequestError(HTTPError):
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(status)
-        self.sentence = sentence
+        self.sentence = in_one_line(sentence)
 
 
 @stream_request_body
@@ -192,7 +193,7 @@ class Handler(RequestHandler):
             RequestError: It is none.
         """
         try:
-            content = json.loads(self.body())
+            content = parse(self.body())
         except ValueError as error:
             raise RequestError(400, f"the request is no JSON: {error}") from error
         if not isinstance(content, dict):

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from reslab.errors import UserError
+from reslab.runs.history import read_history
 from reslab.runs.identity import differing_keys, hashed_config
 from reslab.runs.record import WAY_OUT, Record
 from reslab.runs.store import RunDirectory
-from reslab.tables.finished import FinishedRun, contradictions, read_finished, read_history
+from reslab.tables.finished import FinishedRun, contradictions, read_finished
 from reslab.tables.plan import Cell, Table
 
 

@@ -1,7 +1,6 @@
 """A finished run as tables need it: all that it left, read and checked in one place."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,17 +10,16 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 
-from reslab.errors import UserError
 from reslab.runs.best import best_of
+from reslab.runs.history import read_history, reading, require
 from reslab.runs.identity import identity
-from reslab.runs.record import WAY_OUT, Record
+from reslab.runs.record import Record
 from reslab.runs.score import score
 from reslab.tables.plan import Cell
 
 if TYPE_CHECKING:
     from reslab.evaluation.predictions import Predictions
 
-METRICS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 BESIDE_OTHERS = 0.1  # of a core that other processes kept busy, above which a time is starred
 
 
@@ -79,37 +77,17 @@ def read_finished(cell: Cell) -> FinishedRun | None:
     record = directory.record()
     if record is None:
         return None
-    with _reading(directory.config_file):
+    with reading(directory.config_file):
         cfg = directory.config()
-        _require({"dataset", "model", "seed"} <= set(cfg), "it is no run's")
+        require({"dataset", "model", "seed"} <= set(cfg), "it is no run's")
     history = read_history(directory.metrics_file)
-    with _reading(directory.record_file):
-        _require(1 <= record.best_epoch <= len(history), f"best_epoch is {record.best_epoch}")
-    with _reading(directory.predictions_file):
-        logits, labels, names = directory.predictions()
-        shape = len(labels), len(names)
-        _require(logits.shape == shape, f"logits {logits.shape} for {shape}")
-        _require(logits.dtype.kind == "f" and labels.dtype.kind in "iu", "not numbers")
-        _require(set(np.unique(labels)) <= set(range(len(names))), "labels that are no class")
+    with reading(directory.record_file):
+        require(1 <= record.best_epoch <= len(history), f"best_epoch is {record.best_epoch}")
+    logits, labels, names = directory.predictions()
     gradients = None
     if directory.gradients_file.exists():
         gradients = read_gradients(directory.gradients_file)
     return FinishedRun(cell, record, cfg, history, logits, labels, names, gradients)
-
-
-def read_history(path: Path) -> pd.DataFrame:
-    """A run's `metrics.csv`, a row for each epoch so far.
-
-    Raises:
-        UserError: It is missing, foreign or damaged.
-    """
-    with _reading(path):
-        frame = pd.read_csv(path).astype(float)
-        missing = {"epoch", "lr", "seconds", *METRICS} - set(frame)
-        _require(not missing, f"it lacks {', '.join(sorted(missing))}")
-        _require(len(frame) > 0, "it is empty")
-        _require(list(frame["epoch"]) == list(range(1, len(frame) + 1)), "epochs are missing")
-        return frame.astype({"epoch": int})
 
 
 def read_gradients(path: Path) -> pd.DataFrame:
@@ -120,16 +98,16 @@ def read_gradients(path: Path) -> pd.DataFrame:
     Raises:
         UserError: It is foreign or damaged.
     """
-    with _reading(path):
+    with reading(path):
         frame = pd.read_csv(path, dtype={"layer": str}).astype({"epoch": int, "norm": float})
         if "path" not in frame:
             joins = frame["layer"].str.contains(r"\bjoin\b")
             frame["path"] = np.where(joins, "skip", "main")
-        _require(set(frame["path"]) <= {"main", "skip"}, "a path that is neither main nor skip")
+        require(set(frame["path"]) <= {"main", "skip"}, "a path that is neither main nor skip")
         layers = [tuple(names) for _, names in frame.groupby("epoch")["layer"]]
-        _require(sorted(set(frame["epoch"])) == list(range(len(layers))), "epochs are missing")
-        _require(len(set(layers)) == 1, "layers are missing")
-        _require(not frame.duplicated(["epoch", "layer"]).any(), "layers are there twice")
+        require(sorted(set(frame["epoch"])) == list(range(len(layers))), "epochs are missing")
+        require(len(set(layers)) == 1, "layers are missing")
+        require(not frame.duplicated(["epoch", "layer"]).any(), "layers are there twice")
         return frame
 
 
@@ -168,21 +146,3 @@ def differing(record: Record, expected: Mapping[str, float]) -> list[str]:
         for key, value in expected.items()
         if not np.isclose(said[key], value, rtol=1e-6, atol=0, equal_nan=True)
     ]
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except UserError:
-        raise
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing; {WAY_OUT}") from error
-    except Exception as error:  # whatever stands in a foreign or damaged file
-        said = str(error).partition("\n")[0] or type(error).__name__
-        raise UserError(f"{path} is damaged or foreign ({said}); {WAY_OUT}") from error
-
-
-def _require(condition: bool, otherwise: str) -> None:
-    if not condition:
-        raise ValueError(otherwise)

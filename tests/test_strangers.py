@@ -1,0 +1,206 @@
+"""Configurations and archives that strangers made to do harm: nothing of theirs is run."""
+
+import functools
+import http.server
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import threading
+import zipfile
+
+import pytest
+from torchvision.datasets.utils import download_and_extract_archive
+
+from processes import run
+from reslab.config import compose, instantiate
+from reslab.data import TorchvisionSource
+from reslab.errors import UserError
+
+EVIL = "import pathlib\npathlib.Path({proof!r}).touch()\nclass Evil:\n    pass\n"
+
+
+@pytest.fixture
+def evil(tmp_path, monkeypatch):
+    """A module that leaves a trace once it is imported, and where it leaves that."""
+    proof = tmp_path / "proof"
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    (folder / "evil.py").write_text(EVIL.format(proof=str(proof)))
+    (folder / "evil_package").mkdir()
+    (folder / "evil_package/__init__.py").write_text(EVIL.format(proof=str(proof)))
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    yield proof
+    subprocess.run([sys.executable, "-c", "import evil"], check=True)
+    assert proof.exists(), "it could have been imported"
+
+
+@pytest.mark.parametrize(
+    ("field", "target"),
+    [
+        *(("model", target) for target in ("evil.Evil", "evil_package.Evil", "os.system")),
+        *((field, "evil.Evil") for field in ("optimizer.schedule", "dataset.source", "logger")),
+    ],
+)
+def test_what_a_field_names_is_neither_imported_nor_called(field, target, evil, tmp_path):
+    cfg = compose([f"++{field}._target_={target}", f"++{field}.command='touch {evil}'"])
+    with pytest.raises(UserError, match=f"_target_={target} is not allowed"):
+        instantiate(cfg, field)
+    assert not evil.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("model._target_=evil.Evil", "model._target_=evil.Evil is not allowed"),
+        ("+hydra.callbacks.x._target_=evil.Evil", "hydra.callbacks.x._target_=evil.Evil is not"),
+        ("+hydra.callbacks={x:{_target_:evil.Evil}}", "hydra.callbacks.x._target_=evil.Evil is"),
+        ("+hydra.job_logging.handlers.x.class=evil.Evil", "handlers.x.class=evil.Evil is not"),
+        ("+hydra.hydra_logging.handlers.x.stream=ext://evil.x", "ext://evil.x is not allowed"),
+        ("hydra.searchpath=[pkg://evil_package]", "packages are not imported"),
+        ("recipe=theirs", "hydra.callbacks.x._target_=evil.Evil is not allowed"),
+    ],
+)
+def test_what_a_command_or_a_file_has_hydra_build_is_not_imported(given, named, evil, tmp_path):
+    (tmp_path / "conf/recipe").mkdir(parents=True)
+    (tmp_path / "conf/recipe/theirs.yaml").write_text(
+        "# @package _global_\nhydra:\n  callbacks:\n    x:\n      _target_: evil.Evil\n"
+    )
+    for sweep in ([], ["-m", "seed=0,1"]):
+        done = run(tmp_path, "train", "--config-dir", "conf", *sweep, given, **os.environ)
+        assert named in done.err
+        assert done.code == 1
+        assert "Traceback" not in done.err
+        assert not evil.exists()
+
+
+def as_tar(add):
+    def write(path):
+        with tarfile.open(path, "w:gz") as archive:
+            inside = tarfile.TarInfo("good.txt")
+            inside.size = 4
+            archive.addfile(inside, io.BytesIO(b"good"))
+            add(archive)
+
+    return write
+
+
+def member(name, kind=tarfile.REGTYPE, link=""):
+    def add(archive):
+        one = tarfile.TarInfo(name)
+        one.type, one.linkname = kind, link
+        one.size = 4 if kind == tarfile.REGTYPE else 0
+        archive.addfile(one, io.BytesIO(b"evil") if one.size else None)
+
+    return as_tar(add)
+
+
+def through_a_link(archive):
+    """The link leads out, and the file behind it would be written there."""
+    for name, kind in (("way", tarfile.SYMTYPE), ("way/escaped.txt", tarfile.REGTYPE)):
+        one = tarfile.TarInfo(name)
+        one.type, one.linkname, one.size = kind, "../../..", 4 if name != "way" else 0
+        archive.addfile(one, io.BytesIO(b"evil") if one.size else None)
+
+
+def as_zip(name, mode=0o100644, content="evil"):
+    def write(path):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("good.txt", "good")
+            one = zipfile.ZipInfo(name)
+            one.external_attr = mode << 16
+            archive.writestr(one, content)
+
+    return write
+
+
+ARCHIVES = {
+    "above.tar.gz": member("../../escaped.txt"),
+    "absolute.tar.gz": member("/tmp/reslab-escaped.txt"),
+    "link.tar.gz": member("good.txt.lnk", tarfile.SYMTYPE, "../../secret"),
+    "inner.tar.gz": member("x", tarfile.SYMTYPE, "good.txt"),
+    "hard.tar.gz": member("x", tarfile.LNKTYPE, "../../secret"),
+    "pipe.tar.gz": member("x", tarfile.FIFOTYPE),
+    "through.tar.gz": as_tar(through_a_link),
+    "above.zip": as_zip("../../escaped.txt"),
+    "windows.zip": as_zip("..\\..\\escaped.txt"),
+    "link.zip": as_zip("x", 0o120777, "../../secret"),
+}
+
+
+@pytest.fixture
+def address(tmp_path):
+    """Where a server on this machine hands out what lies in a folder."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield folder, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def source_of(name, url, archives):
+    """A data set of a user's own, whose archive nobody's digest vouches for."""
+
+    class Own:
+        def __init__(self, root, train, download=False):
+            if download:
+                download_and_extract_archive(f"{url}/{name}", root)
+
+    return TorchvisionSource(Own, {"good.txt": None}, archives)
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["fetched", "there"])
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_an_archive_that_leads_out_or_has_links_is_refused(name, is_there, address, tmp_path):
+    folder, url = address
+    ARCHIVES[name](folder / name)
+    root = tmp_path / "a/b/data"
+    root.mkdir(parents=True)
+    (tmp_path / "secret").write_text("a secret")
+    archives = {}
+    if is_there:
+        (root / name).write_bytes((folder / name).read_bytes())
+        archives = {name: "sha256:any"}
+    source = source_of(name, url, archives)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reslab.data.sources._verify", lambda *arguments: None)
+        with pytest.raises(UserError) as refused:
+            source.prepare(root)
+    assert "\n" not in str(refused.value)
+    assert name in str(refused.value) or "fetching failed" in str(refused.value)
+    after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    assert set(after) - set(before) <= {root / ".prepare.lock"}
+    assert before.items() <= after.items()
+    assert not os.path.exists("/tmp/reslab-escaped.txt")
+
+
+@pytest.mark.parametrize("name", ["good.tar.gz", "good.zip"])
+def test_an_archive_of_files_alone_is_unpacked(name, address, tmp_path):
+    folder, url = address
+    (as_zip("more/x.txt") if name.endswith("zip") else member("more/x.txt"))(folder / name)
+    source_of(name, url, {}).prepare(tmp_path / "data")
+    assert (tmp_path / "data/good.txt").read_text() == "good"
+    assert (tmp_path / "data/more/x.txt").read_text() == "evil"
+
+
+@pytest.mark.parametrize("name", ["cut.tar.gz", "cut.zip", "rubbish.tar.gz", "rubbish.zip"])
+def test_an_archive_that_nobody_vouches_for_and_is_damaged_is_one_line(name, address, tmp_path):
+    folder, url = address
+    (as_zip("x") if name.endswith("zip") else member("x"))(folder / name)
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[:-30] if "cut" in name else b"rubbish")
+    with pytest.raises(UserError, match=r"fetching failed|lacks") as refused:
+        source_of(name, url, {}).prepare(tmp_path / "data")
+    assert "\n" not in str(refused.value)
