@@ -49,11 +49,8 @@ class Cell:
 
     @property
     def output(self) -> Path:
-        """All that its process prints, kept until the run is finished, which has a log of its own.
-
-        It lies beside the directory, which may be another run's, and is emptied by a rerun.
-        """
-        return self.directory.path.with_name(f".{self.directory.name}.txt")
+        """All that its process prints, kept until the run is finished."""
+        return output_of(self.directory)
 
     @property
     def is_done(self) -> bool:
@@ -83,6 +80,14 @@ class Cell:
             run.path.mkdir(parents=True, exist_ok=True)
             self.request().write(run.request_file)
             run.failure_file.write_text(f"{reason}\n")
+
+
+def output_of(run: RunDirectory) -> Path:
+    """Where a run's process prints as a cell's, until the run is finished, which has its own log.
+
+    It lies beside the directory, which may be another run's, and is emptied by a rerun.
+    """
+    return run.path.with_name(f".{run.name}.txt")
 
 
 def ends(run: RunDirectory, *, tested: bool) -> list[Path]:

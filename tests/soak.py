@@ -1,0 +1,268 @@
+"""Many runs in one sweep, a fifth of them killed: `python tests/soak.py 200 [SEED]`.
+
+The sweep is run undisturbed in one process; then with four slots, in which workers are killed at
+moments drawn by SEED, and given again until all is finished. It must end with the same bits and
+leave nothing behind, and neither its process nor the studio's, which two tabs of Debian's chromium
+look at meanwhile, may grow. Prints what was seen; ends with 1 if anything is not as it must be.
+"""
+
+import os
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from browser import visited
+from measure_studio import COUNT, CURVES, studio
+from reslab.errors import UserError
+from reslab.runs.store import RunDirectory
+from training import assert_same_results
+
+TRAIN = (
+    *(sys.executable, "-m", "reslab", "train", "-m", "dataset=digits", "model=baseline_cnn"),
+    *("model.widths=[4,4,4,4]", "model.dropout=0.2", "augment=flip", "trainer=exact"),
+    *("trainer.accelerator=cpu", "trainer.max_epochs=3", "trainer.quiet=true", "logger=none"),
+    "checkpoint_every=0",
+)
+SIDE_BY_SIDE = ("hydra/launcher=local", "hydra.launcher.slots=4")
+# A kill is drawn to come so many seconds, at the most, after a process has got that far.
+STAGES = {"begun": 6.0, "locked": 1.5, "saved": 1.0, "finished": 0.3}
+MOST_ROUNDS = 10
+SECONDS_BETWEEN_SAMPLES = 1.0
+WATCHED = 30  # runs, over one another
+# How much more in the last third of the time than in the first: a leak is of each run or second.
+MOST_MIB, MOST_FILES = 24.0, 4
+
+
+@dataclass
+class Samples:
+    """Memory and open files of a process over its time."""
+
+    process: psutil.Process
+    mib: list[float] = field(default_factory=list)
+    files: list[int] = field(default_factory=list)
+    _next: float = 0.0
+
+    def take(self) -> None:
+        if time.monotonic() < self._next or not self.process.is_running():
+            return
+        self._next = time.monotonic() + SECONDS_BETWEEN_SAMPLES
+        try:
+            with self.process.oneshot():
+                mib, files = self.process.memory_info().rss / 2**20, self.process.num_fds()
+        except psutil.Error:  # it has just ended
+            return
+        self.mib.append(mib)
+        self.files.append(files)
+
+    def thirds(self) -> list[tuple[float, float]]:
+        """First and last third's medians, of memory and of files."""
+        third = max(1, len(self.mib) // 3)
+        return [
+            (statistics.median(one[:third]), statistics.median(one[-third:]))
+            for one in (self.mib, self.files)
+        ]
+
+
+class Killer:
+    """Kills the workers of runs that are drawn, each once a round."""
+
+    def __init__(self, runs: Path, draws: random.Random) -> None:
+        self.runs, self.draws = runs, draws
+        self.killed: Counter[str] = Counter()
+        self.missed = 0
+
+    def begin(self, seeds: list[int]) -> None:
+        """Draws a fifth of a round's runs, and when each is to be killed."""
+        drawn = self.draws.sample(seeds, len(seeds) // 5)
+        self.plans = {seed: self._plan() for seed in drawn}
+        self.dues: dict[int, float] = {}
+        self.workers: dict[int, psutil.Process] = {}
+
+    def _plan(self) -> tuple[str, float]:
+        stage = self.draws.choice(list(STAGES))
+        return stage, self.draws.uniform(0, STAGES[stage])
+
+    def look(self, sweep: psutil.Process) -> None:
+        for worker in sweep.children():
+            try:
+                asked = re.search(r"\bseed=(\d+)", " ".join(worker.cmdline()))
+            except psutil.Error:
+                continue
+            if asked and int(asked[1]) in self.plans:
+                self.workers.setdefault(int(asked[1]), worker)
+        for seed, worker in list(self.workers.items()):
+            stage, delay = self.plans[seed]
+            if seed not in self.dues and stage in self._stages(seed):
+                self.dues[seed] = time.monotonic() + delay
+            if not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE:
+                self.missed += 1
+            elif seed not in self.dues or time.monotonic() < self.dues[seed]:
+                continue
+            else:
+                worker.kill()
+                self.killed[self._stages(seed)[-1]] += 1
+            del self.workers[seed], self.plans[seed]
+
+    def _stages(self, seed: int) -> list[str]:
+        """How far a run's process is, all that it has passed."""
+        found = list(self.runs.glob(f"*-s{seed}-*"))
+        if not found:
+            return ["begun"]
+        run = RunDirectory(found[0])
+        files = {"locked": run.lock_file, "saved": run.latest.last, "finished": run.record_file}
+        return ["begun", *(name for name, file in files.items() if file.exists())]
+
+
+def sweep(runs: Path, number: int, *options: str, **variables: str) -> subprocess.Popen:
+    """The sweep's command, which leaves what it says beside the runs."""
+    asked = [f"seed=range({number})", f"runs_dir={runs}", *options]
+    with runs.with_name(f"{runs.name}.log").open("ab") as log:
+        return subprocess.Popen(
+            [*TRAIN, *asked], env=os.environ | variables, stdout=log, stderr=log
+        )
+
+
+def finished(runs: Path) -> set[int]:
+    found = (RunDirectory(path.parent).record() for path in runs.glob("*/metrics.json"))
+    return {record.seed for record in found if record}
+
+
+def directories(runs: Path) -> list[Path]:
+    return sorted(path.parent for path in runs.glob("*/config.yaml"))
+
+
+def files_of(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def differing(runs: Path, others: Path) -> list[str]:
+    """What is not to the bit the same."""
+    problems = []
+    for path in directories(others):
+        try:
+            assert_same_results(runs / path.name, path)
+            assert RunDirectory(runs / path.name).record().provenance.exact, "not exact"
+        except (AssertionError, OSError, UserError, AttributeError) as error:
+            problems.append(f"{path.name}: {error!r}".partition("\n")[0])
+    return problems
+
+
+def left(mark: str) -> list[psutil.Process]:
+    """Processes that have a mark in their environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("SOAK") == mark:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def soak(number: int, seed: int, folder: Path) -> list[str]:
+    """Prints what was seen; gives what is not as it must be."""
+    problems: list[str] = []
+
+    def check(is_so: bool, what: str) -> None:
+        print(f"  {'ok' if is_so else 'FAULT':5}  {what}", flush=True)
+        if not is_so:
+            problems.append(what)
+
+    def check_growth(samples: Samples, whose: str) -> None:
+        (mib, later_mib), (files, later_files) = samples.thirds()
+        text = f"{whose}: {mib:.0f} -> {later_mib:.0f} MiB, {files:.0f} -> {later_files:.0f} files"
+        is_so = later_mib - mib <= MOST_MIB and later_files - files <= MOST_FILES
+        check(is_so, f"{text}, first and last third of {len(samples.mib)} samples")
+
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    variables = {"OMP_NUM_THREADS": "1", "TMPDIR": str(temporary), "SOAK": str(folder)}
+    variables["XDG_STATE_HOME"] = str(folder / "state")
+    print(f"{number} runs, kills drawn by {seed}, load {os.getloadavg()[0]:.1f}", flush=True)
+
+    began = time.monotonic()
+    alone, runs = folder / "alone", folder / "runs"
+    process = sweep(alone, number, **variables)
+    of_one_process = Samples(psutil.Process(process.pid))
+    while process.poll() is None:
+        if any(alone.glob("*/metrics.json")):  # with all imported that there is
+            of_one_process.take()
+        time.sleep(0.2)
+    check(process.returncode == 0, f"undisturbed in {time.monotonic() - began:.0f} s")
+    check_growth(of_one_process, "its one process")
+
+    began = time.monotonic()
+    killer = Killer(runs, random.Random(seed))
+    names = [path.name for path in directories(alone)[:WATCHED]]
+    watch = "#watch?each=1&" + "&".join(f"run={name}" for name in names)
+    runs.mkdir()
+    rounds = 0
+    with ExitStack() as stack:
+        server, address = stack.enter_context(studio(runs, **variables))
+        tabs = [stack.enter_context(visited(address + at)) for at in ("#runs?each=1", watch)]
+        of_server = Samples(server)
+        while len(finished(runs)) < number and rounds < MOST_ROUNDS:
+            rounds += 1
+            killer.begin(sorted(set(range(number)) - finished(runs)))
+            process = sweep(runs, number, *SIDE_BY_SIDE, **variables)
+            of_sweep = Samples(psutil.Process(process.pid))
+            while process.poll() is None:
+                if of_sweep.process.children():
+                    of_sweep.take()
+                of_server.take()
+                killer.look(of_sweep.process)
+                tabs[0].wait_for_timeout(50)
+            if rounds == 1:
+                of_first = of_sweep
+            now, ended = len(finished(runs)), process.returncode
+            print(f"         round {rounds}: status {ended}, {now} finished", flush=True)
+        seconds = time.monotonic() - began
+        kills, stages = killer.killed.total(), dict(killer.killed)
+        check(len(finished(runs)) == number, f"all finished in {seconds:.0f} s, {rounds} rounds")
+        check(ended == 0, f"the last command ended with {ended}")
+        at_least = number // 5 * 3 // 4
+        check(kills >= at_least, f"{kills} killed, having {stages}; {killer.missed} were too late")
+        check_growth(of_first, "the sweep's process")
+        check_growth(of_server, "the studio's process")
+        for tab, condition, count in ((tabs[0], COUNT, number), (tabs[1], CURVES, len(names))):
+            what = f"a tab shows {count} {'curves' if condition is CURVES else 'runs'}"
+            try:
+                tab.wait_for_function(condition, arg=count, polling=100, timeout=30_000)
+            except Exception as error:  # playwright's, of a wait that was in vain
+                check(False, f"{what}: {error}".partition("\n")[0])
+            else:
+                check(True, what)
+            check(not tab.problems, f"and its console is empty {tab.problems[:3] or ''}")
+        chips = tabs[0].locator(".chip").all_inner_texts()
+        check(chips == [f"{number} finished"], f"the states that it counts: {chips}")
+        theirs = [one for one in left(str(folder)) if one.pid != server.pid]
+        theirs = [one for one in theirs if server not in one.parents()]
+        check(not theirs, f"processes left by the sweep: {theirs or 'none'}")
+    remaining = left(str(folder))
+    check(not remaining, f"processes left by the studio: {remaining or 'none'}")
+    problem_runs = differing(runs, alone)
+    check(
+        not problem_runs, f"{number - len(problem_runs)} runs are the same {problem_runs[:3] or ''}"
+    )
+    strays = sorted(files_of(runs) ^ files_of(alone)) + sorted(files_of(temporary))
+    check(not strays, f"files too many or too few: {strays[:5] or 'none'}")
+    print(f"         of the user's state: {sorted(files_of(folder / 'state'))}")
+    return problems
+
+
+if __name__ == "__main__":
+    number = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(10**6)
+    with tempfile.TemporaryDirectory() as folder:
+        problems = soak(number, seed, Path(folder))
+    sys.exit(f"{len(problems)} faults" if problems else 0)
