@@ -1,6 +1,7 @@
 """The command that proves on this machine what is promised of a killed run."""
 
 import random
+import shlex
 import sys
 
 import click
@@ -43,7 +44,7 @@ def selftest(overrides: tuple[str, ...], draw: int | None) -> None:
         "threads": where.threads,
         "torch": where.versions["torch"],
         "run": f"{record.dataset}, {record.model}, seed {record.seed}",
-        "again": f"--draw {proof.draw}",
+        "again": shlex.join(["reslab", "selftest", *overrides, f"--draw={proof.draw}"]),
     }.items():
         click.echo(f"  {name:10} {text}")
     if not where.exact:
