@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,13 +106,15 @@ class Killer:
             stage, delay = self.plans[seed]
             if seed not in self.dues and stage in self._stages(seed):
                 self.dues[seed] = time.monotonic() + delay
-            if not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE:
-                self.missed += 1
-            elif seed not in self.dues or time.monotonic() < self.dues[seed]:
-                continue
-            else:
+            try:
+                if worker.status() == psutil.STATUS_ZOMBIE:
+                    raise psutil.NoSuchProcess(worker.pid)
+                if seed not in self.dues or time.monotonic() < self.dues[seed]:
+                    continue
                 worker.kill()
                 self.killed[self._stages(seed)[-1]] += 1
+            except psutil.NoSuchProcess:
+                self.missed += 1
             del self.workers[seed], self.plans[seed]
 
     def _stages(self, seed: int) -> list[str]:
@@ -170,102 +173,122 @@ def left(mark: str) -> list[psutil.Process]:
     return found
 
 
-def soak(number: int, seed: int, folder: Path) -> list[str]:
-    """Prints what was seen; gives what is not as it must be."""
-    problems: list[str] = []
+class Report:
+    """What was seen, printed as it is, and what of it is not as it must be."""
 
-    def check(is_so: bool, what: str) -> None:
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.faults: list[str] = []
+
+    def check(self, is_so: bool, what: str) -> None:
         print(f"  {'ok' if is_so else 'FAULT':5}  {what}", flush=True)
         if not is_so:
-            problems.append(what)
+            self.faults.append(what)
 
-    def check_growth(samples: Samples, whose: str) -> None:
+    def check_none(self, found: list, what: str) -> None:
+        self.check(not found, f"{what}: {found[:3] or 'none'}")
+
+    def check_growth(self, samples: Samples, whose: str) -> None:
         (mib, later_mib), (files, later_files) = samples.thirds()
-        text = f"{whose}: {mib:.0f} -> {later_mib:.0f} MiB, {files:.0f} -> {later_files:.0f} files"
-        most = MOST_MIB + MOST_MIB_PER_RUN * number * 2 / 3
+        most = MOST_MIB + MOST_MIB_PER_RUN * self.number * 2 / 3
         is_so = later_mib - mib <= most and later_files - files <= MOST_FILES
-        limits = f"limits {most:.0f} MiB and {MOST_FILES} files more"
-        check(is_so, f"{text}, first and last third of {len(samples.mib)} samples; {limits}")
+        text = f"{mib:.0f} -> {later_mib:.0f} MiB, {files:.0f} -> {later_files:.0f} open files"
+        limits = f"at most {most:.0f} MiB and {MOST_FILES} more"
+        self.check(is_so, f"{whose}: {text} ({limits}; {len(samples.mib)} samples)")
 
-    temporary = folder / "temporary"
-    temporary.mkdir()
-    variables = {"OMP_NUM_THREADS": "1", "TMPDIR": str(temporary), "SOAK": str(folder)}
+
+def leave_alone(runs: Path, variables: dict[str, str], report: Report) -> None:
+    """The sweep in one process, which nothing disturbs."""
+    began = time.monotonic()
+    process = sweep(runs, report.number, **variables)
+    samples = Samples(psutil.Process(process.pid))
+    while process.poll() is None:
+        if any(runs.glob("*/metrics.json")):  # and all is imported that there is
+            samples.take()
+        time.sleep(0.2)
+    report.check(process.returncode == 0, f"undisturbed in {time.monotonic() - began:.0f} s")
+    report.check_growth(samples, "its one process")
+
+
+def disturb(
+    runs: Path, killer: Killer, look: Callable[[], None], variables: dict[str, str], report: Report
+) -> None:
+    """The sweep's command, its workers killed, again and again until all is finished."""
+    began, rounds, number = time.monotonic(), 0, report.number
+    while (missing := set(range(number)) - finished(runs)) and rounds < MOST_ROUNDS:
+        rounds += 1
+        killer.begin(sorted(missing))
+        process = sweep(runs, number, *SIDE_BY_SIDE, **variables)
+        samples = Samples(psutil.Process(process.pid))
+        while process.poll() is None:
+            if samples.process.children():  # and all runs are composed
+                samples.take()
+            killer.look(samples.process)
+            look()
+        text = f"{len(finished(runs))} finished, status {process.returncode}"
+        print(f"         round {rounds}: {text}", flush=True)
+        if rounds == 1:
+            report.check_growth(samples, "the sweep's process")
+    seconds = time.monotonic() - began
+    report.check(not missing, f"{number} finished in {seconds:.0f} s and {rounds} rounds")
+    report.check(process.returncode == 0, f"the last command ended with {process.returncode}")
+    kills = killer.killed.total()
+    stages = ", ".join(f"{stage} {count}" for stage, count in killer.killed.items())
+    text = f"{kills} killed, that far: {stages}; {killer.missed} kills came too late"
+    report.check(kills >= number // 5 * 3 // 4, text)
+
+
+def check_tab(tab, condition: str, count: int, what: str, report: Report) -> None:
+    try:
+        tab.wait_for_function(condition, arg=count, polling=100, timeout=30_000)
+        is_so = True
+    except Exception:  # playwright's, of a wait that was in vain
+        is_so = False
+    report.check(is_so, f"a tab that nobody has loaded again shows {count} {what}")
+    report.check_none(tab.problems, "errors on its console")
+
+
+def soak(number: int, seed: int, folder: Path) -> list[str]:
+    """Prints what was seen; gives what of it is not as it must be."""
+    report, mark = Report(number), str(folder)
+    alone, runs, temporary = folder / "alone", folder / "runs", folder / "temporary"
+    for one in (runs, temporary):
+        one.mkdir()
+    variables = {"OMP_NUM_THREADS": "1", "TMPDIR": str(temporary), "SOAK": mark}
     variables["XDG_STATE_HOME"] = str(folder / "state")
     print(f"{number} runs, kills drawn by {seed}, load {os.getloadavg()[0]:.1f}", flush=True)
-
-    began = time.monotonic()
-    alone, runs = folder / "alone", folder / "runs"
-    process = sweep(alone, number, **variables)
-    of_one_process = Samples(psutil.Process(process.pid))
-    while process.poll() is None:
-        if any(alone.glob("*/metrics.json")):  # with all imported that there is
-            of_one_process.take()
-        time.sleep(0.2)
-    check(process.returncode == 0, f"undisturbed in {time.monotonic() - began:.0f} s")
-    check_growth(of_one_process, "its one process")
-
-    began = time.monotonic()
-    killer = Killer(runs, random.Random(seed))
+    leave_alone(alone, variables, report)
     names = [path.name for path in directories(alone)[:WATCHED]]
     watch = "#watch?each=1&" + "&".join(f"run={name}" for name in names)
-    runs.mkdir()
-    rounds = 0
     with ExitStack() as stack:
         server, address = stack.enter_context(studio(runs, **variables))
-        tabs = [stack.enter_context(visited(address + at)) for at in ("#runs?each=1", watch)]
-        of_server = Samples(server)
-        while len(finished(runs)) < number and rounds < MOST_ROUNDS:
-            rounds += 1
-            killer.begin(sorted(set(range(number)) - finished(runs)))
-            process = sweep(runs, number, *SIDE_BY_SIDE, **variables)
-            of_sweep = Samples(psutil.Process(process.pid))
-            while process.poll() is None:
-                if of_sweep.process.children():
-                    of_sweep.take()
-                of_server.take()
-                killer.look(of_sweep.process)
-                tabs[0].wait_for_timeout(50)
-            if rounds == 1:
-                of_first = of_sweep
-            now, ended = len(finished(runs)), process.returncode
-            print(f"         round {rounds}: status {ended}, {now} finished", flush=True)
-        seconds = time.monotonic() - began
-        kills, stages = killer.killed.total(), dict(killer.killed)
-        check(len(finished(runs)) == number, f"all finished in {seconds:.0f} s, {rounds} rounds")
-        check(ended == 0, f"the last command ended with {ended}")
-        at_least = number // 5 * 3 // 4
-        check(kills >= at_least, f"{kills} killed, having {stages}; {killer.missed} were too late")
-        check_growth(of_first, "the sweep's process")
-        check_growth(of_server, "the studio's process")
-        for tab, condition, count in ((tabs[0], COUNT, number), (tabs[1], CURVES, len(names))):
-            what = f"a tab shows {count} {'curves' if condition is CURVES else 'runs'}"
-            try:
-                tab.wait_for_function(condition, arg=count, polling=100, timeout=30_000)
-            except Exception as error:  # playwright's, of a wait that was in vain
-                check(False, f"{what}: {error}".partition("\n")[0])
-            else:
-                check(True, what)
-            check(not tab.problems, f"and its console is empty {tab.problems[:3] or ''}")
-        chips = tabs[0].locator(".chip").all_inner_texts()
-        check(chips == [f"{number} finished"], f"the states that it counts: {chips}")
-        theirs = [one for one in left(str(folder)) if one.pid != server.pid]
-        theirs = [one for one in theirs if server not in one.parents()]
-        check(not theirs, f"processes left by the sweep: {theirs or 'none'}")
-    remaining = left(str(folder))
-    check(not remaining, f"processes left by the studio: {remaining or 'none'}")
-    problem_runs = differing(runs, alone)
-    check(
-        not problem_runs, f"{number - len(problem_runs)} runs are the same {problem_runs[:3] or ''}"
-    )
+        table, curves = [
+            stack.enter_context(visited(address + at)) for at in ("#runs?each=1", watch)
+        ]
+        samples = Samples(server)
+
+        def look() -> None:
+            samples.take()
+            table.wait_for_timeout(50)
+
+        disturb(runs, Killer(runs, random.Random(seed)), look, variables, report)
+        report.check_growth(samples, "the studio's process")
+        check_tab(table, COUNT, number, "runs", report)
+        chips = table.locator(".chip").all_inner_texts()
+        report.check(chips == [f"{number} finished"], f"the states that it counts: {chips}")
+        check_tab(curves, CURVES, len(names), "curves", report)
+        others = [one for one in left(mark) if server not in (one, *one.parents())]
+        report.check_none(others, "processes left by the sweep")
+    report.check_none(left(mark), "processes left by the studio")
+    report.check_none(differing(runs, alone), "runs that are not the same to the bit")
     strays = sorted(files_of(runs) ^ files_of(alone)) + sorted(files_of(temporary))
-    check(not strays, f"files too many or too few: {strays[:5] or 'none'}")
-    print(f"         of the user's state: {sorted(files_of(folder / 'state'))}")
-    return problems
+    report.check_none(strays, "files too many or too few")
+    return report.faults
 
 
 if __name__ == "__main__":
     number = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(10**6)
     with tempfile.TemporaryDirectory() as folder:
-        problems = soak(number, seed, Path(folder))
-    sys.exit(f"{len(problems)} faults" if problems else 0)
+        faults = soak(number, seed, Path(folder))
+    sys.exit(f"{len(faults)} faults, with kills drawn by {seed}" if faults else 0)

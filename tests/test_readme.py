@@ -180,7 +180,6 @@ def test_every_command_is_run_by_some_test():
         "reslab data",
         "reslab doctor",
         "reslab selftest",
-        "make soak",
         "reslab summary",
         "reslab search",
         "reslab reproduce",
