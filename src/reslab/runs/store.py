@@ -179,10 +179,11 @@ class RunDirectory:
     def settle(self) -> None:
         """Leaves of a finished run what is to stay, whatever killed the process that finished it.
 
-        Where that is done it does nothing.
+        Where that is done, or the run is not finished, it does nothing.
         """
-        self.latest.settle()
-        self.progress_file.unlink(missing_ok=True)
+        if self.record_file.exists():
+            self.latest.settle()
+            self.progress_file.unlink(missing_ok=True)
 
     def write_predictions(
         self, logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
