@@ -36,7 +36,7 @@ def selftest(overrides: tuple[str, ...], draw: int | None) -> None:
         click.echo(
             "  compared   weights, optimizer, random states, metrics, gradients, predictions"
         )
-    devices = f", {where.world_size} of them" if where.world_size > 1 else ""
+    devices = f"; {where.world_size} devices" if where.world_size > 1 else ""
     for name, text in {
         "device": f"{where.device}, {where.hardware}{devices}",
         "precision": where.precision,
