@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 DEMO := liu_goh dataset=digits seed=0,1 trainer.max_epochs=3
 
-.PHONY: demo install test test-all lint readme reference bench-gpu screenshots measure-studio
+.PHONY: demo install test test-all soak lint readme reference bench-gpu screenshots measure-studio
 
 # Liu & Goh's ablation on 1,797 real digits: under two minutes on 2 cores.
 demo: install
@@ -74,6 +74,10 @@ test: install
 
 test-all: install
 	$(BIN)/python -m pytest
+
+# 200 runs side by side, a fifth of them killed: half an hour on 2 cores.
+soak: install
+	$(BIN)/python tests/soak.py 200
 
 lint: install
 	$(BIN)/ruff check .

@@ -31,12 +31,12 @@ BY_ACCURACY = """() => document.querySelector("[aria-sort=descending]").textCont
 
 
 @contextmanager
-def studio(runs: Path, *options: str) -> Iterator[tuple[psutil.Process, str]]:
+def studio(runs: Path, *options: str, **variables: str) -> Iterator[tuple[psutil.Process, str]]:
     """A server of its own process, and the address that it has printed."""
     command = [sys.executable, "-m", "reslab", "studio", "--no-browser"]
     with subprocess.Popen(
         [*command, "--port", str(PORT), "--runs-dir", runs, *options],
-        env=os.environ | {"XDG_STATE_HOME": str(runs.parent / "state")},
+        env=os.environ | {"XDG_STATE_HOME": str(runs.parent / "state")} | variables,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:

@@ -73,8 +73,9 @@ BELOW: dict[str, set[str]] = {
         "search",
     },
     "doctor": {"config", "jobs", "locks", "machine"},
+    "selftest": {"config", "jobs", "progress", "runs"},
     "cli": {
-        *("apps", "doctor", "terminal", "tables", "bench", "use", "reports", "jobs"),
+        *("apps", "doctor", "selftest", "terminal", "tables", "bench", "use", "reports", "jobs"),
         *("runs", "analysis", "config", "search", "studio"),
     },
     "__init__": {"predicting"},

@@ -28,6 +28,27 @@ def test_a_killed_cell_is_named_with_its_last_line_and_the_others_go_on(make):
     assert ends["a"].cell.output.read_text() == "at step 7\n"
 
 
+DIE = "import os; os.kill(os.getpid(), 9)"
+
+
+def test_a_cell_that_is_killed_behind_its_record_is_finished_and_tidied(make):
+    running = "(run / 'progress.json').write_text('{}')\n"
+    cell = make("late", f"{BEGIN}{running}{FINISH}{DIE}")
+    ends, _, _ = sweep([cell])
+    assert ends["late"].state == "finished"
+    assert not cell.output.exists()
+    assert not cell.directory.progress_file.exists()
+
+
+def test_a_cell_that_is_killed_before_it_starts_a_finished_run_over_has_failed(make):
+    cell = make("again", DIE)
+    cell.directory.path.mkdir()
+    cell.directory.record_file.write_text("{}")
+    ends, _, _ = sweep([cell])
+    assert ends["again"].state == "failed"
+    assert ends["again"].reason == "killed by signal 9 (Killed)"
+
+
 @pytest.mark.parametrize(
     ("script", "reason"),
     [

@@ -60,8 +60,12 @@ def test_a_sweep_of_processes_makes_the_runs_of_one_without_and_skips_the_finish
         f"[{at + 1}/2] seed={at}: test accuracy" for at in (0, 1)
     ]
     assert re.findall(r"outputs/runs/(\d)-", side_by_side.out) == ["0", "1"], "the results, in turn"
+    runs = tmp_path / "side/outputs/runs"
+    for name in names[0]:  # as processes leave it that are killed once their runs are finished
+        (runs / f".{name}.txt").write_text("resuming")
     again = run(tmp_path / "side", *asked, *LOCAL)
     assert again.code == 0
+    assert not list(runs.glob(".*.txt"))
     assert again.out.count("finished, test accuracy") == 2
     assert "begun" not in again.err
 

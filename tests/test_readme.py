@@ -18,6 +18,8 @@ from conftest import REPOSITORY
 from pages import BLOCKS, COMMANDS, FILES
 from processes import Finished, run
 from reslab.bench.compare import parse_request
+from reslab.config import compose
+from reslab.runs.check import check
 from training import SMALL
 
 SHORTENED = [
@@ -76,6 +78,8 @@ def test_the_commands_on_the_embedded_digits_run(tmp_path, monkeypatch, capsys):
             visit(words, tmp_path)
         elif words[1:2] == ["bench"]:  # measured with a smaller network in test_bench
             parse_request(words[3:])
+        elif words[1:2] == ["selftest"]:  # run by test_selftest, with real kills
+            check(compose(words[2:]))
         elif (words[0] == "reslab" and words[1] in ON_DIGITS) or (
             {"dataset=digits", "--from"} & set(words) and words[1] == "train"
         ):
@@ -175,6 +179,7 @@ def test_every_command_is_run_by_some_test():
         "reslab train",
         "reslab data",
         "reslab doctor",
+        "reslab selftest",
         "reslab summary",
         "reslab search",
         "reslab reproduce",

@@ -54,9 +54,11 @@ def test_a_run_killed_before_its_record_is_finished_by_the_same_command(referenc
 
 def test_a_run_killed_behind_its_record_is_tidied_by_the_same_command(reference, tmp_path):
     assert run(tmp_path, *EXACT, kill=("finished", 1)).killed
-    checkpoints = only_run(tmp_path) / "checkpoints"
+    checkpoints, progress = only_run(tmp_path) / "checkpoints", only_run(tmp_path) / "progress.json"
     assert {path.name for path in checkpoints.iterdir()} >= {"slim.ckpt", "last.ckpt", "best.ckpt"}
+    assert progress.exists()
     assert "finished" in run(tmp_path, *EXACT).out
+    assert not progress.exists()
     assert {path.name for path in checkpoints.iterdir()} == {"last.ckpt", "best.ckpt"}
     assert_same_results(only_run(tmp_path), reference[0])
 

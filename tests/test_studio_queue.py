@@ -171,6 +171,21 @@ def test_a_run_of_another_server_s_that_was_killed_stays_in_the_queue_to_say_so(
     assert all(one.reason for one in two.read().entries)
 
 
+def test_a_run_of_another_server_s_that_is_finished_leaves_nothing_of_its_process(queues, tmp_path):
+    one = queues()
+    one.add(entries("a"))
+    one.work()
+    (entry,) = one.read().entries
+    output = entry.cell(one.runs_dir).output
+    assert output.exists()
+    write_run(tmp_path / "runs", "a", test=0.9)
+    os.kill(entry.pid, signal.SIGKILL)
+    two = queues()
+    until(lambda: two.work() or running(two) == [])
+    assert two.read().entries == []
+    assert not output.exists()
+
+
 def test_a_run_is_not_put_into_the_queue_twice(queues):
     one = queues()
     one.add(entries("a"))

@@ -153,6 +153,11 @@ class CellLauncher(Launcher):
         return Job(number, overrides, config, path)
 
     def _run_here(self, job: Job) -> JobReturn:
+        """Answers, and tidies up behind a process that was killed once its run was finished."""
+        from reslab.jobs.cell import output_of
+        from reslab.runs.store import RunDirectory
+
+        output_of(RunDirectory(job.path)).unlink(missing_ok=True)
         return run_job(
             hydra_context=self.context,
             task_function=self.function,

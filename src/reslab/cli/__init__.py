@@ -6,7 +6,16 @@ import sys
 
 import click
 
-from reslab.cli import doctor, search, speed, studio, tables, training, use  # noqa: F401  # registers them
+from reslab.cli import (  # noqa: F401  # registers them
+    doctor,
+    search,
+    selftest,
+    speed,
+    studio,
+    tables,
+    training,
+    use,
+)
 from reslab.cli.arguments import as_key
 from reslab.cli.faults import in_a_line
 from reslab.cli.group import cli

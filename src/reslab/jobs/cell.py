@@ -49,16 +49,21 @@ class Cell:
 
     @property
     def output(self) -> Path:
-        """All that its process prints, kept until the run is finished, which has a log of its own.
-
-        It lies beside the directory, which may be another run's, and is emptied by a rerun.
-        """
-        return self.directory.path.with_name(f".{self.directory.name}.txt")
+        """All that its process prints, kept until the run is finished."""
+        return output_of(self.directory)
 
     @property
     def is_done(self) -> bool:
         """Whether its run has come to its end, which is before the test if that is not asked."""
-        return any(file.exists() for file in ends(self.directory, tested=self.tested))
+        return bool(self.ends())
+
+    def ends(self) -> dict[Path, int]:
+        """The files that say so, with when each was written, in nanoseconds."""
+        found = {}
+        for file in ends(self.directory, tested=self.tested):
+            with contextlib.suppress(OSError):  # it is not there
+                found[file] = file.stat().st_mtime_ns
+        return found
 
     def last_line(self) -> str:
         """The last that its process said, empty where that is nothing."""
@@ -83,6 +88,14 @@ class Cell:
             run.path.mkdir(parents=True, exist_ok=True)
             self.request().write(run.request_file)
             run.failure_file.write_text(f"{reason}\n")
+
+
+def output_of(run: RunDirectory) -> Path:
+    """Where a run's process prints as a cell's, until the run is finished, which has its own log.
+
+    It lies beside the directory, which may be another run's, and is emptied by a rerun.
+    """
+    return run.path.with_name(f".{run.name}.txt")
 
 
 def ends(run: RunDirectory, *, tested: bool) -> list[Path]:

@@ -33,6 +33,7 @@ class Job:
     def __init__(self, cell: Cell, slot: Slot, *, outlives: bool) -> None:
         self.cell, self.slot = cell, slot
         self.begun, self._killed = time.monotonic(), False
+        self._ends_before = cell.ends()  # of a run that is to be started over
         variables = os.environ | slot.variables | cell.variables
         variables.pop(VARIABLE, None)
         if not outlives:
@@ -84,7 +85,9 @@ class Job:
         status = self._process.poll()
         if status is None:
             return None
-        if status == 0 and self.cell.is_done:
+        ends = self.cell.ends()
+        if ends and (status == 0 or ends != self._ends_before):
+            self.cell.directory.settle()  # it may have been killed before it had
             self.cell.output.unlink(missing_ok=True)  # the run's own log has it
             return Ended(self.cell, "finished", "", self.seconds)
         signum = -status if status < 0 else status - 128

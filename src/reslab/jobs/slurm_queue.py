@@ -11,7 +11,7 @@ from filelock import Timeout
 from reslab import locks
 from reslab.errors import UserError
 from reslab.jobs import slurm
-from reslab.jobs.cell import Cell, last_line
+from reslab.jobs.cell import Cell, last_line, output_of
 from reslab.jobs.queued import Queued, in_the_way, is_finished, is_spoilt
 from reslab.jobs.slurm import Cluster, Task
 from reslab.jobs.slurm_options import SlurmOptions
@@ -128,7 +128,7 @@ def conclude(run: RunDirectory, queued: Queued, task: Task | None, lost: str = L
     Returns:
         Why it is not finished, one line; empty if it is.
     """
-    output, kept = Path(queued.output), Cell((), run, "").output
+    output, kept = Path(queued.output), output_of(run)
     ended_well = task is None or task.state == "COMPLETED"
     if is_finished(run, queued) or (ended_well and queued.is_done(run)):
         for path in (output, kept):

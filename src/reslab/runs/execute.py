@@ -83,7 +83,7 @@ def _lead(
             check(cfg)
             attempt = begin(cfg, directory)
             if attempt.record:
-                directory.latest.settle()
+                directory.settle()
                 if cfg.keep_state and not directory.state_kept.exists():
                     reporter.warn("keep_state=true: it was finished without; add rerun=true")
                 ranks.told(FINISHED)

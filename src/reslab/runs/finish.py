@@ -105,8 +105,7 @@ def finish(
     best_saved["reslab"]["description"] = about["description"] | {"record": record.as_json()}
     files.save(best_saved, directory.best)
     directory.write_record(record)
-    directory.latest.settle()
-    directory.progress_file.unlink(missing_ok=True)
+    directory.settle()
     return record
 
 

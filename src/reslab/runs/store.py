@@ -175,6 +175,15 @@ class RunDirectory:
         """Writes the record: from now on the run is finished."""
         write_record(record, self.record_file)
 
+    def settle(self) -> None:
+        """Leaves of a finished run what is to stay, whatever killed the process that finished it.
+
+        Where that is done, or the run is not finished, it does nothing.
+        """
+        if self.record_file.exists():
+            self.latest.settle()
+            self.progress_file.unlink(missing_ok=True)
+
     def write_predictions(
         self, logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
     ) -> None:

@@ -163,6 +163,8 @@ class Queues:
         if not (cell.directory.config_file.exists() or cell.directory.failure_file.exists()):
             reason = cell.last_line() or "it ended before its run began, and said nothing"
             cell.record_failure(reason)
+        elif state == "finished":
+            cell.output.unlink(missing_ok=True)  # the run's own log has it
         elif state == "failed":
             reason = cell.directory.why()
         elif state == "interrupted" and not entry.stopping:
