@@ -127,13 +127,18 @@ def test_the_log_is_what_it_printed_without_a_bar_s_repeats(stopped):
 @pytest.mark.slow
 def test_it_goes_on_from_anywhere_to_what_an_uninterrupted_one_comes_to(stopped, tmp_path):
     directory, elsewhere, *_ = stopped
-    resumed = run(elsewhere, "resume", directory.name, "--runs-dir", str(directory.path.parent))
+    own = {"PYTHONPATH": f".:{os.environ.get('PYTHONPATH', '')}", "RESLAB_TARGETS": "own_networks"}
+    command_line = ("resume", directory.name, "--runs-dir", str(directory.path.parent))
+    refused = run(elsewhere, *command_line).error_line()
+    asked = " ".join(f"{name}={own[name]}" for name in ("RESLAB_TARGETS", "PYTHONPATH"))
+    assert "runs code of its own: if you trust it" in refused
+    assert asked in refused
+    resumed = run(elsewhere, *command_line, **own)
     assert resumed.code == 0, resumed.err
     assert directory.state() == "finished"
     assert "resuming at step" in directory.log_file.read_text()
     assert directory.log_file.read_text().splitlines()[-1].startswith("test accuracy ")
     folder = directory.path.parents[2]
-    own = {"PYTHONPATH": f".:{os.environ.get('PYTHONPATH', '')}", "RESLAB_TARGETS": "own_networks"}
     whole = command("train", "--config-dir", "conf", *ASKED, f"runs_dir={tmp_path}/outputs/runs")
     subprocess.run(whole, cwd=folder, env=os.environ | own, check=True, capture_output=True)
     assert_same_results(directory.path, only_run(tmp_path))

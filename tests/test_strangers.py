@@ -3,12 +3,16 @@
 import functools
 import http.server
 import io
+import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tarfile
 import threading
 import zipfile
+from dataclasses import replace
 
 import pytest
 from torchvision.datasets.utils import download_and_extract_archive
@@ -17,6 +21,10 @@ from processes import run
 from reslab.config import compose, instantiate
 from reslab.data import TorchvisionSource
 from reslab.errors import UserError
+from reslab.runs import control
+from reslab.runs.request import Request
+from reslab.runs.store import RunDirectory
+from reslab.studio.queue import Queues
 
 EVIL = "import pathlib\npathlib.Path({proof!r}).touch()\nclass Evil:\n    pass\n"
 
@@ -49,6 +57,75 @@ def test_what_a_field_names_is_neither_imported_nor_called(field, target, evil, 
     with pytest.raises(UserError, match=f"_target_={target} is not allowed"):
         instantiate(cfg, field)
     assert not evil.exists()
+
+
+@pytest.fixture
+def stranger_s(tmp_path, monkeypatch):
+    """An interrupted run that somebody else has sent, and what its resumption would start."""
+    run = RunDirectory(tmp_path / "outputs/runs/sent")
+    run.path.mkdir(parents=True)
+    run.failure_file.write_text("the reason")
+    started = []
+    monkeypatch.setattr(control, "_run", lambda *asked: started.append(asked) or 0)
+
+    def ask(**variables):
+        request = replace(Request.here([], None), folder=str(tmp_path), variables=variables)
+        request.write(run.request_file)
+        return run
+
+    return ask, started
+
+
+def test_a_stranger_s_run_has_no_code_found_or_loaded(stranger_s, monkeypatch):
+    ask, started = stranger_s
+    monkeypatch.setenv("PYTHONPATH", "mine")
+    monkeypatch.setenv("RESLAB_TARGETS", "also_mine")
+    harm = {
+        "PYTHONPATH": "evil",
+        "LD_PRELOAD": "evil.so",
+        "PYTHONSTARTUP": "evil.py",
+        "PATH": "evil",
+    }
+    assert control.resume(ask(**harm, OMP_NUM_THREADS="3")) == 0
+    ((_, _, environment),) = started
+    assert not set(harm.items()) & set(environment.items())
+    assert environment["PYTHONPATH"] == "mine"
+    assert environment["OMP_NUM_THREADS"] == "3"
+    assert "RESLAB_TARGETS" not in environment, "it was begun without"
+
+
+@pytest.mark.parametrize("path", [None, "evil", "a folder/evil"])
+@pytest.mark.parametrize("ours", [{}, {"PYTHONPATH": "evil"}, {"RESLAB_TARGETS": "evil"}])
+def test_who_goes_on_with_code_of_its_own_says_so(stranger_s, monkeypatch, path, ours):
+    ask, started = stranger_s
+    for name in ("PYTHONPATH", "RESLAB_TARGETS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ours.items():
+        monkeypatch.setenv(name, value)
+    needed = {"RESLAB_TARGETS": "evil"} | ({"PYTHONPATH": path} if path else {})
+    run = ask(**needed)
+    if ours != needed:
+        with pytest.raises(UserError, match="runs code of its own: if you trust it") as refused:
+            control.resume(run)
+        assert not started
+        typed = re.search(r"put (.*) before the command", str(refused.value))[1]
+        given = dict(one.partition("=")[::2] for one in shlex.split(typed))
+        assert given == {"RESLAB_TARGETS": "evil", "PYTHONPATH": path or ""}
+        for name, value in needed.items():
+            monkeypatch.setenv(name, value)
+        if not path:
+            monkeypatch.delenv("PYTHONPATH", raising=False)
+    assert control.resume(run) == 0
+    ((_, _, environment),) = started
+    assert needed.items() <= environment.items()
+
+
+def test_a_stranger_s_queue_has_no_code_found_or_loaded(tmp_path):
+    queues = Queues(tmp_path, set)
+    entry = {"name": "sent", "overrides": [], "folder": str(tmp_path), "threads": "3"}
+    queues.file.write_text(json.dumps({"entries": [entry | {"variables": {"LD_PRELOAD": "evil"}}]}))
+    (one,) = queues.read().entries
+    assert one.cell(tmp_path).variables == {"OMP_NUM_THREADS": "3"}
 
 
 @pytest.mark.parametrize(

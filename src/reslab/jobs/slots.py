@@ -11,9 +11,9 @@ from typing import Literal
 import psutil
 
 from reslab.errors import UserError
+from reslab.runs.request import THREADS
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-THREADS = "OMP_NUM_THREADS"
 
 
 @dataclass(frozen=True)

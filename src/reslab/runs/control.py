@@ -13,7 +13,7 @@ from reslab import locks
 from reslab.errors import UserError
 from reslab.reporter import SILENT, Reporter
 from reslab.runs.pins import as_typed
-from reslab.runs.request import VARIABLES, Request
+from reslab.runs.request import TARGETS, THREADS, Request
 from reslab.runs.store import RunDirectory
 
 SECONDS_BETWEEN_LOOKS = 0.2
@@ -75,7 +75,10 @@ def resume(directory: RunDirectory) -> int:
             f"`reslab train --from {directory.name}` reads the test set"
         )
     request = request_to_repeat(directory, str(directory.path))
-    environment = {k: v for k, v in os.environ.items() if k not in VARIABLES} | request.variables
+    left = {THREADS} if request.variables.get(TARGETS) else {THREADS, TARGETS}
+    environment = {name: value for name, value in os.environ.items() if name not in left}
+    if request.threads:
+        environment[THREADS] = request.threads
     return _run(resume_command(directory, request), Path(request.folder), environment)
 
 
@@ -104,12 +107,17 @@ def request_to_repeat(directory: RunDirectory, called: str) -> Request:
         called: What errors call it.
 
     Raises:
-        UserError: There is no request, or a folder of its is gone.
+        UserError: There is no request, a folder of its is gone, or it runs code of its own, which
+            this process was not told to.
     """
     request = _request(directory, called)
     for folder in (request.folder, *request.config_dirs):
         if not Path(folder).is_dir():
             raise UserError(f"{called} was begun with {folder}, which is not there")
+    if lacking := request.asked_of(os.environ):
+        raise UserError(
+            f"{called} runs code of its own: if you trust it, put {lacking} before the command"
+        )
     return request
 
 

@@ -3,10 +3,11 @@
 import getpass
 import json
 import os
+import shlex
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -18,8 +19,11 @@ from reslab.errors import UserError
 from reslab.files import write_atomically
 from reslab.locks import is_alive
 
-# What a user's own modules are found by and allowed by, and on which the bits of sums depend.
-VARIABLES = ("RESLAB_TARGETS", "PYTHONPATH", "OMP_NUM_THREADS")
+# What a user's own modules are allowed by and found by, and on which the bits of sums depend.
+TARGETS = "RESLAB_TARGETS"
+OWN_CODE = (TARGETS, "PYTHONPATH")
+THREADS = "OMP_NUM_THREADS"
+VARIABLES = (*OWN_CODE, THREADS)
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,21 @@ class Request:
         """The same with a value chosen that was left to what is there."""
         others = (text for text in self.overrides if text.lstrip("+").partition("=")[0] != key)
         return replace(self, overrides=(*others, f"{key}={value}"))
+
+    @property
+    def threads(self) -> str | None:
+        """What its variable said of how many, None for nothing.
+
+        No other one is taken from the file, which may be a stranger's: some would have code run.
+        """
+        return self.variables.get(THREADS)
+
+    def asked_of(self, environment: Mapping[str, str]) -> str:
+        """What is lacking of the variables that have its user's own code run, as one types it."""
+        given = {name: self.variables.get(name) for name in OWN_CODE}
+        if not given[TARGETS] or all(environment.get(name) == given[name] for name in given):
+            return ""
+        return " ".join(f"{name}={shlex.quote(value or '')}" for name, value in given.items())
 
     @property
     def is_alive(self) -> bool:

@@ -182,7 +182,7 @@ def _entry(run: RunDirectory, *, again: bool) -> Entry:
         overrides=_started_over(request) if again else request.overrides,
         folder=request.folder,
         config_dirs=request.config_dirs,
-        variables=request.variables,
+        threads=request.threads,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 from reslab import locks
 from reslab.errors import UserError
 from reslab.jobs.cell import Cell
+from reslab.runs.request import THREADS
 from reslab.runs.store import RunDirectory
 
 
@@ -22,7 +23,7 @@ class Entry:
         overrides: What to ask of Hydra.
         folder: Where the command is given.
         config_dirs: The user's own folders with configurations.
-        variables: Of the environment, which a run that goes on had.
+        threads: What the environment of a run that goes on said of their number, if anything.
         id: Its own, whatever the run is called.
         state: Where it stands; one that has ended is gone, unless something has ended it.
         reason: What has, one line.
@@ -37,7 +38,7 @@ class Entry:
     overrides: tuple[str, ...]
     folder: str
     config_dirs: tuple[str, ...] = ()
-    variables: dict[str, str] = field(default_factory=dict)
+    threads: str | None = None
     id: str = field(default_factory=lambda: secrets.token_hex(4))
     state: Literal["waiting", "running", "failed", "interrupted"] = "waiting"
     reason: str = ""
@@ -78,7 +79,7 @@ class Entry:
             title=self.name,
             config_dirs=self.config_dirs,
             folder=Path(self.folder),
-            variables=self.variables,
+            variables={THREADS: self.threads} if self.threads else {},
         )
 
 
