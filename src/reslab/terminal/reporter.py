@@ -25,7 +25,8 @@ class Terminal(Reporter):
     @contextmanager
     def progress(self, total: int, unit: str) -> Iterator[Callable[[], None]]:
         """Shows a bar, which is gone afterwards."""
-        with tqdm(total=total, unit=unit, unit_scale=True, dynamic_ncols=True, leave=False) as bar:
+        options = {"unit_scale": total >= 1000, "dynamic_ncols": True, "leave": False}
+        with tqdm(total=total, unit=unit, **options) as bar:
             yield lambda: (bar.update(), None)[1]
 
     @contextmanager
