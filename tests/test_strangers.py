@@ -1,10 +1,12 @@
 """Configurations and archives that strangers made to do harm: nothing of theirs is run."""
 
 import functools
+import hashlib
 import http.server
 import io
 import json
 import os
+import pickle
 import re
 import shlex
 import subprocess
@@ -13,13 +15,17 @@ import tarfile
 import threading
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
+from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import download_and_extract_archive
 
 from processes import run
 from reslab.config import compose, instantiate
 from reslab.data import TorchvisionSource
+from reslab.data.archives import refuse_what_leads_out
 from reslab.errors import UserError
 from reslab.runs import control
 from reslab.runs.request import Request
@@ -125,32 +131,133 @@ def test_a_stranger_s_queue_has_no_code_found_or_loaded(tmp_path):
     entry = {"name": "sent", "overrides": [], "folder": str(tmp_path), "threads": "3"}
     queues.file.write_text(json.dumps({"entries": [entry | {"variables": {"LD_PRELOAD": "evil"}}]}))
     (one,) = queues.read().entries
-    assert one.cell(tmp_path).variables == {"OMP_NUM_THREADS": "3"}
+    assert one.cell(tmp_path).variables == {"OMP_NUM_THREADS": "3", "PYTHONSAFEPATH": "1"}
+
+
+@pytest.mark.parametrize("name", ["yaml.py", "reslab/__init__.py"])
+def test_no_module_is_found_in_the_folder_that_a_stranger_s_run_names(name, stranger_s, tmp_path):
+    ask, started = stranger_s
+    proof = tmp_path / "proof"
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(EVIL.format(proof=str(proof)))
+    control.resume(ask())
+    ((command, folder, environment),) = started
+    assert command[1:4] == ["-m", "reslab", "train"]
+    for variables, is_found in (
+        (environment, False),
+        ({**environment, "PYTHONSAFEPATH": ""}, True),
+    ):
+        version = [*command[:3], "runs", "--runs-dir", "none"]
+        subprocess.run(version, cwd=folder, env=variables, capture_output=True)
+        assert proof.exists() == is_found
+
+
+@pytest.mark.parametrize(
+    ("field", "target", "options"),
+    [
+        ("model", "torchvision.datasets.MNIST", {"root": "there", "download": True}),
+        ("model", "lightning.pytorch.Trainer", {}),
+        ("model", "reslab.studio.worker.Worker", {}),
+        ("optimizer", "reslab.data.FolderData", {"root": "there"}),
+        ("dataset", "reslab.nn.PlainCNN", {}),
+        ("logger", "torchvision.datasets.MNIST", {"root": "there", "download": True}),
+    ],
+)
+def test_what_one_field_may_be_another_may_not(field, target, options, in_empty_folder):
+    cfg = OmegaConf.create({field: {"_target_": target, **options}})
+    with pytest.raises(UserError, match=f"{field}._target_={target} is not allowed"):
+        instantiate(cfg, field)
+    assert not list(in_empty_folder.iterdir())
+
+
+class Payload:
+    """Leaves a trace where it is unpickled."""
+
+    def __init__(self, proof):
+        self.proof = proof
+
+    def __reduce__(self):
+        return type(self.proof).touch, (self.proof,)
+
+
+@pytest.mark.parametrize("official", [(), ("batches.meta", "test_batch")])
+def test_pickles_for_which_a_stranger_s_digests_vouch_are_not_read(official, tmp_path):
+    """Wherever these come from, a configuration or a checkpoint; some may be the official ones."""
+    folder, proof = tmp_path / "cifar-10-batches-py", tmp_path / "proof"
+    folder.mkdir()
+    shipped = dict(compose(["dataset=cifar10"]).dataset.source.files)
+    files = dict(shipped)
+    for name in files:
+        (tmp_path / name).write_bytes(pickle.dumps(Payload(proof)))
+        if Path(name).name not in official:
+            digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+            files[name] = f"sha256:{digest}"
+    with pytest.raises(UserError, match="corrupted"):
+        TorchvisionSource(CIFAR10, files, {}).load(tmp_path)
+    elsewhere = {f"other/{name}": digest for name, digest in shipped.items()}  # which are right
+    with pytest.raises(UserError, match="corrupted"):
+        TorchvisionSource(CIFAR10, files | elsewhere, {}).load(tmp_path)
+    assert not proof.exists()
+    pickle.loads((folder / "data_batch_1").read_bytes())
+    assert proof.exists(), "it could have been left"
 
 
 @pytest.mark.parametrize(
     ("given", "named"),
     [
         ("model._target_=evil.Evil", "model._target_=evil.Evil is not allowed"),
-        ("+hydra.callbacks.x._target_=evil.Evil", "hydra.callbacks.x._target_=evil.Evil is not"),
-        ("+hydra.callbacks={x:{_target_:evil.Evil}}", "hydra.callbacks.x._target_=evil.Evil is"),
-        ("+hydra.job_logging.handlers.x.class=evil.Evil", "handlers.x.class=evil.Evil is not"),
-        ("+hydra.hydra_logging.handlers.x.stream=ext://evil.x", "ext://evil.x is not allowed"),
+        ("+hydra.callbacks.x._target_=evil.Evil", "hydra.callbacks is not allowed"),
+        ("+hydra.callbacks={x:{_target_:evil.Evil}}", "hydra.callbacks is not allowed"),
+        ("+hydra.callbacks.x=${hydra.job.env_set}", "hydra.callbacks is not allowed"),
+        ("+hydra.job_logging.handlers.x.class=evil.Evil", "hydra.job_logging is not allowed"),
+        ("hydra/job_logging=theirs", "hydra.job_logging is not allowed"),
+        ("+hydra.hydra_logging.handlers.x.stream=ext://evil.x", "hydra.hydra_logging is not allow"),
+        ("+hydra.job.env_set.RESLAB_TARGETS=evil", "hydra.job.env_set is not allowed"),
+        ("+hydra.launcher.x={_target_:evil.Evil}", "hydra.launcher.x._target_=evil.Evil is not"),
+        ("+hydra.sweeper.x=[{_target_:evil.Evil}]", "hydra.sweeper.x._target_=evil.Evil is not"),
+        ("+hydra.launcher.x=${hydra.job.env_set}", "write the value itself"),
         ("hydra.searchpath=[pkg://evil_package]", "packages are not imported"),
-        ("recipe=theirs", "hydra.callbacks.x._target_=evil.Evil is not allowed"),
+        ("recipe=theirs", "hydra.callbacks is not allowed"),
+        ("recipe=theirs_too", "hydra.job.env_set is not allowed"),
     ],
 )
 def test_what_a_command_or_a_file_has_hydra_build_is_not_imported(given, named, evil, tmp_path):
     (tmp_path / "conf/recipe").mkdir(parents=True)
+    (tmp_path / "conf/hydra/job_logging").mkdir(parents=True)
+    (tmp_path / "conf/hydra/job_logging/theirs.yaml").write_text(
+        "handlers: {x: {class: evil.Evil}}"
+    )
+    (tmp_path / "conf/recipe/theirs_too.yaml").write_text(
+        "# @package _global_\nhydra: {job: {env_set: {RESLAB_TARGETS: evil}}}\n"
+        "model: {_target_: evil.Evil}\n"
+    )
     (tmp_path / "conf/recipe/theirs.yaml").write_text(
         "# @package _global_\nhydra:\n  callbacks:\n    x:\n      _target_: evil.Evil\n"
     )
-    for sweep in ([], ["-m", "seed=0,1"]):
-        done = run(tmp_path, "train", "--config-dir", "conf", *sweep, given, **os.environ)
+    commands = [["train", "-m", "seed=0,1"]]
+    if given.lstrip("+").startswith("hydra"):
+        commands.append(["reproduce", "liu_goh", "dataset=digits"])
+    if not given.startswith(("+hydra.launcher", "+hydra.sweeper")):  # which are a sweep's alone
+        commands.append(["train"])
+    for command in commands:
+        done = run(tmp_path, *command, "--config-dir", "conf", given, **os.environ)
         assert named in done.err
-        assert done.code == 1
         assert "Traceback" not in done.err
+        assert done.code == 1
         assert not evil.exists()
+
+
+def test_an_archive_that_is_of_two_kinds_is_looked_through_as_both(tmp_path):
+    """One kind's names are good; which is unpacked is told by its name's ending."""
+    path = tmp_path / "both.tar.gz"
+    member("../evil.txt")(path)
+    with zipfile.ZipFile(tmp_path / "good.zip", "w") as good:
+        good.writestr("good.txt", "good")
+    path.write_bytes(path.read_bytes() + (tmp_path / "good.zip").read_bytes())
+    assert zipfile.is_zipfile(path)
+    assert tarfile.is_tarfile(path)
+    with pytest.raises(UserError, match="leads out"):
+        refuse_what_leads_out([path])
 
 
 def as_tar(add):

@@ -69,7 +69,7 @@ def _fits(value: Any, hint: Any) -> bool:
     if kind is UnionType:
         return any(_fits(value, part) for part in parts)
     if kind is Literal:
-        return value in parts
+        return any(type(value) is type(part) and value == part for part in parts)
     if kind is float:
         return type(value) is float or (type(value) is int and abs(value) < GIANT)
     if kind is int:
@@ -79,6 +79,8 @@ def _fits(value: Any, hint: Any) -> bool:
             return False
         each = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
         return len(each) == len(value) and all(map(_fits, value, each))
+    if kind is list:
+        return type(value) is list and all(_fits(one, *parts or (Any,)) for one in value)
     if kind is dict:
         return type(value) is dict and all(_fits(one, parts[1]) for one in value.values())
     return type(value) is kind

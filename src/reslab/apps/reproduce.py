@@ -14,7 +14,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
 from reslab.apps.train import run_cell
-from reslab.config import CONF_DIR, VERSION_BASE, search_path
+from reslab.config import CONF_DIR, VERSION_BASE, check_what_hydra_builds, search_path
 from reslab.jobs.slurm_queue import settle
 from reslab.jobs.task import CellTask, StoppedError
 from reslab.reporter import SILENT, Reporter
@@ -75,6 +75,7 @@ def reproduce(
         UserError: There is no such table, an override is wrong, or a record cannot be kept.
     """
     own, asked = _parted(overrides)
+    check_what_hydra_builds([*search_path(), *own])
     table = load_table(name, asked, quick=quick)
     runs = [cell.directory for cell in table.cells]
     settle(runs)

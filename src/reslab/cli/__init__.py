@@ -20,7 +20,7 @@ from reslab.cli.arguments import as_key
 from reslab.cli.faults import in_a_line
 from reslab.cli.group import cli
 from reslab.cli.process import prepare_process
-from reslab.errors import stop_behind
+from reslab.errors import in_one_line, stop_behind
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
         sys.exit(130)
     except click.ClickException as error:
         if isinstance(error, click.NoSuchOption) and (line := _meant_as_key(error)):
-            sys.exit(f"reslab: {line}")
+            sys.exit(f"reslab: {in_one_line(line)}")
         error.show()
         sys.exit(error.exit_code)
     except Exception as error:
@@ -45,7 +45,7 @@ def main() -> None:
         line = in_a_line(error)
         if line is None or os.environ.get("RESLAB_DEBUG") == "1":
             raise
-        sys.exit(f"reslab: {line}")
+        sys.exit(f"reslab: {in_one_line(line)}")
 
 
 def _meant_as_key(error: click.NoSuchOption) -> str | None:

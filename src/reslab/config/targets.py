@@ -1,6 +1,7 @@
 """What configurations may build: an allow-list of targets, and what a user trusts besides."""
 
 import importlib.util
+import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -17,32 +18,21 @@ from reslab.config.places import composed_of_hydra
 from reslab.config.refusals import as_typed, refusal
 from reslab.errors import UserError
 
-TARGETS = (
-    "reslab.",
-    "torch.nn.",
-    "torch.optim.",
-    "torchvision.datasets.",
-    "torchvision.transforms.v2.",
-    "lightning.pytorch.Trainer.",
-    "optuna.samplers.",
-    "optuna.pruners.",
-)
-TARGET_MODULES = (
-    "reslab.",
-    "torch.nn.",
-    "torch.optim.",
-    "torchvision.datasets.",
-    "torchvision.transforms.v2.",
-    "lightning.pytorch.",
-    "optuna.samplers.",
-    "optuna.pruners.",
-)
+# What each field may be built of: names, and the modules that these lead to.
+TARGETS = {
+    "model": ("reslab.nn.", "torch.nn."),
+    "dataset": ("reslab.data.", "torchvision.datasets.", "torchvision.transforms.v2."),
+    "augment": ("reslab.data.", "torchvision.transforms.v2."),
+    "optimizer": ("reslab.optim.", "torch.optim."),
+    "logger": ("reslab.callbacks.",),
+    "trainer": ("lightning.pytorch.Trainer.",),
+    "search": ("optuna.samplers.", "optuna.pruners."),
+}
+MODULES = TARGETS | {"trainer": ("lightning.pytorch.",)}
 
-# What Hydra builds itself for a command: parts of its own configuration, the keys that name what is
-# imported, and what may stand there.
+# What Hydra itself would build or set for a command, before anything of reslab's is asked.
 BY_HYDRA = ("callbacks", "hydra_logging", "job_logging")
-IMPORTING = ("_target_", "class", "()")
-LOGS = r"logging\.(handlers\.)?\w+(Handler|Formatter)|colorlog\.ColoredFormatter|ext://sys\.std(out|err)"
+PLUGINS = ("launcher", "sweeper")
 
 
 def instantiate(cfg: DictConfig, field: str, **arguments: Any) -> Any:
@@ -54,7 +44,7 @@ def instantiate(cfg: DictConfig, field: str, **arguments: Any) -> Any:
     node = OmegaConf.select(cfg, field)
     try:
         for key, target in _targets(node, field):
-            if fault := _fault(target):
+            if fault := _fault(target, field.partition(".")[0]):
                 raise UserError(f"{as_typed(key, cfg)}._target_={target}{fault}")
         return hydra.utils.instantiate(node, _convert_="all", **arguments)
     except OmegaConfBaseException as error:
@@ -64,32 +54,40 @@ def instantiate(cfg: DictConfig, field: str, **arguments: Any) -> Any:
 
 
 def check_what_hydra_builds(overrides: Sequence[str]) -> None:
-    """Refuses what a command would have Hydra import and build, but for what writes its logs.
+    """Refuses what a command would have Hydra import and build, or set, besides its plugins.
 
     Raises:
         UserError: There is something else.
     """
     try:
-        own = composed_of_hydra(overrides)
+        own, plain = composed_of_hydra(overrides), composed_of_hydra([])
     except (HydraException, OmegaConfBaseException):
         return  # which it says itself before it builds anything
-    for key, name in _imported({part: own.get(part) for part in BY_HYDRA}, "hydra"):
-        if not re.fullmatch(LOGS, name):
-            raise UserError(f"{key}={name} is not allowed: nothing but logs is built for Hydra")
+    for key in BY_HYDRA:
+        if own.get(key) != plain.get(key):
+            raise UserError(f"hydra.{key} is not allowed: reslab has none of Hydra's")
+    if own["job"].get("env_set") != plain["job"].get("env_set"):
+        raise UserError("hydra.job.env_set is not allowed: put variables before the command")
+    for name in PLUGINS:
+        for key, value in _leaves(own.get(name), f"hydra.{name}"):
+            # A text that is one reference may stand for anything.
+            if re.fullmatch(r"\$\{.*\}", value, re.DOTALL):
+                raise UserError(f"{key}={value} is not allowed: write the value itself")
+            # The plugin itself Hydra looks up among those that it has.
+            is_below = key.endswith("._target_") and key != f"hydra.{name}._target_"
+            if is_below and (fault := _fault(value, "search")):
+                raise UserError(f"{key}={value}{fault}")
 
 
-def _imported(node: Any, key: str) -> Iterator[tuple[str, str]]:
-    """Key and name of each object that plain values would have imported."""
+def _leaves(node: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Key and text of each value among plain ones that is a text."""
     if isinstance(node, dict):
         for name, value in node.items():
-            below = f"{key}.{name}"
-            if name in IMPORTING:
-                yield below, str(value)
-            yield from _imported(value, below)
+            yield from _leaves(value, f"{key}.{name}")
     elif isinstance(node, list):
         for value in node:
-            yield from _imported(value, key)
-    elif isinstance(node, str) and node.startswith("ext://"):
+            yield from _leaves(value, key)
+    elif isinstance(node, str):
         yield key, node
 
 
@@ -106,25 +104,35 @@ def _targets(node: Any, key: str) -> Iterator[tuple[str, str]]:
             yield from _targets(value, f"{key}[{index}]")
 
 
-def _fault(target: str) -> str | None:
-    """Both the path and the module of what it leads to: `reslab.x.os.system` is os' function."""
+def _fault(target: str, field: str) -> str | None:
+    """Both the path and the module of what it leads to: `reslab.nn.os.system` is os' function."""
     own = tuple(f"{name}." for name in trusted_modules())
     refused = " is not allowed; set RESLAB_TARGETS to trust a package"
-    if not f"{target}.".startswith(TARGETS + own):
+    if not f"{target}.".startswith(TARGETS[field] + own):
         return refused
     try:
-        found = hydra.utils.get_object(target)
+        found = _found(target)
     except (ImportError, AttributeError, ValueError) as error:
         return f": {first_line(error.__cause__ or error)}"
     module = f"{getattr(found, '__module__', '')}."
     if not isinstance(found, type):
         return " is not a class"
-    return None if module.startswith(TARGET_MODULES + own) else refused
+    return None if module.startswith(MODULES[field] + own) else refused
+
+
+def _found(target: str) -> Any:
+    """What a path leads to, of which Hydra would say in its log that there is no such thing."""
+    log = logging.getLogger("hydra.utils")
+    before, log.disabled = log.disabled, True
+    try:
+        return hydra.utils.get_object(target)
+    finally:
+        log.disabled = before
 
 
 def is_own_target(target: str) -> bool:
     """Whether it is none of reslab's and of the libraries that it builds upon."""
-    return not f"{target}.".startswith(TARGETS)
+    return not f"{target}.".startswith(tuple(one for names in TARGETS.values() for one in names))
 
 
 def trusted_modules() -> list[str]:

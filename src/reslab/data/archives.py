@@ -35,7 +35,7 @@ def _members(path: Path) -> Iterator[tuple[str, bool]]:
         with zipfile.ZipFile(path) as archive:
             for one in archive.infolist():
                 yield one.filename, one.external_attr >> 28 in (0, 0o4, 0o10)
-    elif tarfile.is_tarfile(path):
+    if tarfile.is_tarfile(path):  # too: what is asked for by its name may be both
         with tarfile.open(path) as archive:
             for member in archive:
                 yield member.name, member.isfile() or member.isdir()

@@ -17,6 +17,7 @@ from reslab.runs.request import TARGETS, THREADS, Request
 from reslab.runs.store import RunDirectory
 
 SECONDS_BETWEEN_LOOKS = 0.2
+SAFE_PATH = {"PYTHONSAFEPATH": "1"}  # has Python find no module in the folder where it starts
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -76,7 +77,8 @@ def resume(directory: RunDirectory) -> int:
         )
     request = request_to_repeat(directory, str(directory.path))
     left = {THREADS} if request.variables.get(TARGETS) else {THREADS, TARGETS}
-    environment = {name: value for name, value in os.environ.items() if name not in left}
+    kept = {name: value for name, value in os.environ.items() if name not in left}
+    environment = kept | SAFE_PATH
     if request.threads:
         environment[THREADS] = request.threads
     return _run(resume_command(directory, request), Path(request.folder), environment)

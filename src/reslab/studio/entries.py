@@ -10,6 +10,7 @@ from typing import Literal
 from reslab import locks
 from reslab.errors import UserError
 from reslab.jobs.cell import Cell
+from reslab.runs.control import SAFE_PATH
 from reslab.runs.request import THREADS
 from reslab.runs.store import RunDirectory
 
@@ -79,7 +80,7 @@ class Entry:
             title=self.name,
             config_dirs=self.config_dirs,
             folder=Path(self.folder),
-            variables={THREADS: self.threads} if self.threads else {},
+            variables=SAFE_PATH | ({THREADS: self.threads} if self.threads else {}),
         )
 
 

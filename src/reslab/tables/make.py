@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reslab.config import CONF_DIR, of_variables, own_folders, own_groups, own_sources
+from reslab.content import parse
 from reslab.errors import UserError
 from reslab.files import write_atomically
 from reslab.markdown import insert_table
@@ -141,10 +142,13 @@ class _Made:
 
     def _read(self) -> dict[str, Any]:
         try:
-            content: dict[str, Any] = json.loads(self.file.read_text())
-            return content if all("folder" in one for one in content.values()) else {}
-        except (AttributeError, OSError, TypeError, ValueError):  # none, or spoilt
+            content = parse(self.file.read_bytes())
+        except (OSError, ValueError):  # none, or spoilt
             return {}
+        are_notes = isinstance(content, dict) and all(
+            isinstance(one, dict) and "folder" in one for one in content.values()
+        )
+        return content if are_notes else {}
 
 
 def _question(name: str, overrides: Sequence[str], quick: bool) -> str:
