@@ -153,10 +153,10 @@ def test_a_trial_that_is_worse_is_canceled_saves_and_has_not_failed(faked, worki
 
 
 def test_a_trial_that_is_preempted_and_queued_again_has_not_failed(faked, working, monkeypatch):  # noqa: F811
-    monkeypatch.setenv("SECONDS", "0.3")
+    monkeypatch.setenv("SECONDS", "0.6")
 
-    def preempt():
-        wait_for(lambda: list(faked.glob("outputs/runs/*/metrics.csv")))
+    def preempt():  # once both train, whichever of them is this job's
+        wait_for(lambda: len(list(faked.glob("outputs/runs/*/metrics.csv"))) == 2)
         working.preempt(working.jobs[0])
 
     disturbing = threading.Thread(target=preempt)
