@@ -57,8 +57,8 @@ def leave_out(key):
         (describe_otherwise("model", {"_target_": "os.system"}), "os.system is not allowed"),
         (describe_otherwise("model", {"_target_": "torch.nn.Linear"}), "model"),
         (
-            describe_otherwise("model", {"_target_": "reslab.data.DigitsSource"}),
-            "model is a DigitsSource, no network",
+            describe_otherwise("model", {"_target_": "torch.nn.Parameter"}),
+            "model is a Parameter, no network",
         ),
     ],
 )

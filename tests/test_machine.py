@@ -142,8 +142,8 @@ def test_networks_are_channels_last_and_what_is_none_is_refused():
     network = build_network(compose(["model=mini_resnet"]))
     weights = [w for w in network.parameters() if w.ndim == 4 and w.shape[1] > 1]
     assert all(w.is_contiguous(memory_format=torch.channels_last) for w in weights)
-    with pytest.raises(UserError, match=r"^model is a HorizontalFlip, no network$"):
-        build_network(compose(["+x.model={_target_:reslab.data.HorizontalFlip}"]).x)
+    with pytest.raises(UserError, match=r"^model is a Parameter, no network$"):
+        build_network(compose(["+x.model={_target_:torch.nn.Parameter}"]).x)
 
 
 NARROW = """
