@@ -52,6 +52,7 @@ def test_an_avif_is_refused_before_its_pixels_are_decoded(tmp_path, monkeypatch)
         decode(path, 3, 32)
 
 
+@pytest.mark.slow
 def test_of_a_picture_that_pillow_warns_of_only_the_row_says_it(tmp_path):
     path = tmp_path / "a.png"
     Image.new("1", (10_000, 10_000)).save(path)
@@ -215,6 +216,7 @@ def test_a_picture_of_one_large_tile_is_read(tmp_path):
     assert (decode(path, 1, 4)[0] == 200).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("side", "mode"), [(2_100, "L"), (2_100, "1"), (64, "L")])
 def test_of_large_pictures_one_at_a_time_is_in_memory(tmp_path, monkeypatch, side, mode):
     """Large as files, or only once they are unpacked."""

@@ -34,6 +34,7 @@ def chosen_by(tmp_path_factory):
     return {f"val/{name}": record(folder) for name, folder in folders.items()}
 
 
+@pytest.mark.slow
 def test_each_choice_is_what_a_run_comes_to_that_chooses_by_it(chosen_by):
     epochs = [one.best_epoch for one in chosen_by.values()]
     assert len({*epochs, 8}) == 3, "the test needs a training in which the choices differ"

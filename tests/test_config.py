@@ -112,6 +112,7 @@ def expected_parameters(model, join, channels, classes):
     return total + channels * classes + classes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_ablation_builds_what_it_names_and_leaves_the_rest_of_the_recipe(

@@ -172,15 +172,9 @@ def test_all_that_were_interrupted_go_on_and_finished_ones_are_left(interrupted)
     assert "0 interrupted" in nothing.err
 
 
-@pytest.mark.parametrize(
-    ("moment", "signum"),
-    [
-        ("as it trains", signal.SIGHUP),
-        pytest.param("as it begins", signal.SIGHUP, marks=pytest.mark.slow),
-        pytest.param("as it trains", signal.SIGTERM, marks=pytest.mark.slow),
-        pytest.param("as it begins", signal.SIGTERM, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["as it trains", "as it begins"])
+@pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGTERM])
 def test_a_signal_to_the_resuming_process_is_the_run_s(interrupted, moment, signum):
     first = list_runs(interrupted / "outputs/runs")[0]
     if moment == "as it trains":

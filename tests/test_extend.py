@@ -215,6 +215,7 @@ def test_the_best_epoch_may_be_the_source_s(tmp_path):
     assert all((ours["state_dict"][k] == v).all() for k, v in theirs["state_dict"].items())
 
 
+@pytest.mark.slow
 def test_tensorboard_has_the_whole_curve(tmp_path):
     arguments = ("train", *SMALL, "trainer=exact")
     trained(tmp_path, *arguments, TWO, KEEP)
@@ -225,6 +226,7 @@ def test_tensorboard_has_the_whole_curve(tmp_path):
     assert events.Images("augmented training images")
 
 
+@pytest.mark.slow
 def test_where_the_state_was_not_kept_it_is_said_what_is_missing(two):
     (source,) = list_runs(two / "outputs/runs")
     arguments = SCHEDULES["adam, plateau"]
@@ -307,6 +309,7 @@ def test_a_run_that_is_not_finished_is_finished_first(tmp_path):
     assert f"it is interrupted; `reslab resume {source.name}` finishes it" in line
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_early_is_not_extended(tmp_path):
     """One of the new length would have stopped there too."""
     ruined = (*PLAIN, *RUINED, "optimizer.schedule.milestones=[1]", KEEP)
@@ -363,6 +366,7 @@ def test_another_s_state_and_a_damaged_one_are_refused(two, cosine):
         assert str(source.state_kept.name) in run(two, *arguments).error_line()
 
 
+@pytest.mark.slow
 def test_an_extension_in_another_environment_is_recorded_as_not_exact(tmp_path):
     arguments = ("train", *SMALL, "logger=none", "trainer.precision=32-true")
     trained(tmp_path, *arguments, TWO, KEEP)

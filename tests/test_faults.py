@@ -195,6 +195,7 @@ def test_init_from_nothing_is_refused(tmp_path):
     assert "nowhere" in run(tmp_path, "train", "init_from=nowhere").error_line()
 
 
+@pytest.mark.slow
 def test_another_environment_warns_and_is_recorded_as_not_exact(broken):
     arguments = [a for a in EXACT if a != "trainer=exact"]
     folder = broken / "auto"

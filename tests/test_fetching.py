@@ -39,6 +39,7 @@ class Slow:
                 time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("verified", "flock"), [(True, True), (False, True), (True, False)])
 @pytest.mark.parametrize("killed", [True, False])
 def test_no_process_ever_takes_half_a_file_for_a_file(

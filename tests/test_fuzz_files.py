@@ -109,6 +109,7 @@ def read_everywhere(run: RunDirectory, whole: RunDirectory) -> None:
 JSON = ["request.json", "metrics.json", "progress.json", "job.json"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", JSON)
 def test_json_of_a_run(name, runs, spoilt):
     @examples(60)
@@ -160,6 +161,7 @@ YAML = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 def test_a_configuration(runs, spoilt):
     whole = (runs / NAME / "config.yaml").read_bytes()
 

@@ -66,6 +66,7 @@ def test_a_kept_record_is_known_and_left_alone(folder):
     assert (verdict(folder).record, verdict(folder).fresh) == ("PASS", "PASS")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(1, len(FILES) + 1))
 def test_killed_between_any_two_files_it_is_kept_whole_the_next_time(number, folder):
     arguments = ("reproduce", "--config-dir", "conf", "own", *ON_DIGITS, "--keep")
@@ -80,6 +81,7 @@ def test_killed_between_any_two_files_it_is_kept_whole_the_next_time(number, fol
     assert (verdict(folder).record, verdict(folder).fresh) == ("PASS", "PASS")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["gone", "empty", "altered"])
 @pytest.mark.parametrize("name", FILES)
 def test_whatever_a_kept_record_lacks_it_is_copied_again_if_the_run_is_at_hand(name, how, folder):

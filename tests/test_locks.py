@@ -188,6 +188,7 @@ def test_a_lease_is_as_old_as_the_disk_s_own_clock_says(ahead, may_write, mounte
         assert set(lock.parent.iterdir()) == files
 
 
+@pytest.mark.slow
 def test_where_locks_are_each_machine_s_own_those_of_another_machine_are_seen(holder, mounted_as):
     lock = mounted_as("lustre localflock")
     process = holder(lock, host="another-node")
@@ -232,6 +233,7 @@ def test_what_a_dead_node_left_is_taken_after_a_lease_and_not_before(holder, no_
     assert locks.is_held(lock) is False
 
 
+@pytest.mark.slow
 def test_a_holder_whose_lease_was_taken_ends(holder, no_flock):
     """A node that hung and came back must not write beside the one that took its place."""
     lock, how = no_flock

@@ -277,6 +277,7 @@ render_table("liu_goh", ["dataset=digits", "seed=0,1"], show=show)
 """
 
 
+@pytest.mark.slow
 def test_who_asks_for_a_table_reads_it_before_its_pictures_are_drawn(in_empty_folder):
     """With its interval and comparisons, in two seconds; the pictures' libraries take longer."""
     for cell in load_table("liu_goh", ["dataset=digits", "seed=0,1"]).cells:
@@ -304,6 +305,7 @@ def test_the_command_shows_it_before_it_draws(drawn, monkeypatch):
 
 
 # With ten recipes, he2016 is the one that takes longest to compose.
+@pytest.mark.slow
 @pytest.mark.parametrize(("table", "limit"), [("liu_goh", 2.0), ("he2016", 3.0)])
 def test_a_look_at_a_table_takes_no_time_to_speak_of(in_empty_folder, table, limit):
     """Neither where nothing is run yet nor where nothing has changed, as a process of its own."""

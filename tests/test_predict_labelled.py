@@ -17,6 +17,7 @@ from reslab.predicting.load import load
 from training import only_run
 
 
+@pytest.mark.slow
 def test_a_labelled_folder_a_csv_of_labels_and_the_test_set_agree(trained, tmp_path):
     predict(trained, "pictures", "--labels", "folders", "--output", str(tmp_path / "folders"))
     labels = tmp_path / "labels.csv"

@@ -40,6 +40,7 @@ def resume_and_compare(folder, reference, *arguments):
     return resumed
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_record_is_finished_by_the_same_command(reference, tmp_path):
     assert run(tmp_path, *EXACT, EVERY_STEP, kill=("step", 30)).killed
     assert run(tmp_path, *EXACT, kill=("end", 1)).killed

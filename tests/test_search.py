@@ -180,6 +180,7 @@ def test_the_same_search_has_the_same_study_however_it_is_typed_and_run(in_empty
         assert plan([*ASKED, other]).name != name, other
 
 
+@pytest.mark.slow
 def test_trials_side_by_side_leave_the_test_set_to_the_best_and_the_result_is_a_recipe(faked):  # noqa: F811
     listener = Listener()
     asked = [*ASKED, "search.trials=6", *TWO]
@@ -242,6 +243,7 @@ def test_a_recipe_is_of_the_same_identity_as_its_run(asked, in_empty_folder):
         assert identity(compose(command[-1:])) == identity(compose(overrides))
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_with_more_trials_as_one_of_so_many_would_have(faked):  # noqa: F811
     for folder, numbers in (("steps", (3, 5)), ("whole", (5,))):
         for number in numbers:

@@ -115,6 +115,7 @@ def test_trials_are_jobs_of_which_so_many_at_a_time_and_the_best_reads_the_test_
     assert len(working.jobs) == 7, "nothing is run twice"
 
 
+@pytest.mark.slow
 def test_without_a_number_four_are_there_at_a_time_and_the_cluster_is_asked_sparingly(
     faked,  # noqa: F811
     working,
@@ -137,6 +138,7 @@ def test_without_a_number_four_are_there_at_a_time_and_the_cluster_is_asked_spar
     assert len(working.asked("squeue")) <= 4, "a run's own files say that it is finished"
 
 
+@pytest.mark.slow
 def test_a_trial_that_is_worse_is_canceled_saves_and_has_not_failed(faked, working, monkeypatch):  # noqa: F811
     monkeypatch.setenv("SECONDS", "0.3")
     pruner = ("search.pruner.n_startup_trials=1", "search.pruner.n_warmup_steps=0")
@@ -177,6 +179,7 @@ def test_a_failed_trial_is_named_with_its_last_line(faked, working):  # noqa: F8
     assert {one["reason"] for one in failed} == {"the disk is full"}
 
 
+@pytest.mark.slow
 def test_what_the_cluster_refuses_waits_for_others_and_without_others_ends_the_search(
     faked,  # noqa: F811
     working,

@@ -195,6 +195,7 @@ def test_a_compiled_step_trains_as_the_eager_one(tmp_path):
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_quiet_is_without_bar_and_events_and_the_same_run(tmp_path):
     short = ("train", *SMALL, "trainer.max_epochs=1", "trainer=exact")
     quiet = run(tmp_path, *short, "trainer.quiet=true")

@@ -134,6 +134,7 @@ def test_a_stranger_s_queue_has_no_code_found_or_loaded(tmp_path):
     assert one.cell(tmp_path).variables == {"OMP_NUM_THREADS": "3", "PYTHONSAFEPATH": "1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["yaml.py", "reslab/__init__.py"])
 def test_no_module_is_found_in_the_folder_that_a_stranger_s_run_names(name, stranger_s, tmp_path):
     ask, started = stranger_s
@@ -202,6 +203,7 @@ def test_pickles_for_which_a_stranger_s_digests_vouch_are_not_read(official, tmp
     assert proof.exists(), "it could have been left"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "named"),
     [

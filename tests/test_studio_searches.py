@@ -350,6 +350,7 @@ def test_a_name_that_is_no_unicode_is_shown(studio, runs):
     assert studio.ask("/api/searches", Accept="text/html").status == 200
 
 
+@pytest.mark.slow
 def test_the_page_stays_true_by_itself_and_copies_what_goes_on(studio, runs):
     """From none to one that is searched, and what has come to its end."""
     permissions = ["clipboard-read", "clipboard-write"]

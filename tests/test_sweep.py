@@ -13,12 +13,10 @@ from training import EVERY_STEP, SMALL
 MONITORS = ["val/accuracy", "val/loss", "train/accuracy", "train/loss"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "launcher",
-    [
-        (),
-        pytest.param(("hydra/launcher=local", "hydra.launcher.slots=2"), marks=pytest.mark.slow),
-    ],
+    [(), ("hydra/launcher=local", "hydra.launcher.slots=2")],
     ids=["one after the other", "side by side"],
 )
 def test_a_sweeper_optimizes_what_chose_the_best_epoch_and_never_the_test_set(
