@@ -17,8 +17,8 @@ from reslab.files import write_atomically
 # A file is torch.save's bytes followed by this and the SHA-256 of those bytes. torch.load reads
 # such a file as any other, since a zip archive is found from its end with room for a comment.
 TRAILER = b"\nreslab-sha256:"
-IMPORTING = ("_instantiator", "_class_path")
 TRAILER_SIZE = len(TRAILER) + hashlib.sha256().digest_size
+IMPORTING = ("_instantiator", "_class_path")  # keys by which Lightning's loaders import a class
 
 
 class TruncatedCheckpointError(UserError):

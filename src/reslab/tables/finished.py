@@ -50,7 +50,7 @@ class FinishedRun:
     @cached_property
     def predictions(self) -> "Predictions":
         """What its best network says of the test set."""
-        from reslab.evaluation.predictions import of_logits  # with scipy: see `score`
+        from reslab.evaluation.predictions import of_logits  # with scipy, for runs alone
 
         return of_logits(self.logits, self.labels, self.class_names)
 
