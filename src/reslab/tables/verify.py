@@ -1,4 +1,4 @@
-"""Fresh records beside the committed ones, cell by cell."""
+"""Fresh runs beside the committed records, cell by cell: what they say, and their logits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from reslab.runs.network import build_network
 from reslab.runs.record import Record
 from reslab.tables.collect import Result, look_up
 from reslab.tables.finished import FinishedRun, contradictions, differing, read_finished
+from reslab.tables.logits import SIZES, changed_bits, least_alike, likeness, other_images
 from reslab.tables.plan import Cell, Table, load_table
 from reslab.tables.reference import changes, kept_as
 
@@ -22,6 +23,13 @@ ENVIRONMENT = ("hardware", "precision", "threads", "versions", "code_digest", "d
 ACCURACIES = ("test/accuracy", "last/test/accuracy", "val/accuracy")
 EXACT = ("parameters", "macs")
 SEEDS_DIFFER = 0.02  # what another machine's rounding makes of a run, as if it were another seed
+COMPARED = (
+    f"Compared with a run at hand: {', '.join((*ACCURACIES, *EXACT))}; the labels of the test "
+    "images, in their order; their logits. In the record's own environment all are the same to "
+    "the bit. Elsewhere accuracies are within the tolerance, logits correlate beyond what the "
+    "labels say about as the row's kept seeds do with each other (found, and asked for), and their "
+    f"size is within a factor of {SIZES}."
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,11 @@ class Verdict:
         record: Whether the committed record says what its own predictions, history and
             configuration say.
         fresh: Whether a run at hand agrees with it; empty where there is no record to compare.
-        tolerance: The largest difference of an accuracy that passes, None where none was compared.
+        tolerance: The largest difference of an accuracy that passes, 0 where logits must be the
+            same to the bit, None where nothing was compared.
+        correlation: How far the logits agree beyond the labels, see `logits.Likeness`; None where
+            they must be the same to the bit, or cannot be compared.
+        least: The correlation from which on they pass; None likewise.
         reasons: What fails, and by how much.
     """
 
@@ -44,6 +56,8 @@ class Verdict:
     fresh: str
     tolerance: float | None
     reasons: tuple[str, ...]
+    correlation: float | None = None
+    least: float | None = None
 
 
 @dataclass(frozen=True)
@@ -93,13 +107,32 @@ def _verdict(fresh: Result, kept: Cell) -> Verdict:
     except UserError as error:
         reasons.insert(0, f"cannot be compared: {error}")
         return Verdict(row, seed, FAIL, at_hand, None, tuple(reasons))
-    tolerance = None
-    if fresh.record:
-        tolerance = _tolerance(fresh.record, committed.record, len(committed.labels))
-        reasons = _differences(fresh.record, committed.record, tolerance)
-        at_hand = FAIL if reasons else PASS
     state = FAIL if contradicted else PASS
-    return Verdict(row, seed, state, at_hand, tolerance, (*contradicted, *reasons))
+    if fresh.run is None:
+        return Verdict(row, seed, state, at_hand, None, (*contradicted, *reasons))
+    return _compared(fresh.run, committed, state, contradicted)
+
+
+def _compared(
+    fresh: FinishedRun, committed: FinishedRun, state: str, contradicted: list[str]
+) -> Verdict:
+    row, seed = committed.cell.row.name, committed.cell.seed
+    tolerance = _tolerance(fresh.record, committed.record, len(committed.labels))
+    reasons = _differences(fresh.record, committed.record, tolerance)
+    correlation = least = None
+    names = committed.class_names
+    if other := other_images(fresh.labels, committed.labels, fresh.class_names, names):
+        reasons.append(other)
+    elif tolerance == 0:
+        if changed := changed_bits(fresh.logits, committed.logits, names):
+            reasons.append(changed)
+    else:
+        alike = likeness(fresh.logits, committed.logits, committed.labels)
+        correlation, least = alike.correlation, least_alike(committed.cell)
+        reasons += alike.faults(least)
+    at_hand = FAIL if reasons else PASS
+    said = (*contradicted, *reasons)
+    return Verdict(row, seed, state, at_hand, tolerance, said, correlation, least)
 
 
 def _contradictions(committed: FinishedRun) -> list[str]:

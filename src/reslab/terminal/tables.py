@@ -12,7 +12,7 @@ from reslab.terminal.console import print_table
 if TYPE_CHECKING:
     from reslab.apps.reproduce import Reproduction
     from reslab.tables.estimate import Outlook
-    from reslab.tables.verify import Verification
+    from reslab.tables.verify import Verdict, Verification
 
 
 def print_reproduction(reproduction: "Reproduction") -> None:
@@ -66,8 +66,18 @@ def print_outlook(outlook: "Outlook") -> None:
     print(f"\n{outlook.done} of {len(results)} cells are done{rest}")
 
 
+def _logits(verdict: "Verdict") -> str:
+    """How those of a run at hand were compared: to the bit, or by what was found and asked for."""
+    if verdict.correlation is not None and verdict.least is not None:
+        sign = "≥" if verdict.correlation >= verdict.least else "<"
+        return f"{verdict.correlation:.3f} {sign} {verdict.least:.3f}"
+    return "to the bit" if verdict.tolerance == 0 else ""
+
+
 def print_verification(verification: "Verification") -> None:
-    """A line a cell, and below what fails."""
+    """A line a cell, what was compared, and below what fails."""
+    from reslab.tables.verify import COMPARED  # with torch, for runs alone
+
     rows = [
         (
             one.row,
@@ -75,11 +85,14 @@ def print_verification(verification: "Verification") -> None:
             one.record,
             one.fresh,
             "" if one.tolerance is None else f"{100 * one.tolerance:.2f}",
+            _logits(one),
         )
         for one in verification.verdicts
     ]
-    headings = ("Cell", "Seed", "Record", "Run at hand", "Tolerance, pp")
+    headings = ("Cell", "Seed", "Record", "Run at hand", "Tolerance, pp", "Logits")
     print_table(verification.table.heading, headings, rows)
+    if any(one.tolerance is not None for one in verification.verdicts):
+        print(f"\n{COMPARED}\n")
     for one in verification.verdicts:
         for reason in one.reasons:
             print(f"{one.row}, seed {one.seed}: {reason}")
