@@ -28,10 +28,10 @@ def predictions():
 def axes_of(monkeypatch, tmp_path):
     """What a function of `figures` draws, as matplotlib has it before it becomes a file."""
 
-    def draw(function, *arguments):
+    def draw(function, *arguments, **more):
         drawn = []
         monkeypatch.setattr(figures, "save_figure", lambda figure, path: drawn.append(figure))
-        function(*arguments, "title", tmp_path / "a.png")
+        function(*arguments, "title", tmp_path / "a.png", **more)
         return drawn[0].axes
 
     return draw
@@ -113,6 +113,34 @@ def test_the_reliability_diagram_has_the_same_bins(predictions, axes_of):
     color = to_hex(axes.collections[0].get_facecolor()[0])
     assert color == bars.glyph.fill_color.lower() == dots.glyph.fill_color.lower()
     assert column(dots, "count").sum() == 400
+
+
+def test_many_models_have_a_reliability_diagram_each_on_shared_axes(predictions, axes_of):
+    bins = frames.reliability_bins(predictions)
+    few = {str(number): predictions for number in range(4)}
+    (together,) = axes_of(figures.draw_reliability, few)
+    assert len(together.collections) == 4
+    assert len(together.get_legend().get_texts()) == 4
+    for number in (5, 7, 10, 12):
+        models = {f"model {at}": predictions for at in range(number)}
+        axes = axes_of(figures.draw_reliability, models)
+        panels = [one for one in axes if one.axison]
+        assert [one.get_title("left") for one in panels] == list(models)
+        assert len({(one.get_xlim(), one.get_ylim()) for one in panels}) == 1
+        assert len(axes) - number < max(one.get_gridspec().nrows for one in panels)
+        for one in panels:
+            (dots,) = one.collections
+            assert np.array_equal(dots.get_offsets(), bins[["confidence", "accuracy"]])
+            assert one.texts[0].get_text().startswith("ECE 0.")
+        assert len({to_hex(one.collections[0].get_facecolor()[0]) for one in panels}) >= 5
+
+
+def test_models_of_one_color_are_told_apart_by_their_dashes(predictions, axes_of):
+    styles = [{"color": "#0072B2", "ls": ls} for ls in ("--", "-")]
+    models = {"plain": predictions, "residual": predictions}
+    (axes,) = axes_of(figures.draw_reliability, models, styles=styles)
+    dashes = [line.get_linestyle() for line in axes.lines if "(ECE" in str(line.get_label())]
+    assert dashes == ["--", "-"]
 
 
 def test_many_classes_are_drawn_without_numbers(predictions, axes_of):

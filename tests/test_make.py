@@ -61,11 +61,11 @@ def drawn(finished, tmp_path, monkeypatch):
         folder.mkdir(exist_ok=True)
         (folder / "curves.png").write_text("drawn")
         folders.append(folder)
-        return ["network-residual could not be drawn"]
+        return ["curves"], ["network-residual could not be drawn"]
 
     monkeypatch.setattr(figures, "draw_all", draw)
     monkeypatch.setattr(
-        page, "write_page", lambda findings, path: (path.write_text("page"), path)[1]
+        page, "write_page", lambda findings, path, pictures: (path.write_text("page"), path)[1]
     )
     return folders
 
@@ -211,10 +211,10 @@ def test_a_table_in_whose_folder_another_was_rendered_meanwhile_is_rendered_anew
     drawn, monkeypatch
 ):
     def draw(findings, folder, reporter, real=figures.draw_all):
-        lacking = real(findings, folder, reporter)
+        found = real(findings, folder, reporter)
         if len(drawn) == 1:
             call(*TABLE, "seed=0")
-        return lacking
+        return found
 
     monkeypatch.setattr(figures, "draw_all", draw)
     call(*TABLE)

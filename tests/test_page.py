@@ -1,8 +1,13 @@
-"""A table's page on screens of every width, in a real browser."""
+"""A table's page on screens of every width, in a real browser, and the pictures that it holds."""
 
+import base64
+import re
 from dataclasses import replace
+from itertools import count
 
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 from browser import opened
 from conftest import REPOSITORY
@@ -10,6 +15,7 @@ from reslab.tables.findings import sum_up
 from reslab.tables.page import write_page
 from reslab.tables.plan import load_table
 from reslab.tables.reference import from_reference
+from reslab.tables.render import render
 
 pytestmark = pytest.mark.slow
 
@@ -60,6 +66,35 @@ def test_on_a_screen_of_1280_pixels_the_whole_table_is_in_sight(path):
     with opened(path, 1280, 900) as page:
         for table in page.locator(".scroll").all():
             assert table.evaluate("(one) => one.scrollWidth <= one.clientWidth")
+
+
+TABLES = (
+    *("liu_goh", "liu_goh_readings", "he2016", "system", "virakden", "bhise_karale"),
+    "resnet3",
+)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_page_holds_every_picture_of_its_folder(name, tmp_path, monkeypatch):
+    """Of every table with records; each picture is a pixel, that it takes no time to lay out."""
+    numbers = count()
+
+    def save(figure, buffer, **how):
+        color = divmod(next(numbers), 256)
+        Image.new("RGB", (1, 1), (*color, 0)).save(buffer, "png")
+
+    monkeypatch.setattr(Figure, "savefig", save)
+    table = load_table(name)
+    results = from_reference(table, REPOSITORY / "outputs/reference")
+    folder = render(table, results, tmp_path).folder
+    page = (folder / "page.html").read_text()
+    held = re.findall(r'<img alt="([^"]+)" src="data:image/png;base64,([^"]+)">', page)
+    drawn = {path.stem: path.read_bytes() for path in (folder / "figures").glob("*.png")}
+    assert {stem: base64.b64decode(content) for stem, content in held} == drawn
+    assert len(held) == len(set(drawn.values())) == len(drawn)
+    rows = {result.cell.row.name for result in results if result.run}
+    assert len(drawn) == 6 + 3 * len(rows) + (name == "he2016")
+    assert page.count("<details") == 1 + len(rows)
 
 
 def test_a_name_is_text_whatever_it_looks_like(path):

@@ -1,7 +1,9 @@
 """Pictures of how good predictions are."""
 
 import io
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from reslab.evaluation.calibration import expected_calibration_error
 from reslab.evaluation.palette import COLORS
 from reslab.evaluation.predictions import Predictions
 from reslab.files import write_atomically
+
+MOST_IN_ONE_PANEL = 4  # models whose reliability is told apart
+MOST_ABREAST = 5  # panels
 
 # What draws a figure and saves it does so with this, whatever a user's own matplotlibrc says.
 own_style = matplotlib.rc_context(
@@ -115,30 +120,75 @@ def draw_confidence(
 
 @own_style
 def draw_reliability(
-    models: dict[str, Predictions], title: str, path: Path, colors: Sequence[str] = COLORS
+    models: dict[str, Predictions],
+    title: str,
+    path: Path,
+    styles: Sequence[Mapping[str, Any]] = tuple({"color": color} for color in COLORS),
 ) -> Path:
-    """Accuracy over confidence, a line a model; the diagonal is a calibrated one."""
-    figure = Figure(figsize=(5.5, 5.5), layout="constrained")
-    axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="black", ls=":", lw=1)
-    for index, (name, predictions) in enumerate(models.items()):
-        bins = frames.reliability_bins(predictions)
-        label = f"{literal(name)} (ECE {expected_calibration_error(predictions):.3f})"
-        color = colors[index % len(colors)]
-        places = bins["confidence"], bins["accuracy"]
-        axes.plot(*places, color=color, lw=1.2, label=label)
-        sizes = 10 + 110 * (bins["count"] / bins["count"].max()) ** 0.5
-        axes.scatter(*places, s=sizes, color=color, alpha=0.6, lw=0)
-    axes.set_xlabel("Confidence")
-    axes.set_ylabel("Accuracy")
+    """Accuracy over confidence; the diagonal is a calibrated model's.
+
+    Few models are lines in one panel; of many each has a panel of its own, on the same axes.
+
+    Args:
+        models: A model's name to what it says.
+        title: The figure's.
+        path: The file.
+        styles: Each model's color and dashes, as matplotlib names them; begun anew at their end.
+    """
+    drawn = list(zip(models.items(), cycle(styles), strict=False))
+    if len(drawn) <= MOST_IN_ONE_PANEL:
+        figure = Figure(figsize=(5.5, 5.5), layout="constrained")
+        axes = figure.subplots()
+        for (name, predictions), style in drawn:
+            _draw_bins(axes, predictions, style, f"{literal(name)} ({_ece(predictions)})")
+        _lay_out_shares(axes)
+        axes.set_xlabel("Confidence")
+        axes.set_ylabel("Accuracy")
+        axes.legend(frameon=False, loc="upper left", fontsize=9)
+    else:
+        rows = -(-len(drawn) // MOST_ABREAST)
+        columns = -(-len(drawn) // rows)
+        size = (2.6 * columns + 0.4, 2.75 * rows + 0.8)
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        for axes, ((name, predictions), style) in zip(panels, drawn, strict=False):
+            _draw_bins(axes, predictions, style, literal(name))
+            _lay_out_shares(axes)
+            axes.set_title(textwrap.fill(literal(name), 28), loc="left", fontsize=10)
+            axes.text(0.04, 0.96, _ece(predictions), transform=axes.transAxes, va="top", size=9)
+        for axes in panels[len(drawn) :]:
+            axes.set_axis_off()
+        for axes in panels[: len(drawn)]:
+            axes.tick_params(labelsize=8)
+        for axes in panels[: len(drawn)][-columns:]:  # above an empty place, too
+            axes.tick_params(labelbottom=True)
+        figure.supxlabel("Confidence", fontsize=10)
+        figure.supylabel("Accuracy", fontsize=10)
+    figure.suptitle(literal(title))
+    return save_figure(figure, path)
+
+
+def _ece(predictions: Predictions) -> str:
+    return f"ECE {expected_calibration_error(predictions):.3f}"
+
+
+def _draw_bins(axes: Axes, predictions: Predictions, style: Mapping[str, Any], label: str) -> None:
+    """A model's line through its bins; the larger a dot, the more answers are in it."""
+    bins = frames.reliability_bins(predictions)
+    places = bins["confidence"], bins["accuracy"]
+    axes.plot(*places, **style, lw=1.2, label=label)
+    sizes = 10 + 110 * (bins["count"] / bins["count"].max()) ** 0.5
+    axes.scatter(*places, s=sizes, color=style["color"], alpha=0.6, lw=0)
+
+
+def _lay_out_shares(axes: Axes) -> None:
+    """Both axes from 0 to 100 %, and the diagonal below what is drawn."""
+    axes.plot([0, 1], [0, 1], color="black", ls=":", lw=1, zorder=1)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1))
     axes.set_xlim(0, 1.01)
     axes.set_ylim(0, 1.01)
     plain(axes)
-    axes.legend(frameon=False, loc="upper left", fontsize=9)
-    figure.suptitle(literal(title))
-    return save_figure(figure, path)
 
 
 def literal(text: str) -> str:

@@ -6,10 +6,12 @@ from pathlib import Path
 from reslab.config import own_sources
 from reslab.runs.syntax import syntax_digest
 
-# Networks, data and updates; what chooses the last epoch and the best; how kernels compute.
+# Networks, batches and updates; what chooses the last epoch and the best; how kernels compute.
 SOURCES_THAT_MATTER = (
     "nn",
-    "data",
+    "data/augment.py",
+    "data/loader.py",
+    "data/module.py",
     "preprocess.py",
     "ranks.py",
     "loss.py",
@@ -29,14 +31,12 @@ SOURCES_THAT_MATTER = (
 
 
 def code_digest() -> str:
-    """SHA-256 over what those files say, and a user's trusted ones, comments and layout aside."""
+    """SHA-256 over what those files do, and a user's trusted ones, see `syntax_digest`.
+
+    Whatever they are called: which of them a run is built from stands in its configuration.
+    """
     package = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path, root in (
-        *((package / name, package) for name in SOURCES_THAT_MATTER),
-        *((path, path.parent) for path in own_sources()),
-    ):
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            name = file.relative_to(root)
-            digest.update(f"{name}\0{syntax_digest(file.read_bytes())}".encode())
-    return digest.hexdigest()
+    paths = [*(package / name for name in SOURCES_THAT_MATTER), *own_sources()]
+    files = [file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path])]
+    digests = sorted(syntax_digest(file.read_bytes()) for file in files)
+    return hashlib.sha256("".join(digests).encode()).hexdigest()

@@ -31,25 +31,28 @@ from reslab.tables.publication import slug
 from reslab.tables.styles import styled
 
 
-def draw_all(findings: Findings, folder: Path, reporter: Reporter = SILENT) -> list[str]:
+def draw_all(
+    findings: Findings, folder: Path, reporter: Reporter = SILENT
+) -> tuple[list[str], list[str]]:
     """Every picture of a table, each as PNG and as PDF.
 
-    Pictures of one model are of its first finished seed.
+    Pictures of one model are of its first finished seed, and `<kind>-<model>` is their name.
 
     Returns:
-        A line for each that could not be drawn.
+        The names of those that were drawn, and a line for each that could not be.
     """
     folder.mkdir(exist_ok=True)
     pictures = [*_of_all(findings), *_of_each(findings)]
-    lacking = []
+    names, lacking = [], []
     with reporter.progress(len(pictures), " pictures") as drawn:
         for name, draw in pictures:
             try:
                 draw(folder / name)
+                names.append(name)
             except UserError as error:  # a network of the user's that takes its ways
                 lacking.append(f"{name} could not be drawn: {error}")
             drawn()
-    return lacking
+    return names, lacking
 
 
 Picture = tuple[str, Callable[[Path], object]]
@@ -63,9 +66,9 @@ def _of_all(findings: Findings) -> Iterator[Picture]:
     yield "schedule", partial(draw_schedule, findings)
     yield "costs", partial(draw_costs, findings)
     predictions = {name: run.predictions for name, run in first.items()}
-    colors = [style["color"] for row, style in styled(table.publication.rows) if row.name in first]
+    styles = [style for row, style in styled(table.publication.rows) if row.name in first]
     title = f"{table.heading} (first seed)"
-    yield "reliability", lambda path: draw_reliability(predictions, title, path, colors)
+    yield "reliability", lambda path: draw_reliability(predictions, title, path, styles)
     if any(row.depth for row in table.publication.rows):
         yield "depth", partial(draw_depth, findings)
     if any(run.gradients is not None for run in first.values()):

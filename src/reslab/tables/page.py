@@ -1,6 +1,8 @@
 """A table as one interactive page, self-contained and of use offline."""
 
+import base64
 import html
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from bokeh.models import BasicTicker, ColumnDataSource, UIElement
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
 from bokeh.themes import Theme
+from PIL import Image
 
 from reslab.evaluation.palette import BOKEH_THEME, STYLE_SHEET
 from reslab.files import write_atomically
@@ -16,13 +19,21 @@ from reslab.tables.columns import Chosen, as_text, choose, choose_of_pairs
 from reslab.tables.findings import Findings
 from reslab.tables.finished import FinishedRun
 from reslab.tables.frames import PANELS, Series, curves, gradient_lines
+from reslab.tables.publication import slug
 
 FOREIGN = ("Model", "Pair", "paper")  # headings of what is not our runs'
+TOO_WIDE = 2.0  # width over height from which on a picture has no other beside it
 TEMPLATE = Path(__file__).with_name("page.html")
 
 
-def write_page(findings: Findings, path: Path) -> Path:
-    """Writes the page: numbers say on hovering which runs they are of, curves go on and off."""
+def write_page(findings: Findings, path: Path, pictures: Sequence[Path] = ()) -> Path:
+    """Writes the page: numbers say on hovering which runs they are of, curves go on and off.
+
+    Args:
+        findings: What the table came to.
+        path: The page.
+        pictures: PNG files that it holds below, those of one model (`<kind>-<model>.png`) together.
+    """
     table, lines, pairs, done = findings.table, findings.lines, findings.pairs, findings.done
     behind_lines = [[one for one in done if one.cell.row.name == line["model"]] for line in lines]
     tables = [_table("", choose(lines, table.publication.columns), behind_lines)]
@@ -38,7 +49,12 @@ def write_page(findings: Findings, path: Path) -> Path:
         title = "Differences on the same test images"
         tables.append(_table(title, choose_of_pairs(pairs), behind_pairs))
     plots = [*(_curves(findings, metric, title) for metric, title in PANELS), _gradients(findings)]
-    content = {"heading": table.heading, "tables": tables, "notes": findings.notes}
+    content = {
+        "heading": table.heading,
+        "tables": tables,
+        "notes": findings.notes,
+        "galleries": _galleries(findings, pictures),
+    }
     page = file_html(
         plots,
         INLINE,
@@ -64,6 +80,27 @@ def _table(title: str, chosen: Chosen, behind: list[list[FinishedRun]]) -> dict[
             ]
         )
     return {"title": title, "headings": headings, "rows": cells}
+
+
+def _galleries(findings: Findings, pictures: Sequence[Path]) -> list[dict[str, Any]]:
+    """Pictures for the template: what all models share, then model by model."""
+    galleries = {"": "All models"} | {slug(name): name for name in findings.first}
+    of = {
+        part: [one for one in pictures if one.stem.partition("-")[2] == part] for part in galleries
+    }
+    return [
+        {"title": title, "pictures": [_in_place(one) for one in of[part]]}
+        for part, title in galleries.items()
+        if of[part]
+    ]
+
+
+def _in_place(picture: Path) -> dict[str, str]:
+    """A PNG file as an address that holds it, so that the page needs no other file."""
+    with Image.open(picture) as image:
+        place = "wide" if image.width > TOO_WIDE * image.height else ""
+    content = f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
+    return {"name": picture.stem, "place": place, "content": content}
 
 
 def _escaped(content: Any) -> Any:

@@ -57,9 +57,10 @@ def render(
         from reslab.tables.figures import draw_all
         from reslab.tables.page import write_page
 
-        written.append(write_page(findings, folder / "page.html"))
+        pictures, warnings = draw_all(findings, folder / "figures", reporter)
+        files = [folder / f"figures/{name}.png" for name in pictures]
+        written.append(write_page(findings, folder / "page.html", files))
         written.append(folder / "figures")
-        warnings = draw_all(findings, folder / "figures", reporter)
     for warning in warnings:
         reporter.warn(warning)
     return Rendered(content, folder, tuple(written), tuple(warnings))
