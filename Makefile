@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 DEMO := liu_goh dataset=digits seed=0,1 trainer.max_epochs=3
 
-.PHONY: demo install test test-all soak lint readme reference bench-gpu screenshots measure-studio
+.PHONY: demo install test test-all soak same-bits lint readme reference bench-gpu screenshots measure-studio
 
 # Liu & Goh's ablation on 1,797 real digits: under two minutes on 2 cores.
 demo: install
@@ -78,6 +78,11 @@ test-all: install
 # 200 runs side by side, a fifth of them killed: half an hour on 2 cores.
 soak: install
 	$(BIN)/python tests/soak.py 200
+
+# Whether the code that the kept records are of trains to the same bits as today's, from git: COMMITS
+# names it anew. A quarter of an hour on 2 cores.
+same-bits: install
+	$(BIN)/python tests/same_bits.py $(COMMITS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,6 +1,8 @@
 """What a reader must know to read a table rightly."""
 
 from reslab.evaluation import ECE_BINS
+from reslab.runs.older import Trial
+from reslab.runs.record import Record
 from reslab.runs.sources import code_digest
 from reslab.tables.collect import Result
 from reslab.tables.plan import Table
@@ -39,9 +41,7 @@ def remarks(
     if table.changes:
         notes.append(f"Differs from the recipes in: {' '.join(table.changes)}.")
     runs = [result.run for result in results if result.run]
-    now = code_digest()
-    if old := sum(run.record.provenance.code_digest != now for run in runs):
-        notes.append(f"{old} of {len(runs)} runs were trained by another version of the code.")
+    notes += remarks_on_older_code([run.record for run in runs])
     if inexact := sum(not run.record.provenance.exact for run in runs):
         notes.append(f"{inexact} of {len(runs)} runs were resumed in another environment.")
     if other := [run.cell for run in runs if run.record.identity != run.cell.identity]:
@@ -57,6 +57,31 @@ def remarks(
     for (name, said), seeds in lacking.items():
         notes.append(f"{name}, seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}: {said}")
     return notes
+
+
+def remarks_on_older_code(records: list[Record]) -> list[str]:
+    """How many records are of older code, and what is known of whether that computes the same."""
+    now, unknown = code_digest(), 0
+    same: dict[Trial, int] = {}
+    for record in records:
+        older = record.provenance.code_digest
+        trial = None if older == now else Trial.of(older)
+        if trial and record.recipe in trial.recipes:
+            same[trial] = same.get(trial, 0) + 1
+        else:
+            unknown += older != now
+    said = [
+        f"{number} of {len(records)} runs were trained by older code. On {trial.date} it and "
+        f"today's trained their recipes to the same bits, cut to {' '.join(trial.overrides)}, on "
+        f"{trial.hardware}."
+        for trial, number in same.items()
+    ]
+    if unknown:
+        said.append(
+            f"{unknown} of {len(records)} runs were trained by older code; whether it computes "
+            "something else is not known."
+        )
+    return said
 
 
 def remark_on(pairs: list[Comparison]) -> str:
