@@ -75,7 +75,7 @@ def digest_of(tree: Path, folder: Path) -> str:
 def train(tree: Path, folder: Path, recipes: set[str]) -> dict[str, Path]:
     """Recipe to the directory of its run."""
     arguments = ("train", "-m", f"recipe={','.join(sorted(recipes))}", *CUT_TO, *QUIETLY)
-    call(tree, folder, "-m", "reslab", *arguments)
+    call(tree, folder, "-c", "from reslab.cli import main; main()", *arguments)
     runs = [path.parent for path in folder.glob("runs/*/metrics.json")]
     return {json.loads((run / "metrics.json").read_text())["recipe"]: run for run in runs}
 
