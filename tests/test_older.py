@@ -18,7 +18,7 @@ CONTENT = {
     "code_digest": code_digest(),
     "date": "2024-05-01",
     "hardware": "a processor, 2 cores",
-    "overrides": ["dataset=digits", "max_steps=24"],
+    "overrides": ["dataset=digits", "++max_steps=24"],
     "older": {"1" * 64: {"commit": "abc", "recipes": ["one", "two"]}},
 }
 

@@ -26,6 +26,11 @@ class Trial:
     overrides: tuple[str, ...]
     recipes: tuple[str, ...]
 
+    @property
+    def cut_to(self) -> str:
+        """The overrides as people give them."""
+        return " ".join(override.lstrip("+") for override in self.overrides)
+
     @classmethod
     def of(cls, digest: str, seen: Path = SEEN) -> Self | None:
         """That of the code of a digest; None where it is not known, as after today's has changed.

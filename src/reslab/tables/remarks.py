@@ -72,7 +72,7 @@ def remarks_on_older_code(records: list[Record]) -> list[str]:
             unknown += older != now
     said = [
         f"{number} of {len(records)} runs were trained by older code. On {trial.date} it and "
-        f"today's trained their recipes to the same bits, cut to {' '.join(trial.overrides)}, on "
+        f"today's trained their recipes to the same bits, cut to {trial.cut_to}, on "
         f"{trial.hardware}."
         for trial, number in same.items()
     ]

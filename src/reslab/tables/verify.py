@@ -25,10 +25,10 @@ EXACT = ("parameters", "macs")
 SEEDS_DIFFER = 0.02  # what another machine's rounding makes of a run, as if it were another seed
 COMPARED = (
     f"Compared with a run at hand: {', '.join((*ACCURACIES, *EXACT))}; the labels of the test "
-    "images, in their order; their logits. In the record's own environment all are the same to "
-    "the bit. Elsewhere accuracies are within the tolerance, logits correlate beyond what the "
-    "labels say about as the row's kept seeds do with each other (found, and asked for), and their "
-    f"size is within a factor of {SIZES}."
+    "images, in their order; their logits. In the record's own environment, on a CPU, all are the "
+    "same to the bit. Elsewhere accuracies are within the tolerance, logits correlate beyond what "
+    "the labels say about as the row's kept seeds do with each other (found, and asked for), and "
+    f"their size is within a factor of {SIZES}."
 )
 
 
