@@ -54,11 +54,15 @@ def _published(key: str) -> Callable[[Line], str]:
     return text
 
 
+def in_minutes(minutes: float) -> str:
+    """Minutes with one place, those below one with two."""
+    return f"{minutes:.2f}" if minutes < 1 else f"{minutes:.1f}"
+
+
 def _minutes(line: Line) -> str:
     if line["minutes"] is None:
         return ""
-    text = f"{line['minutes']:.2f}" if line["minutes"] < 1 else f"{line['minutes']:.1f}"
-    return text if line["alone"] else f"{text}*"
+    return in_minutes(line["minutes"]) + "*" * (not line["alone"])
 
 
 def _rate(line: Line) -> str:
