@@ -62,6 +62,16 @@ def as_markdown(claims: Sequence[Claim]) -> str:
     return f"{markdown_table(HEADINGS, rows)}\n\n{LEGEND}\n"
 
 
+def claims_page(findings: Findings) -> str:
+    """What a table claims, under its heading, with what makes and checks all of it."""
+    made, again = claims(findings), _command("reproduce", findings)
+    minutes = in_minutes(sum(claim.minutes for claim in made))
+    return (
+        f"### {findings.table.heading}\n\n{as_markdown(made)}"
+        f"- All of it: `{again}`, {minutes} minutes; then `{_command('verify', findings)}`.\n"
+    )
+
+
 def _claim(findings: Findings, line: Line) -> Claim:
     runs = [run for run in findings.done if run.cell.row.name == line["model"]]
     said = {column.name: column.text(line) for column in COLUMNS}
@@ -72,7 +82,7 @@ def _claim(findings: Findings, line: Line) -> Claim:
     tolerances = (tolerance_elsewhere(run.record, len(run.labels)) for run in runs)
     return Claim(
         text,
-        _command(findings.table, line),
+        _training(findings.table, line),
         sum(run.record.seconds for run in runs) / 60,
         line["alone"],
         100 * max(tolerances),
@@ -80,9 +90,18 @@ def _claim(findings: Findings, line: Line) -> Claim:
     )
 
 
-def _command(table: Table, line: Line) -> str:
-    """The runs of which there are records, with the very recipe and changes."""
+def _training(table: Table, line: Line) -> str:
+    """Of the runs of which there are records, with the very recipe and changes."""
     seeds = ",".join(map(str, line["seeds"]))
     sweep = ["-m"] if len(line["seeds"]) > 1 else []
     asked = [f"recipe={line['recipe']}", f"seed={seeds}", *table.changes]
     return shlex.join(["reslab", "train", *sweep, *asked])
+
+
+def _command(name: str, findings: Findings) -> str:
+    """A command about the table, of the seeds of which there are records."""
+    table = findings.table
+    scale = table.publication.quick if table.quick else ()
+    seeds = ",".join(map(str, dict.fromkeys(run.cell.seed for run in findings.done)))
+    asked = [f"seed={seeds}", *(change for change in table.changes if change not in scale)]
+    return shlex.join(["reslab", name, table.publication.name, *["--quick"] * table.quick, *asked])
