@@ -26,17 +26,19 @@ rows:
 SEEDS = {"Residual": (0, 1, 2), "Peeking": (1,), "Not run": ()}
 
 
-@pytest.fixture
-def table(in_empty_folder, monkeypatch):
-    own_table(in_empty_folder, TABLE, monkeypatch)
-    table = load_table("own", [*ON_DIGITS, "dataset.batch_size=48"])
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checklist")
+    with pytest.MonkeyPatch.context() as patched:
+        own_table(folder, TABLE, patched)
+        table = load_table("own", [*ON_DIGITS, "dataset.batch_size=48", f"runs_dir={folder}"])
     for cell in table.cells:
         if cell.seed in SEEDS[cell.row.name]:
             finish(cell, share=0.6 + 0.1 * cell.seed, epochs=3 + cell.seed)
     return table
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def text(table):
     return checklist(sum_up(table, collect(table)))
 

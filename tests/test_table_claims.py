@@ -19,16 +19,23 @@ from reslab.tables.verify import verify
 from synthetic import ON_DIGITS, PROVENANCE, finish, own_table
 
 
-@pytest.fixture
-def findings(in_empty_folder, monkeypatch):
+def made(folder):
     """Two rows of two seeds, the second's beside other work; of the third row nothing is run."""
-    own_table(in_empty_folder, monkeypatch=monkeypatch)
-    table = load_table("own", ON_DIGITS)
+    table = load_table("own", [*ON_DIGITS, f"runs_dir={folder}"])
     for cell in table.cells:
         if cell.row.name != "Padded":
             share = 0.7 + 0.1 * cell.seed
             finish(cell, share=share, others_cpu=1.0 if cell.row.name == "Plain" else 0.0)
     return sum_up(table, collect(table))
+
+
+@pytest.fixture(scope="module")
+def findings(tmp_path_factory):
+    """Shared: nothing in it is to be changed."""
+    folder = tmp_path_factory.mktemp("claims")
+    with pytest.MonkeyPatch.context() as patched:
+        own_table(folder, monkeypatch=patched)
+        return made(folder)
 
 
 def accuracies(findings, row):
@@ -111,15 +118,18 @@ def test_the_quick_scale_is_asked_for_by_its_name(in_empty_folder, monkeypatch):
     assert "dataset=digits max_steps=2 optimizer.lr=0.2" in claim.command
 
 
-def test_the_tolerance_is_the_one_that_verify_applies_elsewhere(findings, in_empty_folder):
+@pytest.mark.slow
+def test_the_tolerance_is_the_one_that_verify_applies_elsewhere(tmp_path, monkeypatch):
     """The largest of a row's runs."""
-    reference = in_empty_folder / "outputs/reference"
+    own_table(tmp_path, monkeypatch=monkeypatch)
+    findings, reference = made(tmp_path), tmp_path / "reference"
     keep_records(findings.table, findings.results, reference)
     elsewhere = dataclasses.replace(PROVENANCE, hardware="another processor, 2 cores")
     for run in findings.done:
         directory = run.cell.directory
         directory.write_record(dataclasses.replace(run.record, provenance=elsewhere))
-    verdicts = verify("own", ON_DIGITS, reference=reference).verdicts
+    asked = [*ON_DIGITS, f"runs_dir={tmp_path}"]
+    verdicts = verify("own", asked, reference=reference).verdicts
     for claim, row in zip(claims(findings), ("Residual", "Plain")):
         applied = [one.tolerance for one in verdicts if one.row == row]
         assert len(applied) == 2

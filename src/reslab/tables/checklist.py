@@ -1,6 +1,6 @@
 """Answers to what reproducibility checklists ask of experiments, from a table's records alone."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -47,7 +47,7 @@ def checklist(findings: Findings) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _bullets(lines: Sequence[str]) -> str:
+def _bullets(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
