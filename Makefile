@@ -29,7 +29,7 @@ smoke: install
 	begun=$$(date +%s); \
 		$(BIN)/reslab reproduce $(DEMO) runs_dir=$(RUNS)/smoke --output $(RUNS)/smoke/tables && \
 		$(BIN)/reslab verify $(DEMO) runs_dir=$(RUNS)/smoke && \
-		echo "Measured: $$(($$(date +%s) - begun)) s without the installation, on" \
+		echo "How long that takes without the installation: $$(($$(date +%s) - begun)) s on" \
 		"$$(sed -n 's/^  "hardware": "\(.*\)",/\1/p' $(RUNS)/smoke/*/metrics.json | sort -u)," \
 		"$$(date +%F)." > $(SMOKE)
 

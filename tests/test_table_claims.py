@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reslab.config import compose
+from reslab.config import compose, folder_added
 from reslab.runs.identity import identity
 from reslab.tables.claims import as_markdown, claims, claims_page
 from reslab.tables.collect import collect
@@ -53,11 +53,10 @@ def test_a_row_with_records_is_a_claim_and_no_other(findings):
     half = stats.t.ppf(0.975, 1) * std / np.sqrt(2)
     low, high = max(0, mean - half), min(100, mean + half)
     assert residual.text == (
-        f"Residual on digits: test accuracy {mean:.2f} ± {std:.2f} %, "
-        f"95 % {low:.2f} to {high:.2f}, n = 2; paper: 91.25"
+        f"Residual: test accuracy {mean:.2f} ± {std:.2f} % on digits "
+        f"(95 %: {low:.2f} to {high:.2f}; n = 2)"
     )
-    assert plain.text.startswith("Plain on digits: ")
-    assert "paper" not in plain.text
+    assert plain.text.startswith("Plain: ")
     assert residual.hardware == "a processor, 2 cores"
 
 
@@ -102,8 +101,20 @@ def test_one_seed_needs_no_sweep(in_empty_folder, monkeypatch):
     assert "n = 1" in claim.text
     assert "±" not in claim.text
     page = claims_page(sum_up(table, collect(table)))
-    assert "`reslab reproduce own seed=4 dataset=digits max_steps=2`" in page
     assert "`reslab verify own seed=4 dataset=digits max_steps=2`" in page
+
+
+def test_what_a_paper_prints_is_of_its_own_data_set(in_empty_folder, monkeypatch):
+    rows = "rows: [{name: One, recipe: own, published: {accuracy: [91, 92]}}]"
+    own = in_empty_folder / "conf/recipe/own.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("# @package _global_\ndefaults: [override /dataset: digits, _self_]\n")
+    own_table(in_empty_folder, f"title: Own\nseeds: [0]\n{rows}", monkeypatch)
+    with folder_added(in_empty_folder / "conf"):
+        table = load_table("own", ["model=baseline_cnn"])
+        finish(table.cells[0])
+        (claim,) = claims(sum_up(table, collect(table)))
+    assert "n = 1; paper: 91 to 92)" in claim.text
 
 
 def test_the_quick_scale_is_asked_for_by_its_name(in_empty_folder, monkeypatch):

@@ -1,6 +1,7 @@
 """Answers to what reproducibility checklists ask of experiments, from a table's records alone."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from statistics import fmean, stdev
 from typing import Any
 
@@ -25,6 +26,13 @@ OF_RUNS = (
     "and augmentation."
 )
 UNKNOWN = "unknown"
+HYPERPARAMETERS = {
+    "Optimizer": "optimizer",
+    "Batch": "dataset.batch_size",
+    "Augmentation": "augment",
+    "Label smoothing": "label_smoothing",
+    "Network": "model",
+}
 MEBIBYTE = 2**20
 
 
@@ -34,7 +42,7 @@ def checklist(findings: Findings) -> str:
     sections = {
         "Runs, seeds, validation beside test": _runs(findings),
         "How the reported epoch was chosen": _bullets(_each(runs, _selection)),
-        "Hyperparameters": _bullets(_each(runs, _hyperparameters)),
+        "Hyperparameters": _bullets(_hyperparameters(runs)),
         "How hyperparameters were chosen": _bullets(_choice(runs)),
         "Data": _bullets(_each(runs, _data)),
         "Compute": _bullets([*_each(runs, _machine), *_compute(runs)]),
@@ -97,8 +105,9 @@ def _named(rows: dict[str, list[str]]) -> str:
 
 def _selection(run: FinishedRun) -> str:
     cfg, dataset = run.cfg, run.cfg.dataset
+    once = "; the test set was read once, at the end"
     if dataset.get("validate_on_test"):
-        on = "on the test set itself, so that the reported accuracy is of images it was chosen on"
+        on, once = "on the test set itself, so that what is reported was chosen on it", ""
     elif (held_out := dataset.get("val_size")) is None:
         on = "on the data set's own validation set"
     else:
@@ -108,23 +117,18 @@ def _selection(run: FinishedRun) -> str:
     length = f"{steps:,} steps" if steps else f"at most {cfg.trainer.max_epochs} epochs"
     patience = cfg.get("patience")
     ends = f"; ends after {patience} epochs without a better one" if patience else ""
-    return (
-        f"the epoch of the best {cfg.get('monitor', UNKNOWN)} {on}; {length}{ends}; the "
-        f"test set was read once, at the end"
-    )
+    return f"the epoch of the best {cfg.get('monitor', UNKNOWN)} {on}; {length}{ends}{once}"
 
 
-def _hyperparameters(run: FinishedRun) -> str:
-    """The parts of the configuration that say how it was trained, without what is left empty."""
-    cfg: Any = OmegaConf.to_container(run.cfg, resolve=True)
-    values = {
-        "optimizer": cfg.get("optimizer"),
-        "batch": cfg["dataset"].get("batch_size"),
-        "augment": cfg.get("augment"),
-        "label_smoothing": cfg.get("label_smoothing"),
-        "model": cfg["model"],
-    }
-    return "; ".join(f"{key} `{_as_call(value)}`" for key, value in values.items() if value)
+def _hyperparameters(runs: Sequence[FinishedRun]) -> Iterator[str]:
+    for name, key in HYPERPARAMETERS.items():
+        yield from (f"**{name}.** {line}" for line in _each(runs, partial(_configured, key)))
+
+
+def _configured(key: str, run: FinishedRun) -> str:
+    value = OmegaConf.select(run.cfg, key)
+    plain: Any = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    return f"`{_as_call(plain)}`"
 
 
 def _as_call(value: Any) -> str:
@@ -139,8 +143,11 @@ def _as_call(value: Any) -> str:
 
 
 def _choice(runs: Sequence[FinishedRun]) -> Iterator[str]:
+    recipes: dict[str, list[str]] = {}
     for recipe in dict.fromkeys(run.cell.row.recipe for run in runs):
-        yield f"recipe `{recipe}`: {describe_search(recipe)}."
+        recipes.setdefault(describe_search(recipe), []).append(f"`{recipe}`")
+    for text, names in recipes.items():
+        yield f"Recipe {', '.join(names)}: {text}."
 
 
 def _data(run: FinishedRun) -> str:
@@ -155,13 +162,12 @@ def _data(run: FinishedRun) -> str:
 
 
 def _machine(run: FinishedRun) -> str:
-    ran = run.record.provenance
-    exact = run.cfg.trainer.get("deterministic")
-    kernels = (
-        "kernels that repeat to the bit" if exact else "kernels that need not repeat to the bit"
-    )
+    ran, asked = run.record.provenance, run.cfg.trainer.get("deterministic", UNKNOWN)
     devices = f"{ran.world_size} devices, " if ran.world_size > 1 else ""
-    return f"{ran.hardware}, {devices}{ran.precision}, {ran.threads} CPU threads, {kernels}"
+    return (
+        f"{devices}{ran.hardware}, {ran.precision}, {ran.threads} CPU threads, "
+        f"`trainer.deterministic={str(asked).lower()}`"
+    )
 
 
 def _compute(runs: Sequence[FinishedRun]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from reslab.config import find_option
 from reslab.errors import UserError
 from reslab.search.summary import RECORD, Summary, read
 
-NONE_FOUND = "no search's record lies with it; how else its values were found is unknown"
+NONE_FOUND = "no search's record lies there; how else these values were found is unknown"
 
 
 def describe_search(recipe: str) -> str:
