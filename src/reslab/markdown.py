@@ -8,9 +8,9 @@ from pathlib import Path
 from reslab.errors import UserError
 
 
-def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows of text as GitHub shows them, the first column to the left, the others to the right."""
-    ruler = ["---", *["---:"] * (len(headings) - 1)]
+def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Rows of text as GitHub shows them, `left` columns to the left, the others to the right."""
+    ruler = [*["---"] * left, *["---:"] * (len(headings) - left)]
     return "\n".join(
         f"| {' | '.join(text.replace('|', '/') for text in row)} |"
         for row in (headings, ruler, *rows)

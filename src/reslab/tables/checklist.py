@@ -47,7 +47,9 @@ def checklist(findings: Findings) -> str:
         "Data": _bullets(_each(runs, _data)),
         "Compute": _bullets([*_each(runs, _machine), *_compute(runs)]),
         "Code and packages": _bullets([*_each(runs, _code), *_of_all_code()]),
-        "Central tendency, intervals and known deviations": _bullets(findings.notes),
+        "Central tendency, intervals and known deviations": _bullets(
+            note.replace("*", r"\*") for note in findings.notes
+        ),
     }
     about = ABOUT.format(runs=f"{len(runs)} run{'s' * (len(runs) > 1)}")
     parts = [f"### {findings.table.heading}: answers for reproducibility checklists", about]

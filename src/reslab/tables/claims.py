@@ -60,7 +60,7 @@ def as_markdown(claims: Sequence[Claim]) -> str:
         )
         for claim in claims
     ]
-    return f"{markdown_table(HEADINGS, rows)}\n\n{LEGEND}\n"
+    return f"{markdown_table(HEADINGS, rows, left=2)}\n\n{LEGEND}\n"
 
 
 def claims_page(findings: Findings) -> str:
