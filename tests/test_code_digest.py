@@ -138,6 +138,7 @@ LEFT_OUT = {
     "bench/": "measures time",
     "callbacks/": "reads what is trained; what ends training has files apart",
     "classifier.py": AFTERWARDS,
+    "capsule/": AFTERWARDS,
     "cli/": ASKS,
     "config/": ACTS_THROUGH_CONFIG,
     "content.py": KEEPS,

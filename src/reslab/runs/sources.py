@@ -1,6 +1,7 @@
 """Which code a result depends on."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from reslab.config import own_sources
@@ -30,11 +31,15 @@ SOURCES_THAT_MATTER = (
 
 def code_digest() -> str:
     """SHA-256 over what those files say, and a user's trusted ones, comments and layout aside."""
-    package = Path(__file__).parents[1]
+    return digest_of(Path(__file__).parents[1], own_sources())
+
+
+def digest_of(package: Path, own: Sequence[Path] = ()) -> str:
+    """The same of a copy of the package, wherever it lies, and of other sources."""
     digest = hashlib.sha256()
     for path, root in (
         *((package / name, package) for name in SOURCES_THAT_MATTER),
-        *((path, path.parent) for path in own_sources()),
+        *((path, path.parent) for path in own),
     ):
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             name = file.relative_to(root)

@@ -1,6 +1,7 @@
 """A table as one interactive page, self-contained and of use offline."""
 
 import html
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from reslab.tables.frames import PANELS, Series, curves, gradient_lines
 
 FOREIGN = ("Model", "Pair", "paper")  # headings of what is not our runs'
 TEMPLATE = Path(__file__).with_name("page.html")
+RANDOM = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")  # what Bokeh calls elements
 
 
 def write_page(findings: Findings, path: Path) -> Path:
@@ -47,8 +49,14 @@ def write_page(findings: Findings, path: Path) -> Path:
         theme=Theme(json=BOKEH_THEME),
         template_variables=_escaped(content) | {"style": STYLE_SHEET.read_text()},
     )
-    write_atomically(path, page.encode())
+    write_atomically(path, _repeatable(page).encode())
     return path
+
+
+def _repeatable(page: str) -> str:
+    """The page with numbers in its elements' names: of the same records it is the same file."""
+    names: dict[str, str] = {}
+    return RANDOM.sub(lambda found: names.setdefault(found[0], f"element-{len(names)}"), page)
 
 
 def _table(title: str, chosen: Chosen, behind: list[list[FinishedRun]]) -> dict[str, Any]:
