@@ -213,8 +213,8 @@ FORGED = {
     ),
     "Hydra's part": (
         "capsule.json",
-        replaced(b'"max_steps=2"', b'"hydra.searchpath=[file:///tmp]"'),
-        "hydra.searchpath=[file:///tmp] is not allowed",
+        replaced(b'"max_steps=2"', b'"hydra.job.name=evil"'),
+        "hydra.job.name=evil is not allowed",
     ),
     "no text of a table": (f"{PLACE}/table.tex", None, "table.tex is missing"),
     "no table": (f"{PLACE}/table.json", None, "table.json is missing"),

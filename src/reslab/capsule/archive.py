@@ -3,7 +3,7 @@
 import hashlib
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from reslab.data.archives import DAMAGE, what_leads_out
@@ -52,6 +52,21 @@ def unpack(path: Path, folder: Path) -> dict[str, str]:
         said = error.strerror if isinstance(error, OSError) else str(error)
         raise UserError(f"{path} is no zip, or a damaged one: {said}") from error
     return digests
+
+
+def refuse_too_much(paths: Iterable[Path]) -> None:
+    """Refuses zips within a capsule, such as logits are, that unpack to more than any capsule does.
+
+    Raises:
+        UserError: It names the one with which it is too much.
+    """
+    size = 0
+    for path in paths:
+        if zipfile.is_zipfile(path):  # what is none says so where it is read
+            with zipfile.ZipFile(path) as archive:
+                size += sum(one.file_size for one in archive.infolist())
+        if size > MOST_BYTES:
+            raise UserError(f"{path} is not read, for it and others unpack to too much")
 
 
 def refuse_what_harms(path: Path, archive: zipfile.ZipFile) -> None:

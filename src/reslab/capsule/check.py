@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from reslab.capsule import crate
-from reslab.capsule.archive import unpack
+from reslab.capsule.archive import refuse_too_much, unpack
 from reslab.capsule.contents import render_from
 from reslab.capsule.layout import (
     ABOUT,
@@ -101,6 +101,7 @@ def _check(root: Path, folder: Path, names: Set[str], reporter: Reporter) -> Che
     table = load_table(about.table, about.overrides, quick=about.quick)
     sources = read_sources(root, folder / "sources", about)
     faults = [*_strays(table, names), *sources.faults]
+    refuse_too_much(root / name for name in names if name.endswith(".npz"))
     asked = about.table, about.overrides
     verification = verify(*asked, quick=about.quick, reference=root / RECORDS)
     verdicts = [

@@ -1,83 +1,18 @@
-"""The RO-Crate metadata of a capsule: each file with its size and digest.
+"""The RO-Crate metadata of a capsule, read: each file with its size and digest.
 
 RO-Crate Metadata Specification 1.1, https://w3id.org/ro/crate/1.1.
 """
 
-import json
-import mimetypes
 from collections.abc import Iterator, Mapping
-from datetime import date
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from reslab.capsule.layout import METADATA
 from reslab.content import parse
 from reslab.errors import UserError
 
-LICENSES = "https://spdx.org/licenses/"
-SHA256 = "https://schema.org/sha256"  # which the specification's own terms do not have
-TYPES = {
-    ".md": "text/markdown",
-    ".npz": "application/zip",
-    ".whl": "application/zip",
-    ".yaml": "application/yaml",
-    ".tex": "application/x-tex",
-}
 NEEDED = ("name", "description", "datePublished", "license")
-
-
-def describe(
-    files: Mapping[str, bytes],
-    digests: Mapping[str, str],
-    title: str,
-    description: str,
-    published: date,
-    license: str,
-) -> bytes:
-    """The metadata of files.
-
-    Args:
-        files: Each file's content, by its name.
-        digests: SHA-256 of each.
-        title: What the capsule is called.
-        description: What it is.
-        published: The day of what is newest in it.
-        license: The license's SPDX identifier.
-
-    Raises:
-        UserError: The package `rocrate` is missing.
-    """
-    try:
-        from rocrate.model.contextentity import ContextEntity
-        from rocrate.rocrate import ROCrate
-    except ImportError as error:
-        raise UserError("rocrate is not installed: pip install 'reslab[capsule]'") from error
-    crate = ROCrate(version="1.1")
-    crate.name, crate.description = title, description
-    crate.datePublished = published.isoformat()
-    about_license = {
-        "@type": "CreativeWork",
-        "name": license,
-        "description": f"The {license} license",
-    }
-    crate.license = crate.add(ContextEntity(crate, LICENSES + license, about_license))
-    crate.metadata.extra_terms["sha256"] = SHA256
-    for name in sorted(files):
-        properties = {
-            "name": name,
-            "contentSize": str(len(files[name])),
-            "encodingFormat": _type(name),
-            "sha256": digests[name],
-        }
-        crate.add_file(dest_path=quote(name), properties=properties)
-    content = crate.metadata.generate()
-    return (json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
-
-
-def _type(name: str) -> str:
-    suffix = Path(name).suffix
-    return TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "text/plain"
 
 
 def faults(folder: Path, digests: Mapping[str, str]) -> list[str]:
@@ -97,11 +32,7 @@ def faults(folder: Path, digests: Mapping[str, str]) -> list[str]:
     if descriptor.get("about") != {"@id": "./"} or "conformsTo" not in descriptor:
         found.append(f"{METADATA}: it does not say what it is about, or by which specification")
     parts = root.get("hasPart")
-    ids = (
-        [str(one.get("@id")) for one in parts or () if isinstance(one, dict)]
-        if isinstance(parts, list)
-        else []
-    )
+    ids = [str(one["@id"]) for one in parts if "@id" in one] if isinstance(parts, list) else []
     listed = {unquote(one): entities.get(one, {}) for one in ids}
     files = digests.keys() - {METADATA}
     found += [

@@ -1,6 +1,5 @@
 """A capsule is made: of runs at hand, or of records that were kept."""
 
-import hashlib
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -8,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from reslab.capsule.archive import pack
 from reslab.capsule.contents import render_from
-from reslab.capsule.crate import describe
+from reslab.capsule.describe import describe
 from reslab.capsule.layout import (
     ABOUT,
     CONF,
@@ -135,10 +134,8 @@ def _beside(findings: Findings, about: About) -> dict[str, bytes]:
 
 def _metadata(findings: Findings, files: dict[str, bytes]) -> bytes:
     days = [date.fromisoformat(run.record.finished[:10]) for run in findings.done]
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     return describe(
         files,
-        digests,
         findings.table.heading,
         f"Records, logits, configurations, code and pinned packages behind the table “"
         f"{findings.table.heading}”, which `reslab capsule check` verifies.",

@@ -7,6 +7,7 @@ import click
 
 from reslab.cli.group import CONFIG_DIR, OVERRIDES, PATH, cli
 from reslab.cli.tables import QUICK, REFERENCE
+from reslab.errors import UserError
 
 
 class _TableOrCommand(click.Group):
@@ -39,9 +40,14 @@ def write(
     table: str, overrides: tuple[str, ...], reference: bool, quick: bool, output: Path | None
 ) -> None:
     """Write records, logits, configurations, code, pinned packages, table and pictures."""
-    from reslab.capsule.write import write_capsule
     from reslab.terminal.reporter import Terminal
 
+    try:
+        from reslab.capsule.write import write_capsule
+    except ImportError as error:
+        if str(error.name).partition(".")[0] != "rocrate":
+            raise
+        raise UserError("rocrate is not installed: pip install 'reslab[capsule]'") from error
     path = write_capsule(
         table,
         overrides,
