@@ -1,10 +1,13 @@
 """A table's capsule: written by one process, spoilt, and checked by another in an empty folder."""
 
 import hashlib
+import importlib.metadata
 import io
 import json
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import zipfile
 from datetime import date
@@ -64,7 +67,8 @@ def folder(tmp_path_factory):
                 finish(cell)
     written = run_undrawn(folder, *ASKED, "--output", "own.zip")
     assert written.code == 0, written.err
-    assert written.out.splitlines()[-1] == "own.zip"
+    digest = hashlib.sha256((folder / "own.zip").read_bytes()).hexdigest()
+    assert written.out.splitlines()[-2:] == [f"SHA-256 {digest}", "own.zip"]
     return folder
 
 
@@ -102,9 +106,14 @@ def check(path, cwd, drawn=False):
     return (run if drawn else run_undrawn)(cwd, "capsule", "check", str(path))
 
 
-def agreed(files):
-    """With digests and sizes that agree with what the files are, as a forger would make them."""
-    folders = {name.rpartition("/")[0] for name in files if name.endswith("/SHA256SUMS")}
+def agreed(files, *, records=True):
+    """With digests and sizes that agree with what the files are, as a forger would make them.
+
+    Those that the records themselves have are left as they were without `records`.
+    """
+    folders = {
+        name.rpartition("/")[0] for name in files if name.endswith("/SHA256SUMS") and records
+    }
     for at in folders:
         lines = [
             f"{hashlib.sha256(content).hexdigest()}  {name.rpartition('/')[2]}\n"
@@ -255,6 +264,18 @@ def test_what_was_forged_with_all_digests_made_right_is_found(case, files, wrong
     assert any(said in line for line in found), found
 
 
+def test_the_least_change_of_any_logit_is_found_by_what_the_record_has_of_it(files, wrong_with):
+    """Whatever the capsule's own metadata says: of such a change no number need tell."""
+    arrays = dict(np.load(io.BytesIO(files[f"{RUN}/predictions.npz"])))
+    least = np.unravel_index(arrays["logits"].argmin(), arrays["logits"].shape)
+    arrays["logits"][least] = np.nextafter(arrays["logits"][least], np.float16(-np.inf))
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    files[f"{RUN}/predictions.npz"] = buffer.getvalue()
+    (found,) = wrong_with(agreed(files, records=False))
+    assert found.startswith("Plain, seed 1: predictions.npz: changed since the record was kept")
+
+
 def test_what_is_wrong_is_a_line_and_the_command_ends_with_1(files, tmp_path):
     files[f"{PLACE}/table.json"] = other_accuracy(files[f"{PLACE}/table.json"])
     checked = check(write(tmp_path / "x.zip", agreed(files)), tmp_path / "empty")
@@ -310,7 +331,7 @@ def test_it_is_an_ro_crate_as_another_reader_reads_it(folder, files):
     assert date.fromisoformat(root["datePublished"]) == date(2024, 5, 1)  # of the newest record
     assert root["license"].id.startswith("https://")
     assert root["license"].type == "CreativeWork"
-    assert crate.metadata["conformsTo"].id == "https://w3id.org/ro/crate/1.1"
+    assert crate.metadata["conformsTo"] == "https://w3id.org/ro/crate/1.1"
     listed = {unquote(one.id): one for one in crate.data_entities}
     assert listed.keys() == files.keys() - {METADATA}
     for name, one in listed.items():
@@ -319,28 +340,34 @@ def test_it_is_an_ro_crate_as_another_reader_reads_it(folder, files):
         assert one["sha256"] == hashlib.sha256(files[name]).hexdigest()
 
 
-def test_the_wheel_is_of_the_code_that_runs_and_pip_takes_it(files, tmp_path):
-    with zipfile.ZipFile(io.BytesIO(files[WHEEL])) as wheel:
-        names = {
-            name for name in wheel.namelist() if name.endswith((".py", ".yaml", ".js", ".css"))
-        }
-        for name in names:
-            where = "conf" if name.startswith("reslab/conf") else "src"
-            path = REPOSITORY / where / name.removeprefix("reslab/conf/")
-            assert wheel.read(name) == path.read_bytes()
-    ours = {f"src/{n}" if "conf/" not in n else n.removeprefix("reslab/") for n in names}
-    tracked = [
-        str(path.relative_to(REPOSITORY))
-        for folder in ("src", "conf")
-        for path in (REPOSITORY / folder).rglob("*")
-        if path.suffix in (".py", ".yaml", ".js", ".css")
-    ]
-    assert ours == set(tracked)
+def test_the_wheel_is_of_the_code_that_runs_and_pip_installs_it(files, tmp_path):
+    (tmp_path / WHEEL).write_bytes(files[WHEEL])
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    options = ["--no-deps", "--no-index", "--target", tmp_path / "there"]
+    subprocess.run([*pip, *options, tmp_path / WHEEL], check=True)
+    package = tmp_path / "there/reslab"
+    expected = {
+        f"{where}{path.relative_to(folder)}": path
+        for folder, where in ((REPOSITORY / "src/reslab", ""), (REPOSITORY / "conf", "conf/"))
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    } | {"constraints.txt": REPOSITORY / "constraints.txt"}
+    found = {str(path.relative_to(package)): path for path in package.rglob("*") if path.is_file()}
+    compiled = {name for name in found if "__pycache__" in name}
+    assert found.keys() - compiled == expected.keys()
+    assert all(found[name].read_bytes() == path.read_bytes() for name, path in expected.items())
+    assert (package.parent / "hydra_plugins/reslab_launchers.py").is_file()
+    assert "MIT" in distribution_of(package.parent).metadata["License-Expression"]
+
+
+def distribution_of(folder):
+    (found,) = importlib.metadata.distributions(name="reslab", path=[str(folder)])
+    return found
 
 
 def test_a_table_without_runs_and_one_with_a_damaged_run_have_no_capsule(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
-    (damaged,) = (copy / "outputs/runs").glob("*plain*s1*/predictions.npz")
+    (damaged,) = (copy / "outputs/runs").glob("*-nojoin-s1-*/predictions.npz")
     damaged.write_bytes(b"spoilt")
     assert "Plain, seed 1: " in run_undrawn(copy, *ASKED).error_line()
     shutil.rmtree(copy / "outputs/runs")

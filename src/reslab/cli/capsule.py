@@ -1,5 +1,6 @@
 """A table's results as one file that stands alone."""
 
+import hashlib
 import sys
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def write(
         output=output,
         reporter=Terminal(),
     )
+    _echo_digest(path)
     click.echo(path)
 
 
@@ -75,6 +77,13 @@ def check(file: Path) -> None:
         print_verification(checkup.verification)
     for line in (*checkup.faults, *checkup.remarks):
         click.echo(line)
+    _echo_digest(file)
     if wrong := checkup.wrong:
         more = f" (and {len(wrong) - 1} more, above)" if len(wrong) > 1 else ""
         sys.exit(f"reslab: {file}: {wrong[0]}{more}")
+
+
+def _echo_digest(file: Path) -> None:
+    """By which whoever published a capsule, and whoever got it, know whether it is the same."""
+    with file.open("rb") as content:
+        click.echo(f"SHA-256 {hashlib.file_digest(content, 'sha256').hexdigest()}")
