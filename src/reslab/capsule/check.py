@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from reslab.capsule import crate
 from reslab.capsule.archive import refuse_too_much, unpack
-from reslab.capsule.contents import render_from
+from reslab.capsule.contents import doubtful_losses, render_from
 from reslab.capsule.layout import (
     ABOUT,
     CONF,
@@ -113,7 +113,8 @@ def _check(root: Path, folder: Path, names: Set[str], reporter: Reporter) -> Che
         return Checkup(verification, tuple(faults))  # no table is rendered of what is wrong
     findings, fresh = render_from(table, root, folder / "fresh", reporter)
     compared = _Comparison(root, fresh, about, sources)
-    faults = [*compared.of_table(table), *compared.of_readme(findings)]
+    faults = [*doubtful_losses(findings), *compared.of_table(table)]
+    faults += compared.of_readme(findings)
     remarks = [] if faults else [*compared.remarks()]
     return Checkup(verification, tuple(faults), (*remarks, *_of_code(findings, about)))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from reslab.capsule.archive import pack
-from reslab.capsule.contents import render_from
+from reslab.capsule.contents import doubtful_losses, render_from
 from reslab.capsule.describe import describe
 from reslab.capsule.layout import (
     ABOUT,
@@ -24,6 +24,7 @@ from reslab.config import own_groups, trusted_modules
 from reslab.errors import UserError
 from reslab.files import write_atomically
 from reslab.reporter import SILENT, Reporter
+from reslab.runs.record import WAY_OUT
 from reslab.runs.sources import code_digest
 from reslab.tables.collect import collect
 from reslab.tables.findings import Findings
@@ -72,6 +73,8 @@ def write_capsule(
         _gather(table, reference, root / RECORDS)
         _refuse_contradictions(name, overrides, quick, root)
         findings, _ = render_from(table, root, root / RECORDS, reporter)
+        for line in doubtful_losses(findings):
+            raise UserError(f"{line}: it is of an older version, or altered; {WAY_OUT}")
         files = {
             path.relative_to(root).as_posix(): path.read_bytes()
             for path in (root / RECORDS).rglob("*")
