@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 DEMO := liu_goh dataset=digits seed=0,1 trainer.max_epochs=3
 
-.PHONY: demo install test test-all soak lint readme reference bench-gpu screenshots measure-studio
+.PHONY: demo install test test-all soak lint readme smoke reference bench-gpu screenshots measure-studio
 
 # Liu & Goh's ablation on 1,797 real digits: under two minutes on 2 cores.
 demo: install
@@ -15,11 +15,23 @@ demo: install
 # The tables and pictures of the README and of docs, from the records in outputs/reference.
 RENDER := --reference --output outputs/reference
 readme: install
-	$(BIN)/reslab table $(DEMO) $(RENDER) --readme docs/results.md --readme README.md
+	$(BIN)/reslab table $(DEMO) $(RENDER) --readme docs/results.md --readme README.md \
+		--readme docs/claims.md
 	for table in liu_goh system virakden bhise_karale resnet3 he2016; do \
-		$(BIN)/reslab table $$table $(RENDER) --readme docs/results.md || exit 1; \
+		$(BIN)/reslab table $$table $(RENDER) --readme docs/results.md --readme docs/claims.md || exit 1; \
 	done
-	$(BIN)/reslab table liu_goh_readings $(RENDER) --readme docs/readings.md
+	$(BIN)/reslab table liu_goh_readings $(RENDER) --readme docs/readings.md --readme docs/claims.md
+
+# The demo anew, and its check: how long docs/claims.md says that takes.
+SMOKE := outputs/reference/liu_goh/digits/smoke.md
+smoke: install
+	rm -rf $(RUNS)/smoke
+	begun=$$(date +%s); \
+		$(BIN)/reslab reproduce $(DEMO) runs_dir=$(RUNS)/smoke --output $(RUNS)/smoke/tables && \
+		$(BIN)/reslab verify $(DEMO) runs_dir=$(RUNS)/smoke && \
+		echo "How long that takes without the installation: $$(($$(date +%s) - begun)) s on" \
+		"$$(sed -n 's/^  "hardware": "\(.*\)",/\1/p' $(RUNS)/smoke/*/metrics.json | sort -u)," \
+		"$$(date +%F)." > $(SMOKE)
 
 # Every table in full, what matters most and takes least first: days on a CPU. A record is kept in
 # outputs/reference as soon as its run ends, and what is kept is not run again. With a GPU, the three

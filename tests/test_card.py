@@ -1,16 +1,20 @@
 """Model cards: their code runs, and their figures are the record's."""
 
 import json
+import math
 import re
 import subprocess
 import sys
 import venv
+from dataclasses import replace
 
 import pytest
+import yaml
 from PIL import Image
 
 from conftest import REPOSITORY
 from processes import run
+from reslab.export.front_matter import front_matter
 from reslab.predicting.load import data_of, load
 
 
@@ -88,3 +92,44 @@ def test_the_card_s_figures_are_the_record_s(trained, tmp_path):
     assert f"Parameters: {record.parameters:,}" in text
     assert record.provenance.data_digest in text
     assert sys.version.split()[0] in text
+    matter = parsed(text)
+    assert matter["tags"] == ["safetensors", "baseline_cnn"]
+    assert matter["library_name"] == "reslab"
+    assert matter["pipeline_tag"] == "image-classification"
+    ((result,),) = [model["results"] for model in matter["model-index"]]
+    assert result["dataset"] == {"name": "digits", "type": "digits", "split": "test"}
+    assert {metric["type"]: metric["value"] for metric in result["metrics"]} == {
+        "accuracy": record.test_accuracy,
+        "loss": record.test_loss,
+    }
+
+
+def parsed(card):
+    """The front matter, found as hubs find it: between two rulers, the first in the first line."""
+    return yaml.safe_load(re.match(r"---\n(.*?)\n---(?:\n|$)", card, re.DOTALL)[1])
+
+
+@pytest.mark.parametrize(
+    "name", ["a: \"b\" 'c'", "--- x", "yes", "1.5", "# no", "{a: 1}", "é €", "a b " * 50 + "c"]
+)
+def test_the_front_matter_of_a_card_is_yaml_whatever_a_run_is_called(trained, name):
+    about = load("baseline_cnn", trained / "outputs/runs").description
+    matter = parsed(front_matter(replace(about, name=name, dataset=name), ".onnx"))
+    (model,) = matter["model-index"]
+    (result,) = model["results"]
+    assert (model["name"], result["dataset"]["name"]) == (name, name)
+    assert "datasets" not in matter
+
+
+def test_the_front_matter_claims_nothing_that_is_not_known(trained):
+    """No license, no verification, no result before the end, and none that is no number."""
+    about = load("baseline_cnn", trained / "outputs/runs").description
+    matter = parsed(front_matter(replace(about, dataset="cifar10"), ".pt2"))
+    assert matter["license"] == "unknown"
+    assert matter["datasets"] == ["cifar10"]
+    (result,) = matter["model-index"][0]["results"]
+    assert [metric["verified"] for metric in result["metrics"]] == [False, False]
+    astray = replace(about, record=replace(about.record, test_loss=math.nan))
+    (result,) = parsed(front_matter(astray, ".pt2"))["model-index"][0]["results"]
+    assert [metric["type"] for metric in result["metrics"]] == ["accuracy"]
+    assert "model-index" not in parsed(front_matter(replace(about, record=None), ".pt2"))

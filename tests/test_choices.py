@@ -27,30 +27,44 @@ def record(folder):
 
 @pytest.fixture(scope="module")
 def chosen_by(tmp_path_factory):
-    """The same training, its epoch chosen by each metric."""
-    folders = {name: tmp_path_factory.mktemp(name) for name in ("loss", "accuracy")}
-    for name, folder in folders.items():
-        assert run(folder, *ASKED, f"monitor=val/{name}").code == 0
-    return {f"val/{name}": record(folder) for name, folder in folders.items()}
+    """The same training, its epoch chosen by each metric, and what was asked for.
+
+    How a training goes depends on the processor, so one is sought in which the choices differ.
+    """
+    for seed in range(8):
+        asked = (*ASKED, f"seed={seed}")
+        by_loss = trained(tmp_path_factory.mktemp("loss"), *asked, "monitor=val/loss")
+        if len({8, *(choice.epoch for choice in by_loss.choices.values())}) == 3:
+            break
+    by_accuracy = trained(tmp_path_factory.mktemp("accuracy"), *asked, "monitor=val/accuracy")
+    return {"val/loss": by_loss, "val/accuracy": by_accuracy}, asked
+
+
+def trained(folder, *arguments):
+    assert run(folder, *arguments).code == 0
+    return record(folder)
 
 
 @pytest.mark.slow
 def test_each_choice_is_what_a_run_comes_to_that_chooses_by_it(chosen_by):
-    epochs = [one.best_epoch for one in chosen_by.values()]
+    records, _ = chosen_by
+    epochs = [one.best_epoch for one in records.values()]
     assert len({*epochs, 8}) == 3, "the test needs a training in which the choices differ"
-    for one in chosen_by.values():
+    for one in records.values():
         assert one.choices == {
             metric: Choice(other.best_epoch, other.test_accuracy)
-            for metric, other in chosen_by.items()
+            for metric, other in records.items()
         }
 
 
+@pytest.mark.slow
 def test_a_choice_outlives_a_kill(chosen_by, tmp_path):
-    last = max(one.best_epoch for one in chosen_by.values())
-    killed = run(tmp_path, *ASKED, "monitor=val/loss", EVERY_STEP, kill=("epoch", last))
-    assert killed.killed
-    assert run(tmp_path, *ASKED, "monitor=val/loss", EVERY_STEP).code == 0
-    assert record(tmp_path).choices == chosen_by["val/loss"].choices
+    records, asked = chosen_by
+    last = max(one.best_epoch for one in records.values())
+    arguments = (*asked, "monitor=val/loss", EVERY_STEP)
+    assert run(tmp_path, *arguments, kill=("epoch", last)).killed
+    assert run(tmp_path, *arguments).code == 0
+    assert record(tmp_path).choices == records["val/loss"].choices
 
 
 @pytest.fixture

@@ -40,8 +40,10 @@ def test_the_committed_records_are_whole_and_give_the_committed_table(
     monkeypatch.setattr(page, "write_page", lambda *_: [])
     call("table", *table, "--reference", "--output", "fresh")
     fresh, committed = (folder / KEPT[table] for folder in (in_empty_folder / "fresh", REFERENCE))
-    for name in ("table.csv", "macros.tex"):
+    for name in ("table.csv", "macros.tex", "claims.md"):
         assert (fresh / name).read_text() == (committed / name).read_text()
+    answers = [(folder / "checklist.md").read_text() for folder in (fresh, committed)]
+    assert len({text.partition("#### Central")[0] for text in answers}) == 1  # then the remarks
     rows = [
         [line for line in (folder / "table.md").read_text().splitlines() if line.startswith("|")]
         for folder in (fresh, committed)

@@ -36,7 +36,7 @@ SCHEDULES = {
     ),
 }
 FIRST = ("adam, plateau", "sgd with momentum, constant")  # what newcomers' tests have of them
-RUINED = ("optimizer=sgd_step", "optimizer.schedule.gamma=100")
+RUINED = ("optimizer=sgd_step", "optimizer.lr=0.01", "optimizer.schedule.gamma=1000")
 COSINE = (*PLAIN, "optimizer=sgd_cosine")
 
 

@@ -68,6 +68,16 @@ def test_all_that_is_rendered_is_on_a_page_of_results():
     assert len(tables(README)) == 1
 
 
+def test_the_claims_are_those_of_all_that_is_rendered():
+    page = REPOSITORY / "docs/claims.md"
+    places = re.findall(r"<!-- (\w+) (\S+) -->\n(.*?)<!-- end -->", TEXTS[page], re.DOTALL)
+    for name, path, text in places:
+        assert text == (page.parent / path).read_text()
+        assert (page.parent / path).name == f"{name}.md"
+    shown = {(page.parent / path).resolve() for name, path, _ in places if name == "claims"}
+    assert shown == {table.with_name("claims.md") for table in REFERENCE.glob("*/*/table.md")}
+
+
 def test_the_benchmarks_are_those_of_the_records(tmp_path):
     page = REPOSITORY / "docs/speed.md"
     copy = tmp_path / page.name

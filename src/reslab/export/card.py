@@ -6,6 +6,7 @@ from typing import Any
 from reslab.classifier import Classifier
 from reslab.evaluation.metrics import summarize
 from reslab.evaluation.predictions import of_logits
+from reslab.export.front_matter import front_matter
 from reslab.export.read import SUFFIXES
 from reslab.files import write_atomically
 from reslab.markdown import markdown_table
@@ -58,7 +59,7 @@ logits = classifier(torch.from_numpy(pixels.astype(np.uint8)))[0].numpy()"""
 def write_card(
     classifier: Classifier, export: Path, pixels: bool, difference: float, compared: int
 ) -> Path:
-    """Writes a Markdown file beside an export, from the run's record.
+    """Writes a Markdown file beside an export, from the run's record, as model hubs read it.
 
     Args:
         classifier: What was exported.
@@ -69,6 +70,7 @@ def write_card(
     """
     about = classifier.description
     parts = [
+        front_matter(about, export.suffix),
         f"# {about.name}",
         f"A network that tells {len(about.class_names)} classes of {about.dataset} apart, trained "
         f"and exported with reslab.",
@@ -176,6 +178,7 @@ def _limits(about: Description) -> str:
             "- Pictures unlike the training set's, in origin, framing or light, are answered worse "
             "than the figures above say.",
             "- It is one seed: another differs, by how much a table of several seeds says.",
+            "- Who trained it says under which license it may be used: above it is `unknown`.",
         ]
     )
 

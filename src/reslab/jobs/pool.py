@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 
@@ -11,10 +12,18 @@ from reslab.errors import UserError
 from reslab.jobs.account import ELSEWHERE, Ended
 from reslab.jobs.cell import Cell
 from reslab.jobs.claims import TakenError, claimed, is_free
+from reslab.jobs.forkserver import Forked, ForkServer, UnforkedError, is_forked
 from reslab.jobs.parent import VARIABLE
 from reslab.jobs.slots import Slot
 from reslab.runs.control import STOPPING
 from reslab.runs.store import RunDirectory
+
+
+def environment(cell: Cell, slot: Slot) -> dict[str, str]:
+    """The variables of a cell's process, but for the one that binds it to this process."""
+    variables = os.environ | slot.variables | cell.variables
+    variables.pop(VARIABLE, None)
+    return variables
 
 
 class Job:
@@ -24,33 +33,40 @@ class Job:
         cell: The cell.
         slot: Where it computes.
         outlives: Whether it goes on when this process ends.
+        server: What forks its process if it can, else one is started.
 
     Raises:
         TakenError: Another command has a run on the slot's GPU.
         UserError: Its output cannot be written, or there is no such folder.
     """
 
-    def __init__(self, cell: Cell, slot: Slot, *, outlives: bool) -> None:
+    def __init__(
+        self, cell: Cell, slot: Slot, *, outlives: bool, server: ForkServer | None = None
+    ) -> None:
         self.cell, self.slot = cell, slot
         self.begun, self._killed = time.monotonic(), False
         self._ends_before = cell.ends()  # of a run that is to be started over
-        variables = os.environ | slot.variables | cell.variables
-        variables.pop(VARIABLE, None)
-        if not outlives:
-            variables[VARIABLE] = str(os.getpid())
         try:
             cell.output.parent.mkdir(parents=True, exist_ok=True)
             with claimed(slot) as claim, cell.output.open("wb") as output:
-                self._process = subprocess.Popen(
-                    cell.command,
-                    cwd=cell.folder,
-                    env=variables,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    start_new_session=True,  # so that a terminal's Ctrl-C is not for it
-                    pass_fds=claim,
-                )
+                try:
+                    if server is None:
+                        raise UnforkedError
+                    self._process: Forked | subprocess.Popen[bytes] = server.fork(
+                        cell.command, output
+                    )
+                except UnforkedError:
+                    parent = {} if outlives else {VARIABLE: str(os.getpid())}
+                    self._process = subprocess.Popen(
+                        cell.command,
+                        cwd=cell.folder,
+                        env=environment(cell, slot) | parent,
+                        stdin=subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=output,
+                        start_new_session=True,  # so that a terminal's Ctrl-C is not for it
+                        pass_fds=claim,
+                    )
         except OSError as error:
             raise UserError(f"cannot start: {error.filename}: {error.strerror}") from error
 
@@ -116,6 +132,7 @@ class Pool:
     def __init__(self, slots: Sequence[Slot], *, outlives: bool = False) -> None:
         self.slots, self.outlives = tuple(slots), outlives
         self._jobs: dict[int, Job] = {}  # by the slot's place: shares of one GPU are equal
+        self._server: ForkServer | None = None
 
     @property
     def running(self) -> list[Job]:
@@ -139,10 +156,27 @@ class Pool:
             UserError: It cannot be started.
         """
         for at in self._free():
+            slot = self.slots[at]
             with contextlib.suppress(TakenError):
-                self._jobs[at] = job = Job(cell, self.slots[at], outlives=self.outlives)
+                server = self._server_for(cell, slot)
+                self._jobs[at] = job = Job(cell, slot, outlives=self.outlives, server=server)
                 return job
         raise TakenError("no slot is free")
+
+    def _server_for(self, cell: Cell, slot: Slot) -> ForkServer | None:
+        """What forks a cell's process, None where it is to be started by itself.
+
+        That is so of one that outlives this process and of what computes on a GPU, whose driver
+        takes no forks of a process that has talked to it; and safe on Linux alone. All forks have
+        the folder and the environment of the first.
+        """
+        if self.outlives or slot.gpu is not None or sys.platform != "linux":
+            return None
+        asked = (cell.folder, environment(cell, slot))
+        if self._server is None and is_forked(cell.command):
+            self._server = ForkServer(*asked)
+        server = self._server
+        return server if server and asked == (server.folder, server.variables) else None
 
     def _free(self) -> list[int]:
         return [at for at in range(len(self.slots)) if at not in self._jobs]

@@ -24,14 +24,15 @@ class Column:
 def _accuracy(line: Line) -> str:
     if not line["n"]:
         return ", ".join(sorted(set(line["unfinished"].values())))
-    return _with_spread(line["accuracy"], line["std"])
+    return with_spread(line["accuracy"], line["std"])
 
 
 def _mean_of(key: str) -> Callable[[Line], str]:
-    return lambda line: "" if line[key] is None else _with_spread(line[key], line[f"{key}_std"])
+    return lambda line: "" if line[key] is None else with_spread(line[key], line[f"{key}_std"])
 
 
-def _with_spread(mean: float, std: float | None) -> str:
+def with_spread(mean: float, std: float | None) -> str:
+    """A mean with its standard deviation, if there is one."""
     return f"{mean:.2f}" + (f" ± {std:.2f}" if std is not None else "")
 
 

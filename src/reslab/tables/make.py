@@ -15,7 +15,7 @@ from reslab.config import CONF_DIR, of_variables, own_folders, own_groups, own_s
 from reslab.content import parse
 from reslab.errors import UserError
 from reslab.files import write_atomically
-from reslab.markdown import insert_table
+from reslab.markdown import insert_files
 from reslab.reporter import SILENT, Reporter
 from reslab.runs.index import SETTLED_NS
 from reslab.runs.store import RunDirectory
@@ -66,7 +66,7 @@ def render_table(
         keep: Where the finished runs' records are copied to first.
         reference: Where the records are taken from, if not from the runs.
         output: The folder with tables.
-        pages: Markdown files into which it is inserted too.
+        pages: Markdown files into which it is inserted too, and what else they have a place for.
         reporter: Is told how far the pictures are, and what could not be drawn.
         show: Takes what the table came to as soon as that is known: pictures take longer.
 
@@ -97,7 +97,7 @@ def render_table(
             made.note(before, rendered)
         rendered = replace(rendered, written=(*kept, *rendered.written))
     for page in pages:
-        insert_table(page, rendered.folder / "table.md")
+        insert_files(page, rendered.folder)
     return rendered
 
 

@@ -1,4 +1,4 @@
-"""The table as Markdown, LaTeX, CSV, JSON, a page and pictures."""
+"""The table as Markdown, LaTeX, CSV, JSON, a page and pictures, and what it claims."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -54,9 +54,17 @@ def render(
     warnings: list[str] = []
     if findings.done:  # else nothing waits for matplotlib, Bokeh and torch
         reporter.say("drawing its page and pictures, which takes a few seconds")
+        from reslab.tables.checklist import checklist
+        from reslab.tables.claims import claims_page
         from reslab.tables.figures import draw_all
         from reslab.tables.page import write_page
 
+        for name, text in (
+            ("claims.md", claims_page(findings)),
+            ("checklist.md", checklist(findings)),
+        ):
+            write_atomically(folder / name, text.encode())
+            written.append(folder / name)
         written.append(write_page(findings, folder / "page.html"))
         written.append(folder / "figures")
         warnings = draw_all(findings, folder / "figures", reporter)
