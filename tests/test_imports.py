@@ -56,7 +56,7 @@ BELOW: dict[str, set[str]] = {
     "reports": {"preprocess", "runs", "evaluation", "pictures", "predicting"},
     "use": {"classifier", "pictures", "predicting", "export", "reports"},
     "tables": {"analysis", "runs", "evaluation", "markdown", "config", "progress", "search"},
-    "capsule": {"config", "data", "machine", "runs", "tables"},
+    "capsule": {"config", "data", "machine", "runs", "search", "tables"},
     "bench": {
         *("data", "callbacks", "runs", "config", "machine", "evaluation", "markdown"),
         *("preprocess", "classifier", "pictures", "predicting", "reports", "terminal"),

@@ -28,6 +28,7 @@ from reslab.content import parse
 from reslab.errors import UserError
 from reslab.reporter import SILENT, Reporter
 from reslab.runs.sources import code_digest
+from reslab.search.summary import RECORD
 from reslab.tables.findings import Findings
 from reslab.tables.plan import Table, load_table
 from reslab.tables.reference import KEPT, kept_as
@@ -122,10 +123,11 @@ def _check(root: Path, folder: Path, names: Set[str], reporter: Reporter) -> Che
 def _strays(table: Table, names: Set[str]) -> Iterator[str]:
     """What a capsule must have and this lacks, and what nothing in it is made of or checked by."""
     needed = {README, ABOUT, CONSTRAINTS, LICENSE, METADATA}
+    optional = {RECORD}  # of the search that a recipe came out of
     yield from (f"{name} is missing" for name in sorted(needed - names))
     place = RECORDS / table.place.as_posix()
     runs = {kept_as(cell, table, Path(RECORDS)).directory.path.as_posix() for cell in table.cells}
-    for name in sorted(names - needed):
+    for name in sorted(names - needed - optional):
         path = PurePosixPath(name)
         folder = str(path.parent)
         belongs = (

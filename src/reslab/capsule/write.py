@@ -20,12 +20,13 @@ from reslab.capsule.layout import (
 )
 from reslab.capsule.readme import archive_name, readme
 from reslab.capsule.wheel import constraints, installed, license_text, pack_wheel
-from reslab.config import own_groups, trusted_modules
+from reslab.config import own_folders, own_groups, trusted_modules
 from reslab.errors import UserError
 from reslab.files import write_atomically
 from reslab.reporter import SILENT, Reporter
 from reslab.runs.record import WAY_OUT
 from reslab.runs.sources import code_digest
+from reslab.search.summary import RECORD
 from reslab.tables.collect import collect
 from reslab.tables.findings import Findings
 from reslab.tables.plan import Table, load_table
@@ -124,6 +125,8 @@ def _beside(findings: Findings, about: About) -> dict[str, bytes]:
         for group in own_groups()
         for path in ([group] if group.is_file() else sorted(group.rglob("*.yaml")))
     }
+    searches = [Path(folder).parent / RECORD for folder in own_folders()]
+    own |= {RECORD: path.read_bytes() for path in searches if path.is_file()}
     python = installed().metadata["Requires-Python"]
     text = readme(findings, about, wheel, python, has_conf=bool(own))
     return own | {
