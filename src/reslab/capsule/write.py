@@ -125,10 +125,11 @@ def _beside(findings: Findings, about: About) -> dict[str, bytes]:
         for group in own_groups()
         for path in ([group] if group.is_file() else sorted(group.rglob("*.yaml")))
     }
-    searches = [Path(folder).parent / RECORD for folder in own_folders()]
-    own |= {RECORD: path.read_bytes() for path in searches if path.is_file()}
     python = installed().metadata["Requires-Python"]
     text = readme(findings, about, wheel, python, has_conf=bool(own))
+    searches = [Path(folder).parent / RECORD for folder in own_folders()]
+    if records := [path.read_bytes() for path in searches if path.is_file()]:
+        own[RECORD] = records[0]  # which lies as far from its recipe there
     return own | {
         README: text.encode(),
         ABOUT: about.text.encode(),
