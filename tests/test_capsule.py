@@ -225,7 +225,7 @@ FORGED = {
     "a macro": (f"{PLACE}/macros.tex", lambda content: content + b"%\n", "macros.tex is not what"),
     "the README": (
         "README.md",
-        replaced(b"paper: 91.25", b"paper: 81.25"),
+        lambda content: re.sub(rb"test accuracy \d\d", b"test accuracy 99", content, count=1),
         "README.md is not what",
     ),
     "the sources": (WHEEL, other_wheel, f"{WHEEL} has other sources than those whose digest"),

@@ -2,11 +2,17 @@
 
 import stat
 import zipfile
+from datetime import date
+from urllib.parse import unquote
 
 import pytest
+from rocrate.rocrate import ROCrate
 
 from reslab.capsule import archive
 from reslab.capsule.archive import pack, unpack
+from reslab.capsule.crate import faults
+from reslab.capsule.describe import describe
+from reslab.capsule.layout import METADATA
 from reslab.capsule.numbers import differences
 from reslab.errors import UserError
 
@@ -96,6 +102,20 @@ def test_what_is_no_zip_is_said_to_be_none(how, tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(UserError, match=r"x\.zip is no zip, or a damaged one"):
         unpack(path, tmp_path / "folder")
+
+
+def test_names_that_an_address_cannot_have_come_back_from_the_metadata(tmp_path):
+    """Data sets of people's own are called as they like, and several are joined by a plus."""
+    files = {
+        name: name.encode() for name in ("mnist+cifar10/a.md", "my dögs/100 %.csv", "a#b?.json")
+    }
+    made = describe(files, "title", "description", date(2024, 5, 1), "MIT")
+    files[METADATA] = made
+    (tmp_path / "x.zip").write_bytes(pack(files))
+    digests = unpack(tmp_path / "x.zip", tmp_path / "folder")
+    assert faults(tmp_path / "folder", digests) == []
+    entities = ROCrate(tmp_path / "x.zip").data_entities
+    assert {unquote(one.id) for one in entities} == files.keys() - {METADATA}
 
 
 TABLE = {"rows": [{"model": "A", "accuracy": 84.0, "interval": [83.0, None]}], "remarks": ["x"]}

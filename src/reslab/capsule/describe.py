@@ -8,7 +8,6 @@ import json
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from urllib.parse import quote
 
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
@@ -59,6 +58,6 @@ def describe(
             "encodingFormat": TYPES.get(Path(name).suffix, PLAIN),
             "sha256": hashlib.sha256(files[name]).hexdigest(),
         }
-        crate.add_file(dest_path=quote(name), properties=properties)
+        crate.add_file(dest_path=name, properties=properties)  # which it quotes
     content = crate.metadata.generate()
     return (json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
