@@ -152,6 +152,7 @@ LEFT_OUT = {
     "data/splits.py": READS,
     "callbacks/": "reads what is trained; what ends training has files apart",
     "classifier.py": AFTERWARDS,
+    "capsule/": AFTERWARDS,
     "cli/": ASKS,
     "config/": ACTS_THROUGH_CONFIG,
     "content.py": KEEPS,

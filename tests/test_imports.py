@@ -56,6 +56,7 @@ BELOW: dict[str, set[str]] = {
     "reports": {"preprocess", "runs", "evaluation", "pictures", "predicting"},
     "use": {"classifier", "pictures", "predicting", "export", "reports"},
     "tables": {"analysis", "runs", "evaluation", "markdown", "config", "progress", "search"},
+    "capsule": {"config", "data", "machine", "runs", "search", "tables"},
     "bench": {
         *("data", "callbacks", "runs", "config", "machine", "evaluation", "markdown"),
         *("preprocess", "classifier", "pictures", "predicting", "reports", "terminal"),
@@ -76,7 +77,7 @@ BELOW: dict[str, set[str]] = {
     "selftest": {"config", "jobs", "progress", "runs"},
     "cli": {
         *("apps", "doctor", "selftest", "terminal", "tables", "bench", "use", "reports", "jobs"),
-        *("runs", "analysis", "config", "search", "studio"),
+        *("runs", "analysis", "capsule", "config", "search", "studio"),
     },
     "__init__": {"predicting"},
     "__main__": {"cli"},
@@ -87,6 +88,7 @@ ALONE = {
     "matplotlib": {"analysis", "evaluation", "tables", "bench", "search"},
     "bokeh": {"reports", "tables", "studio", "search"},
     "optuna": {"search"},
+    "rocrate": {"capsule"},
 }
 
 
@@ -191,7 +193,12 @@ def test_what_is_imported_is_declared():
     """So that an empty environment with the wheel lacks nothing."""
     project = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text())["project"]
     optional = project["optional-dependencies"]
-    texts = [*project["dependencies"], *optional["export"], *optional["search"]]
+    texts = [
+        *project["dependencies"],
+        *optional["export"],
+        *optional["search"],
+        *optional["capsule"],
+    ]
     declared = {re.split(r"[<>=!~ ]", text)[0] for text in texts}
     names = {"sklearn": "scikit-learn", "hydra": "hydra-core", "yaml": "omegaconf", "PIL": "pillow"}
     names |= {"tornado": "bokeh"}

@@ -29,6 +29,7 @@ SHORTENED = [
     *SMALL,
 ]
 ON_DIGITS = (
+    "capsule",
     "doctor",
     "runs",
     "search",
@@ -185,6 +186,7 @@ def test_every_command_is_run_by_some_test():
         "reslab reproduce",
         "reslab table",
         "reslab runs",
+        "reslab capsule",
         "reslab bench",
         "reslab predict",
         "reslab evaluate",

@@ -20,13 +20,18 @@ def refuse_what_leads_out(paths: Iterable[Path]) -> None:
         UserError: There is one; it names the first such member.
     """
     for path in sorted(path for path in paths if path.is_file()):
-        for name, is_plain in _members(path):
-            if not is_plain or _leads_out(name):
-                why = "leads out of it" if is_plain else "is a link or a device"
-                raise UserError(
-                    f"{path.name} is not unpacked, for {name} in it {why}: put the official "
-                    f"archive in its place"
-                )
+        if fault := what_leads_out(path):
+            raise UserError(
+                f"{path.name} is not unpacked, for {fault}: put the official archive in its place"
+            )
+
+
+def what_leads_out(path: Path) -> str:
+    """Of an archive the first link, or file that is to lie outside, and that; empty without one."""
+    for name, is_plain in _members(path):
+        if not is_plain or _leads_out(name):
+            return f"{name} in it {'leads out of it' if is_plain else 'is a link or a device'}"
+    return ""
 
 
 def _members(path: Path) -> Iterator[tuple[str, bool]]:

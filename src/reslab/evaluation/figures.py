@@ -207,7 +207,8 @@ def save_figure(figure: Figure, path: Path, dpi: int = 150) -> Path:
     """Writes a figure in the format that its name ends in, or without an ending as PNG and PDF."""
     for suffix in [path.suffix] if path.suffix else [".png", ".pdf"]:
         buffer = io.BytesIO()
-        figure.savefig(buffer, dpi=dpi, format=suffix[1:].lower())
+        undated = {"CreationDate": None} if suffix.lower() == ".pdf" else {}
+        figure.savefig(buffer, dpi=dpi, format=suffix[1:].lower(), metadata=undated)
         write_atomically(path.with_suffix(suffix), buffer.getbuffer())
         figure.set_layout_engine(None)  # it is laid out: the next format is to look the same
     return path

@@ -1,6 +1,7 @@
 """Which code a result depends on."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from reslab.config import own_sources
@@ -35,8 +36,12 @@ def code_digest() -> str:
 
     Whatever they are called: which of them a run is built from stands in its configuration.
     """
-    package = Path(__file__).parents[1]
-    paths = [*(package / name for name in SOURCES_THAT_MATTER), *own_sources()]
+    return digest_of(Path(__file__).parents[1], own_sources())
+
+
+def digest_of(package: Path, own: Sequence[Path] = ()) -> str:
+    """The same of a copy of the package, wherever it lies, and of other sources."""
+    paths = [*(package / name for name in SOURCES_THAT_MATTER), *own]
     files = [file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path])]
     digests = sorted(syntax_digest(file.read_bytes()) for file in files)
     return hashlib.sha256("".join(digests).encode()).hexdigest()

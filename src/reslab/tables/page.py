@@ -2,6 +2,7 @@
 
 import base64
 import html
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from reslab.tables.publication import slug
 FOREIGN = ("Model", "Pair", "paper")  # headings of what is not our runs'
 TOO_WIDE = 2.0  # width over height from which on a picture has no other beside it
 TEMPLATE = Path(__file__).with_name("page.html")
+RANDOM = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")  # what Bokeh calls elements
 
 
 def write_page(findings: Findings, path: Path, pictures: Sequence[Path] = ()) -> Path:
@@ -63,8 +65,14 @@ def write_page(findings: Findings, path: Path, pictures: Sequence[Path] = ()) ->
         theme=Theme(json=BOKEH_THEME),
         template_variables=_escaped(content) | {"style": STYLE_SHEET.read_text()},
     )
-    write_atomically(path, page.encode())
+    write_atomically(path, _repeatable(page).encode())
     return path
+
+
+def _repeatable(page: str) -> str:
+    """The page with numbers in its elements' names: of the same records it is the same file."""
+    names: dict[str, str] = {}
+    return RANDOM.sub(lambda found: names.setdefault(found[0], f"element-{len(names)}"), page)
 
 
 def _table(title: str, chosen: Chosen, behind: list[list[FinishedRun]]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from reslab.tables.publication import slug
 
 FILES = ("metrics.csv", "gradients.csv", "predictions.npz")
 DIGESTS = "SHA256SUMS"
+KEPT = ("config.yaml", "metrics.json", *FILES, DIGESTS)
 PLACES = {"runs_dir": "outputs/runs", "data_dir": "data", "dataset.data_dir": "data"}
 
 
@@ -45,7 +46,7 @@ def keep_records(table: Table, results: list[Result], folder: Path) -> list[Path
     for run in (result.run for result in results if result.run):
         target = kept_as(run.cell, table, folder)
         _refuse_another(target, run)
-        _keep(run, target.directory)
+        copy_record(run, target.directory)
         kept.append(target.directory.path)
     return kept
 
@@ -67,7 +68,8 @@ def _another(there: FinishedRun, wanted: Cell) -> UserError:
     )
 
 
-def _keep(run: FinishedRun, target: RunDirectory) -> None:
+def copy_record(run: FinishedRun, target: RunDirectory) -> None:
+    """Copies a finished run's record, as `keep_records` does."""
     target.path.mkdir(parents=True, exist_ok=True)
     remove_leftovers(target.path)
     for name in FILES:
