@@ -80,7 +80,7 @@ def files(folder):
 @pytest.fixture
 def wrong_with(tmp_path, monkeypatch):
     """What a check in this process finds wrong with files, in an empty folder and without pictures."""
-    monkeypatch.setattr(figures, "draw_all", lambda *_: [])
+    monkeypatch.setattr(figures, "draw_all", lambda *_: ([], []))
     monkeypatch.setattr(page, "write_page", lambda findings, path: path)
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")

@@ -264,14 +264,14 @@ def test_records_that_are_kept_are_rendered_each_time(drawn):
 
 
 SHOWN = """
-import sys, time
+import sys
 from reslab.tables.make import render_table
 from reslab.terminal.tables import print_content
 
 def show(content):
     print_content(content)
     assert not {"torch", "matplotlib", "bokeh"} & set(sys.modules)
-    sys.exit(f"{time.process_time()} s")
+    sys.exit("shown")
 
 render_table("liu_goh", ["dataset=digits", "seed=0,1"], show=show)
 """
@@ -282,14 +282,14 @@ def test_who_asks_for_a_table_reads_it_before_its_pictures_are_drawn(in_empty_fo
     """With its interval and comparisons, in two seconds; the pictures' libraries take longer."""
     for cell in load_table("liu_goh", ["dataset=digits", "seed=0,1"]).cells:
         finish(cell, images=10_000)
-    times = []
-    for _ in range(3):
+
+    def until_shown():
         done = subprocess.run([sys.executable, "-c", SHOWN], capture_output=True, text=True)
         assert "differences on the same test images" in done.stdout
         assert "8 of 8" not in done.stdout
-        assert done.stderr.endswith(" s\n"), done.stderr
-        times.append(float(done.stderr.split()[-2]))
-    assert min(times) < 3
+        assert done.stderr == "shown\n"
+
+    assert children_take_less(4, until_shown)
 
 
 def test_the_command_shows_it_before_it_draws(drawn, monkeypatch):
@@ -304,9 +304,9 @@ def test_the_command_shows_it_before_it_draws(drawn, monkeypatch):
     assert "Residual" in read[0]
 
 
-# With ten recipes, he2016 is the one that takes longest to compose.
+# With ten recipes, he2016 is the one that takes longest to compose. PyTorch alone would be over both.
 @pytest.mark.slow
-@pytest.mark.parametrize(("table", "limit"), [("liu_goh", 2.0), ("he2016", 3.0)])
+@pytest.mark.parametrize(("table", "limit"), [("liu_goh", 4.0), ("he2016", 6.0)])
 def test_a_look_at_a_table_takes_no_time_to_speak_of(in_empty_folder, table, limit):
     """Neither where nothing is run yet nor where nothing has changed, as a process of its own."""
     noted = Path("outputs/tables") / table / ".made.json"

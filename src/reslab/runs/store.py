@@ -6,9 +6,8 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 import yaml
 from filelock import Timeout
 from omegaconf import DictConfig, OmegaConf
@@ -17,10 +16,12 @@ from reslab import locks
 from reslab.errors import UserError
 from reslab.files import remove_leftovers, write_atomically
 from reslab.progress import Progress
-from reslab.runs import predictions
 from reslab.runs.checkpoint import LatestCheckpoint
 from reslab.runs.record import WAY_OUT, Record, read_record, write_record
 from reslab.runs.request import Request
+
+if TYPE_CHECKING:  # which looks at runs and lists of them do without
+    import numpy as np
 
 Content = TypeVar("Content")
 
@@ -185,17 +186,21 @@ class RunDirectory:
             self.progress_file.unlink(missing_ok=True)
 
     def write_predictions(
-        self, logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
+        self, logits: "np.ndarray", labels: "np.ndarray", class_names: Sequence[str]
     ) -> None:
         """Keeps test logits fp16 `[N, K]`, labels `[N]` and names `[K]`."""
+        from reslab.runs import predictions
+
         predictions.write(self.predictions_file, logits, labels, class_names)
 
-    def predictions(self) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    def predictions(self) -> "tuple[np.ndarray, np.ndarray, tuple[str, ...]]":
         """Test logits fp16 `[N, K]` of the best epoch, labels `[N]` and the classes' names.
 
         Raises:
             UserError: The file is missing, damaged or of an older version.
         """
+        from reslab.runs import predictions
+
         return predictions.read(self.predictions_file)
 
     def state(self) -> str:
