@@ -1,6 +1,7 @@
 """Processes that are forked instead of started: nobody can tell, but by the time they take."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pages import REPOSITORY
 from processes import run, start, wait_for
 from reslab.jobs.forkserver import ForkServer, UnforkedError
 from reslab.runs.store import list_runs
@@ -128,6 +130,20 @@ def test_a_server_goes_with_what_uses_it_and_so_does_one_that_cannot_import(tmp_
     broken = ForkServer(tmp_path, os.environ | {"PYTHONPATH": str(_broken(tmp_path))})
     with pytest.raises(UnforkedError):
         forked(broken, "--help")
+
+
+def test_code_that_has_been_edited_is_not_forked(tmp_path):
+    for name in ("src", "conf"):
+        shutil.copytree(REPOSITORY / name, tmp_path / name)
+    server = ForkServer(tmp_path, os.environ | {"PYTHONPATH": str(tmp_path / "src")})
+    before, _ = forked(server, "--help")
+    file = tmp_path / "src/reslab/nn/blocks.py"
+    file.write_text(f"{file.read_text()}\n# another remark\n")
+    after, _ = forked(server, "--help")
+    assert (ended(before), ended(after)) == (0, 0)
+    file.write_text(f"{file.read_text()}\nNUMBER = 1\n")
+    with pytest.raises(UnforkedError):
+        forked(server, "--help")
 
 
 def _broken(folder: Path) -> Path:

@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from reslab.jobs.parent import VARIABLE
+from reslab.runs.sources import code_digest
 
 SECONDS_BETWEEN_LOOKS = 0.05
 LARGEST_MESSAGE = 65_536  # in bytes: a longer command has a process that is not forked
+NOBODY = 0  # in place of the process that was not forked
 RESLAB = (sys.executable, "-m", "reslab")
 
 
@@ -76,14 +78,16 @@ class ForkServer:
     def fork(self, command: list[str], output: BinaryIO) -> Forked:
         """Runs a command of reslab's in a process of its own, the leader of its group.
 
-        The first waits until the server has imported all.
+        The first waits until the server has imported all. Code that has been edited since is run by
+        processes that import it: it is what their records name.
 
         Args:
             command: The command line.
             output: What is printed goes there.
 
         Raises:
-            UnforkedError: It is another command, it is too long, or the server is gone.
+            UnforkedError: It is another command, it is too long, the code has been edited, or the
+                server is gone.
         """
         message = json.dumps(command).encode()
         if not is_forked(command) or len(message) > LARGEST_MESSAGE:
@@ -94,6 +98,8 @@ class ForkServer:
                 pass
         except OSError as error:
             raise UnforkedError from error
+        if begun == NOBODY:
+            raise UnforkedError
         return Forked(self, begun)
 
     def status(self, pid: int) -> int | None:
@@ -138,6 +144,7 @@ def _is_there(pid: int) -> bool:
 
 def _serve(connection: socket.socket) -> NoReturn:
     """Forks what it is told to and says what has ended, until the other side is gone."""
+    digest = code_digest()
     gc.disable()
     import reslab.runs.execute  # noqa: F401  # with all that a run needs
 
@@ -148,6 +155,10 @@ def _serve(connection: socket.socket) -> NoReturn:
             message, files, _, _ = socket.recv_fds(connection, LARGEST_MESSAGE, 1)
             if not message:
                 os._exit(0)  # it has nothing to clear away, and with it end those it has forked
+            if code_digest() != digest:
+                os.close(files[0])
+                _say(connection, NOBODY, None)
+                continue
             server, pid = os.getpid(), os.fork()
             if not pid:
                 connection.close()
