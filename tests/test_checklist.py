@@ -108,8 +108,8 @@ def test_selection_on_the_test_set_is_told_from_one_on_validation(text):
     assert second.startswith("- Peeking (seed 1): the epoch of the best val/loss on the test set ")
     assert "ends after 7 epochs" in second
     assert "2 steps" in first
-    assert "read once" in first
-    assert "read once" not in second
+    assert "chose nothing" in first
+    assert "chose nothing" not in second
 
 
 def test_hyperparameters_and_data_are_those_of_the_configurations(text):

@@ -18,6 +18,8 @@ KEPT = {
     ("liu_goh_readings",): "liu_goh_readings/cifar10",
     ("virakden",): "virakden/mnist",
     ("resnet3",): "resnet3/cifar10",
+    ("bhise_karale",): "bhise_karale/cifar10",
+    ("he2016",): "he2016/cifar10",
     ("system",): "system/mnist+cifar10",
 }
 

@@ -1,4 +1,4 @@
-"""Processes that are forked instead of started: nobody can tell, but by the time they take."""
+"""Processes that are forked instead of started, and do the same."""
 
 import os
 import shutil
@@ -99,10 +99,37 @@ def test_what_is_told_to_end_saves_and_ends(server):
     assert (folder / "checkpoints/last.ckpt").exists()
 
 
-def test_several_go_on_at_a_time(server):
-    (one, _), (two, _) = (forked(server, "--help") for _ in range(2))
-    assert one.pid != two.pid
-    assert (ended(two), ended(one)) == (0, 0)
+def test_several_go_on_at_a_time_and_each_has_its_own_end(server):
+    process, _ = training(server)
+    codes = [forked(server, *command)[0] for command in (("--help",), ("no-such-command",))]
+    assert [ended(one) for one in codes] == [0, 2]
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGKILL)
+    assert ended(process) == -signal.SIGKILL
+
+
+def test_where_none_can_be_forked_those_that_run_go_on(tmp_path):
+    """By a parent that ignores the ends of children, and with room for one process."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\n"
+        "def fork(real=os.fork, room=[1]):\n"
+        "    if not room:\n"
+        "        raise BlockingIOError\n"
+        "    room.pop()\n"
+        "    return real()\n"
+        "os.fork = fork\n"
+    )
+    kept = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        server = ForkServer(tmp_path, os.environ | {"PYTHONPATH": str(tmp_path)})
+    finally:
+        signal.signal(signal.SIGCHLD, kept)
+    process, _ = training(server)
+    with pytest.raises(UnforkedError):
+        forked(server, "--help")
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGTERM)
+    assert ended(process) == 128 + signal.SIGTERM
 
 
 def test_a_command_of_others_or_too_long_a_one_is_not_forked(server, tmp_path):
@@ -116,7 +143,7 @@ def test_a_server_that_is_killed_has_its_processes_save_and_forks_no_more(tmp_pa
     server = ForkServer(tmp_path, os.environ)
     process, folder = training(server)
     psutil.Process(process.pid).parent().kill()
-    assert ended(process) == -signal.SIGTERM
+    assert ended(process) == -signal.SIGKILL
     assert (folder / "checkpoints/last.ckpt").exists()
     with pytest.raises(UnforkedError):
         forked(server, "--help")

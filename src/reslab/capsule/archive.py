@@ -6,11 +6,15 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import yaml
+
 from reslab.data.archives import DAMAGE, what_leads_out
 from reslab.errors import UserError
 
 MOST_FILES = 20_000
 MOST_BYTES = 1 << 30  # of all files together: no table has nearly as much
+MOST_TEXT = 1 << 24  # of a file that is read as text
+TEXTS = (".json", ".yaml", ".csv", ".md", ".tex", ".txt")
 
 DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip can have
 UNIX, PLAIN_FILE, ENCRYPTED = 3, 0o100644, 1
@@ -46,12 +50,28 @@ def unpack(path: Path, folder: Path) -> dict[str, str]:
                     content = archive.read(one)
                     target = folder / one.filename
                     target.parent.mkdir(parents=True, exist_ok=True)
+                    if one.filename.endswith(".yaml"):
+                        refuse_references(one.filename, content)
                     target.write_bytes(content)
                     digests[one.filename] = hashlib.sha256(content).hexdigest()
     except (*DAMAGE, OSError, EOFError, ValueError, RuntimeError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
         raise UserError(f"{path} is no zip, or a damaged one: {said}") from error
     return digests
+
+
+def refuse_references(name: str, content: bytes) -> None:
+    """Refuses YAML that refers to itself, of which a few lines can stand for billions.
+
+    Raises:
+        UserError: It does, or is no YAML.
+    """
+    try:
+        refers = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(content))
+    except yaml.YAMLError as error:
+        raise UserError(f"{name} is no YAML") from error
+    if refers:
+        raise UserError(f"{name} is not read in a capsule, for it has references (*)")
 
 
 def refuse_too_much(paths: Iterable[Path]) -> None:
@@ -86,6 +106,9 @@ def refuse_what_harms(path: Path, archive: zipfile.ZipFile) -> None:
         known.add(name.casefold())
     if any(one.flag_bits & ENCRYPTED for one in members):
         raise UserError(f"{path} is not unpacked, for it is encrypted")
+    for one in members:
+        if one.filename.endswith(TEXTS) and one.file_size > MOST_TEXT:
+            raise UserError(f"{path} is not unpacked, for {one.filename} is too large a text")
     if len(names) > MOST_FILES or sum(one.file_size for one in members) > MOST_BYTES:
         most = f"{MOST_FILES:,} files or {MOST_BYTES >> 20:,} MiB"
         raise UserError(f"{path} is not unpacked, for it holds more than {most}")

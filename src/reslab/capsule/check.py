@@ -27,6 +27,7 @@ from reslab.config import folder_added, parse_overrides
 from reslab.content import parse
 from reslab.errors import UserError
 from reslab.reporter import SILENT, Reporter
+from reslab.runs.identity import WITHOUT_EFFECT
 from reslab.runs.sources import code_digest
 from reslab.search.summary import RECORD
 from reslab.tables.findings import Findings
@@ -35,7 +36,7 @@ from reslab.tables.reference import KEPT, kept_as
 from reslab.tables.verify import FAIL, Verification, verify
 
 TABLE = "table.json"
-DRAWN = ("figures", "page.html")  # where another processor may round a coordinate otherwise
+ROUNDED = (".md", ".tex")  # texts, whose numbers are rounded: no processor changes them
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Checkup:
     def wrong(self) -> list[str]:
         """All that is wrong, records first."""
         verdicts = self.verification.verdicts if self.verification else ()
-        failed = [one for one in verdicts if FAIL in (one.record, one.fresh)]
+        failed = [one for one in verdicts if one.record == FAIL]
         reasons = (f"{one.row}, seed {one.seed}: {why}" for one in failed for why in one.reasons)
         return [*reasons, *self.faults]
 
@@ -97,8 +98,8 @@ def _named_in(root: Path, text: str) -> str:
 def _check(root: Path, folder: Path, names: Set[str], reporter: Reporter) -> Checkup:
     about = About.read(root / ABOUT)
     for key, text, _ in parse_overrides(about.overrides):
-        if key.startswith("hydra"):
-            raise UserError(f"{ABOUT}: {text} is not allowed: it is no part of a run")
+        if key.startswith("hydra") or key in WITHOUT_EFFECT:
+            raise UserError(f"{ABOUT}: {text} is not allowed: it changes no result")
     table = load_table(about.table, about.overrides, quick=about.quick)
     sources = read_sources(root, folder / "sources", about)
     faults = [*_strays(table, names), *sources.faults]
@@ -185,16 +186,14 @@ class _Comparison:
         theirs, ours = (parse(path.read_bytes()) for path in (said[TABLE], expected[TABLE]))
         if found := list(differences(theirs, ours, whole=self.is_same)):
             return [f"{TABLE}: {one}" for one in found]
-        if not self.is_same:
+        if not self.sources.are_these:
             return []
         found = [f"{name} is missing, which its records give" for name in expected.keys() - said]
         found += [f"{name} is nothing that its records give" for name in said.keys() - expected]
-        are_equal = _same(said[TABLE], expected[TABLE])
         for name in sorted(said.keys() & expected.keys()):
             if _same(said[name], expected[name]):
                 continue
-            is_drawn = name.startswith(DRAWN)
-            if self.is_exact or (are_equal and not is_drawn):
+            if self.is_exact or name.endswith(ROUNDED):
                 found.append(f"{name} is not what its records give")
             else:
                 self.rounded.append(name)
@@ -205,7 +204,7 @@ class _Comparison:
         has_conf = (self.root / CONF).is_dir()
         python = installed().metadata["Requires-Python"]
         text = readme(findings, self.about, self.sources.wheel, python, has_conf)
-        if self.is_same and (self.root / README).read_bytes() != text.encode():
+        if self.sources.are_these and (self.root / README).read_bytes() != text.encode():
             return [f"{README} is not what its records give"]
         return []
 
@@ -213,15 +212,17 @@ class _Comparison:
         """How far things were compared."""
         if self.is_exact and not self.rounded:
             yield "the table, its pictures and the README, made anew, are the same to the byte"
-        elif self.is_same:
+        elif self.sources.are_these:
+            others = "; ".join(self.others) or f"made on {self.about.processor}"
             yield (
-                f"the table, made anew on another processor than {self.about.processor}, has the "
-                f"same numbers; not to the byte the same: {', '.join(self.rounded) or 'nothing'}"
+                f"the table and the README, made anew, say the same; not the same to the byte, and "
+                f"so not checked: {', '.join(self.rounded) or 'nothing'} ({others})"
             )
         else:
             yield (
-                f"the table, made anew, has the same numbers; texts and pictures were not compared "
-                f"({'; '.join(self.others)}): {README} says how to install what made them"
+                f"NOT CHECKED: texts, pictures and page, for {self.others[0]}. {TABLE}, made anew, "
+                f"has the same numbers; the commands in {README} install what checks the rest, and "
+                f"that is code of whoever made the capsule"
             )
 
 

@@ -20,10 +20,11 @@ from reslab.capsule.layout import (
 )
 from reslab.capsule.readme import archive_name, readme
 from reslab.capsule.wheel import constraints, installed, license_text, pack_wheel
-from reslab.config import own_folders, own_groups, trusted_modules
+from reslab.config import own_folders, own_groups, parse_overrides, trusted_modules
 from reslab.errors import UserError
 from reslab.files import write_atomically
 from reslab.reporter import SILENT, Reporter
+from reslab.runs.identity import WITHOUT_EFFECT
 from reslab.runs.record import WAY_OUT
 from reslab.runs.sources import code_digest
 from reslab.search.summary import RECORD
@@ -81,7 +82,8 @@ def write_capsule(
             for path in (root / RECORDS).rglob("*")
             if path.is_file()
         }
-    about = About.here(name, overrides, quick, code_digest())
+    said = [text for key, text, _ in parse_overrides(overrides) if key not in WITHOUT_EFFECT]
+    about = About.here(name, said, quick, code_digest())
     files |= _beside(findings, about)
     files[METADATA] = _metadata(findings, files)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -128,8 +130,13 @@ def _beside(findings: Findings, about: About) -> dict[str, bytes]:
     python = installed().metadata["Requires-Python"]
     text = readme(findings, about, wheel, python, has_conf=bool(own))
     searches = [Path(folder).parent / RECORD for folder in own_folders()]
-    if records := [path.read_bytes() for path in searches if path.is_file()]:
-        own[RECORD] = records[0]  # which lies as far from its recipe there
+    if records := [path for path in searches if path.is_file()]:
+        if len(searches) > 1:
+            raise UserError(
+                f"{records[0]} would be taken for that of all recipes: a capsule holds what one "
+                f"--config-dir has where that is a search's"
+            )
+        own[RECORD] = records[0].read_bytes()  # which lies as far from its recipe there
     return own | {
         README: text.encode(),
         ABOUT: about.text.encode(),

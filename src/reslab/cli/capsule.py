@@ -8,7 +8,7 @@ import click
 
 from reslab.cli.group import CONFIG_DIR, OVERRIDES, PATH, cli
 from reslab.cli.tables import QUICK, REFERENCE
-from reslab.errors import UserError
+from reslab.errors import UserError, in_one_line
 
 
 class _TableOrCommand(click.Group):
@@ -76,11 +76,11 @@ def check(file: Path) -> None:
     if checkup.verification:
         print_verification(checkup.verification)
     for line in (*checkup.faults, *checkup.remarks):
-        click.echo(line)
+        click.echo(in_one_line(line))
     _echo_digest(file)
     if wrong := checkup.wrong:
         more = f" (and {len(wrong) - 1} more, above)" if len(wrong) > 1 else ""
-        sys.exit(f"reslab: {file}: {wrong[0]}{more}")
+        sys.exit(f"reslab: {file}: {in_one_line(wrong[0])}{more}")
 
 
 def _echo_digest(file: Path) -> None:

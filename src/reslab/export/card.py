@@ -119,10 +119,16 @@ def _use(about: Description, export: Path, pixels: bool) -> str:
 
 def _data(about: Description) -> str:
     digest = about.record.provenance.data_digest if about.record else "unknown"
+    if (about.data or {}).get("validate_on_test"):
+        chosen = "The best epoch was chosen on the test set itself, so its accuracy is flattered."
+    else:
+        chosen = (
+            "The best epoch was chosen on a validation split held out of the training set; the "
+            "test set was read at the end and chose nothing."
+        )
     return (
-        f"{about.dataset}, classes: {', '.join(about.class_names)}. The best epoch was chosen on a "
-        f"validation split held out of the training set; the test set was read once, at the end. "
-        f"SHA-256 of all images and labels: `{digest}`."
+        f"{about.dataset}, classes: {', '.join(about.class_names)}. {chosen} SHA-256 of all images "
+        f"and labels: `{digest}`."
     )
 
 

@@ -20,12 +20,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
+import psutil
+
 from reslab.jobs.parent import VARIABLE
 from reslab.runs.sources import code_digest
 
 SECONDS_BETWEEN_LOOKS = 0.05
 LARGEST_MESSAGE = 65_536  # in bytes: a longer command has a process that is not forked
-NOBODY = 0  # in place of the process that was not forked
+CHILD, NOBODY = 0, -1  # in place of a process: within it, and where none was forked
 RESLAB = (sys.executable, "-m", "reslab")
 
 
@@ -43,10 +45,14 @@ class Forked:
 
     def __init__(self, server: "ForkServer", pid: int) -> None:
         self._server, self.pid = server, pid
+        self.returncode: int | None = None
 
     def poll(self) -> int | None:
         """Its exit status, negative that of a signal; None as long as it goes on."""
-        return self._server.status(self.pid)
+        self._server.look()
+        if self.returncode is None and self._server.is_gone and _is_gone(self.pid):
+            self.returncode = -signal.SIGKILL  # which is what the server has got
+        return self.returncode
 
 
 class ForkServer:
@@ -60,7 +66,7 @@ class ForkServer:
 
     def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         self.folder, self.variables = folder, dict(variables)
-        self._statuses: dict[int, int] = {}
+        self._running: dict[int, Forked] = {}
         self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
@@ -100,16 +106,19 @@ class ForkServer:
             raise UnforkedError from error
         if begun == NOBODY:
             raise UnforkedError
-        return Forked(self, begun)
+        self._running[begun] = process = Forked(self, begun)
+        return process
 
-    def status(self, pid: int) -> int | None:
-        """The exit status of a process that it has forked, None as long as that goes on."""
+    @property
+    def is_gone(self) -> bool:
+        """Whether it has ended; those that it has forked save then, and end."""
+        return self._process.poll() is not None
+
+    def look(self) -> None:
+        """Notes down of what it has forked what has ended since."""
         with contextlib.suppress(OSError):
-            while pid not in self._statuses and select.select([self._connection], [], [], 0)[0]:
+            while select.select([self._connection], [], [], 0)[0]:
                 self._receive()
-        if pid not in self._statuses and self._process.poll() is not None and not _is_there(pid):
-            return -signal.SIGTERM  # which those get whose server is gone
-        return self._statuses.get(pid)
 
     def _receive(self) -> int | None:
         """Takes a message: notes down what has ended, or gives what has begun.
@@ -124,7 +133,7 @@ class ForkServer:
         pid, status = json.loads(message)
         if status is None:
             return int(pid)
-        self._statuses[pid] = status
+        self._running.pop(pid).returncode = status
         return None
 
 
@@ -134,16 +143,16 @@ def _end(connection: socket.socket, process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _is_there(pid: int) -> bool:
+def _is_gone(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE  # nobody may have asked for it
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _serve(connection: socket.socket) -> NoReturn:
     """Forks what it is told to and says what has ended, until the other side is gone."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, the system would take what has ended
     digest = code_digest()
     gc.disable()
     import reslab.runs.execute  # noqa: F401  # with all that a run needs
@@ -155,23 +164,29 @@ def _serve(connection: socket.socket) -> NoReturn:
             message, files, _, _ = socket.recv_fds(connection, LARGEST_MESSAGE, 1)
             if not message:
                 os._exit(0)  # it has nothing to clear away, and with it end those it has forked
-            if code_digest() != digest:
-                os.close(files[0])
-                _say(connection, NOBODY, None)
-                continue
-            server, pid = os.getpid(), os.fork()
-            if not pid:
+            server, pid = os.getpid(), _fork() if code_digest() == digest else NOBODY
+            if pid == CHILD:
                 connection.close()
                 _become(json.loads(message), files[0], server)
             os.close(files[0])
-            os.setpgid(pid, pid)  # before anyone is told of it, who may send the group a signal
-            children.add(pid)
+            if pid != NOBODY:
+                os.setpgid(pid, pid)  # before anyone is told of it, who may send the group a signal
+                children.add(pid)
             _say(connection, pid, None)
         for pid in tuple(children):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 children.remove(pid)
                 _say(connection, pid, os.waitstatus_to_exitcode(status))
+
+
+def _fork() -> int:
+    try:
+        return os.fork()
+    except (
+        OSError
+    ):  # there is no room for more, or not yet: its own process may find some, or say so
+        return NOBODY
 
 
 def _say(connection: socket.socket, pid: int, status: int | None) -> None:

@@ -166,15 +166,16 @@ class Pool:
     def _server_for(self, cell: Cell, slot: Slot) -> ForkServer | None:
         """What forks a cell's process, None where it is to be started by itself.
 
-        That is so of one that outlives this process and of what computes on a GPU, whose driver
-        takes no forks of a process that has talked to it; and safe on Linux alone. All forks have
+        That is so of one that outlives this process, and of what computes on a GPU, whose claim it
+        inherits from here. To fork what has imported PyTorch is safe on Linux alone. All forks have
         the folder and the environment of the first.
         """
         if self.outlives or slot.gpu is not None or sys.platform != "linux":
             return None
         asked = (cell.folder, environment(cell, slot))
         if self._server is None and is_forked(cell.command):
-            self._server = ForkServer(*asked)
+            with contextlib.suppress(OSError):  # which the cell's own process then says
+                self._server = ForkServer(*asked)
         server = self._server
         return server if server and asked == (server.folder, server.variables) else None
 

@@ -107,7 +107,7 @@ def _named(rows: dict[str, list[str]]) -> str:
 
 def _selection(run: FinishedRun) -> str:
     cfg, dataset = run.cfg, run.cfg.dataset
-    once = "; the test set was read once, at the end"
+    once = "; the test set was read at the end and chose nothing"
     if dataset.get("validate_on_test"):
         on, once = "on the test set itself, so that what is reported was chosen on it", ""
     elif (held_out := dataset.get("val_size")) is None:

@@ -76,8 +76,10 @@ def least_alike(kept: Cell) -> float:
     What another machine's rounding makes of a run is taken to be another seed of it at the worst:
     as little alike as the least of the row's kept seeds are to each other, and a margin, of which
     the pairs of a row in `outputs/reference` stay within. Where fewer than two seeds are kept, it
-    is what all rows there keep, the demo's with three epochs too. That both hold there, and that
-    networks of other rows, shuffled images and constants fall below, tests/test_logits.py shows.
+    is what all rows there keep, the demo's with three epochs too. Most pairs of good networks for
+    the same images reach that: it tells shuffled images, constants and ruined networks alone. That
+    both hold there, and that of Liu & Goh's rows with their seeds most others fall below,
+    tests/test_logits.py shows.
     """
     of_row = re.compile(re.escape(slug(kept.row.name)) + r"-s\d+")
     seeds = []

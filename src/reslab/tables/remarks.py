@@ -73,7 +73,7 @@ def remarks_on_older_code(records: list[Record]) -> list[str]:
     said = [
         f"{number} of {len(records)} runs were trained by older code. On {trial.date} it and "
         f"today's trained their recipes to the same bits, cut to {trial.cut_to}, on "
-        f"{trial.hardware}."
+        f"{trial.hardware}; other hardware and precisions were not compared."
         for trial, number in same.items()
     ]
     if unknown:

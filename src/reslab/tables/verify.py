@@ -139,7 +139,8 @@ def _contradictions(committed: FinishedRun) -> list[str]:
     """Where a record differs from its recipe, and from what can be worked out anew beside it."""
     record, cfg = committed.record, committed.cfg
     found = contradictions(committed)
-    if identity(cfg) == record.identity:  # else nothing says which network it had
+    # Else nothing says which network it had, or it is a stranger's, of whatever size.
+    if identity(cfg) == record.identity == committed.cell.identity:
         network = build_network(cfg)
         expected = {
             "parameters": count_parameters(network),
