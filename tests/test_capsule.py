@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import io
 import json
+import platform
 import re
 import shutil
 import subprocess
@@ -81,7 +82,7 @@ def files(folder):
 def wrong_with(tmp_path, monkeypatch):
     """What a check in this process finds wrong with files, in an empty folder and without pictures."""
     monkeypatch.setattr(figures, "draw_all", lambda *_: ([], []))
-    monkeypatch.setattr(page, "write_page", lambda findings, path: path)
+    monkeypatch.setattr(page, "write_page", lambda findings, path, _: path)
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
 
@@ -241,6 +242,21 @@ FORGED = {
         replaced(b'"max_steps=2"', b'"hydra.job.name=evil"'),
         "hydra.job.name=evil is not allowed",
     ),
+    "a place of runs": (
+        "capsule.json",
+        replaced(b'"max_steps=2"', b'"max_steps=2", "runs_dir=evil"'),
+        "runs_dir=evil is not allowed",
+    ),
+    "references": (
+        f"{RUN}/config.yaml",
+        lambda content: content + b"a: &a [1, 2]\nb: [*a, *a]\n",
+        "config.yaml has references",
+    ),
+    "no end of a text": (
+        f"{PLACE}/table.md",
+        lambda content: content + bytes(1 << 24),
+        "table.md is too large a text",
+    ),
     "no text of a table": (f"{PLACE}/table.tex", None, "table.tex is missing"),
     "no table": (f"{PLACE}/table.json", None, "table.json is missing"),
     "no logits": (f"{RUN}/predictions.npz", None, f"{RUN}/predictions.npz is missing"),
@@ -333,10 +349,28 @@ def test_other_sources_that_compute_the_same_are_said_to_be_others(files, wrong_
     files[WHEEL] = buffer.getvalue()
     assert wrong_with(agreed(files)) == []
     (remark,) = check_capsule(tmp_path / "x.zip").remarks
-    assert "its sources are not those that run here" in remark
+    assert remark.startswith("NOT CHECKED: texts, pictures and page, for its sources are not those")
     files[f"{PLACE}/table.json"] = other_accuracy(files[f"{PLACE}/table.json"])
     (found,) = wrong_with(agreed(files))
     assert found.startswith("table.json: rows[1].accuracy is")
+
+
+def test_other_packages_excuse_no_text_and_no_file(files, wrong_with, tmp_path):
+    """Whoever made it says which they were."""
+    version = platform.python_version().encode()
+    files["capsule.json"] = replaced(version, b"3.9.0")(files["capsule.json"])
+    drawn = f"{PLACE}/more.png"
+    assert wrong_with(agreed(files)) == []
+    remarks = check_capsule(tmp_path / "x.zip").remarks
+    assert any(f"(python 3.9.0 there, {version.decode()} here)" in one for one in remarks)
+    text = files[f"{PLACE}/table.md"]
+    for name, content, said in (
+        (f"{PLACE}/table.md", text.replace(b"| 91.25 |", b"| 81.25 |"), "table.md is not what"),
+        ("README.md", files["README.md"] + b"more", "README.md is not what"),
+        (drawn, b"more", "more.png is nothing that"),
+    ):
+        (found,) = wrong_with(agreed(files | {name: content}))
+        assert said in found
 
 
 def test_it_is_an_ro_crate_as_another_reader_reads_it(folder, files):

@@ -51,7 +51,7 @@ def unpack(path: Path, folder: Path) -> dict[str, str]:
                     target = folder / one.filename
                     target.parent.mkdir(parents=True, exist_ok=True)
                     if one.filename.endswith(".yaml"):
-                        refuse_references(one.filename, content)
+                        refuse_references(path, one.filename, content)
                     target.write_bytes(content)
                     digests[one.filename] = hashlib.sha256(content).hexdigest()
     except (*DAMAGE, OSError, EOFError, ValueError, RuntimeError) as error:
@@ -60,7 +60,7 @@ def unpack(path: Path, folder: Path) -> dict[str, str]:
     return digests
 
 
-def refuse_references(name: str, content: bytes) -> None:
+def refuse_references(path: Path, name: str, content: bytes) -> None:
     """Refuses YAML that refers to itself, of which a few lines can stand for billions.
 
     Raises:
@@ -69,9 +69,9 @@ def refuse_references(name: str, content: bytes) -> None:
     try:
         refers = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(content))
     except yaml.YAMLError as error:
-        raise UserError(f"{name} is no YAML") from error
+        raise UserError(f"{path} is not unpacked, for {name} is no YAML") from error
     if refers:
-        raise UserError(f"{name} is not read in a capsule, for it has references (*)")
+        raise UserError(f"{path} is not unpacked, for {name} has references (*)")
 
 
 def refuse_too_much(paths: Iterable[Path]) -> None:
