@@ -20,8 +20,8 @@ packages that it needs, and the table and pictures that are rendered of them.
 ## Check it
 
 This needs {python}, pip, and a network for some gigabytes of packages; `{archive}` is the archive
-that this file is from. The code is of whoever made that, too: who doubts it checks with a reslab from
-elsewhere.
+that this file is from. The code is of whoever made that, too: who doubts it checks with a reslab
+from elsewhere.
 
 ```sh
 python3 -m zipfile -e {archive} capsule
