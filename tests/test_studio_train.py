@@ -266,10 +266,11 @@ def test_a_run_is_started_stopped_gone_on_with_and_finished_by_the_page(studio, 
         # The trainer outlives its server, and another goes on with what waits.
         studio.kill()
         page.get_by_text("The studio does not answer").wait_for()
-        page.problems.clear()  # a browser says itself that nobody answers
         assert run.is_running()
         studio.start()
         page.get_by_text("The studio does not answer").wait_for(state="hidden")
+        assert all("ERR_CONNECTION" in problem for problem in page.problems)
+        page.problems.clear()  # a browser says itself that nobody answers
 
         # Stopped among the runs, it has saved.
         page.get_by_role("link", name="Runs").click()
