@@ -70,7 +70,7 @@ def test_evaluate_gives_the_metrics_of_the_test_set(trained, runs_dir, tmp_path,
 def test_export_gives_the_file_its_card_and_how_near_it_is(runs_dir, tmp_path, capfd):
     exported = use.export("digits", "safetensors", output=tmp_path, runs_dir=runs_dir)
     assert exported.path.suffix == ".safetensors"
-    assert exported.card.read_text().startswith(f"# {exported.path.parent.name}\n")
+    assert f"\n---\n\n# {exported.path.parent.name}\n" in exported.card.read_text()
     assert 0 <= exported.difference < 1e-3
     assert exported.compared == 256
     assert capfd.readouterr() == ("", "")

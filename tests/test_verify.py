@@ -147,7 +147,7 @@ def test_other_images_labels_and_classes_fail_wherever(folder, same):
     elsewhere_or_not = {} if same else {"threads": 64}
     whole = {path: path.read_bytes() for path in at_hand().iterdir() if path.is_file()}
     for change, said in (
-        (swapped, "on other images or in another order: test image 0 is labelled"),
+        (swapped, "on other images or in another order: test image 0 is labeled"),
         (fewer, "was tested on 199 images, not on 200"),
         (renamed, "was tested on other classes"),
     ):

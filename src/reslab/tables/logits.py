@@ -111,7 +111,7 @@ def other_images(
     at = int(differ[0])
     return (
         f"the run at hand was tested on other images or in another order: test image {at} is "
-        f"labelled {names[ours[at]]}, not {names[theirs[at]]}"
+        f"labeled {names[ours[at]]}, not {names[theirs[at]]}"
     )
 
 
