@@ -141,7 +141,8 @@ def training(folder, number):
             )
             == number
             else None
-        )
+        ),
+        300,
     )
 
 

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from reslab.tables import plan
 from reslab.tables.collect import collect
 from reslab.tables.plan import load_table
 from reslab.tables.reference import keep_records
-from reslab.tables.verify import verify
+from reslab.tables.verify import tolerance_elsewhere, verify
 from synthetic import ON_DIGITS, finish, own_table
 from test_logits import shuffled_within_classes
 
@@ -196,3 +197,11 @@ def test_what_is_compared_is_named_and_how_logits_came_out(folder, capsys):
     rewrite(at_hand(), one_logit, threads=64)
     cli(arguments, standalone_mode=False)
     assert " ≥ 0.400" in capsys.readouterr().out
+
+
+def test_elsewhere_a_run_may_be_as_far_off_as_the_row_s_seeds_are_from_each_other():
+    record = SimpleNamespace(test_accuracy=0.5)
+    chance = 3 * (2 * 0.25 / 10_000) ** 0.5
+    assert tolerance_elsewhere(record, 10_000, [0.5]) == pytest.approx(chance + 0.02)
+    assert tolerance_elsewhere(record, 10_000, [0.5, 0.51]) == pytest.approx(chance + 0.02)
+    assert tolerance_elsewhere(record, 10_000, [0.5, 0.4, 0.58]) == pytest.approx(chance + 0.18)

@@ -82,7 +82,8 @@ def _claim(findings: Findings, line: Line) -> Claim:
     more.append(f"n = {len(runs)}")
     if said["accuracy paper"] and table.dataset == table.published_dataset:
         more.append(f"paper: {said['accuracy paper']}")
-    tolerances = (tolerance_elsewhere(run.record, len(run.labels)) for run in runs)
+    seeds = [run.record.test_accuracy for run in runs]
+    tolerances = (tolerance_elsewhere(run.record, len(run.labels), seeds) for run in runs)
     return Claim(
         f"{line['model']}: test accuracy {said['accuracy']} % on {runs[0].cell.dataset} "
         f"({'; '.join(more)})",

@@ -1,5 +1,6 @@
 """Logits of two networks for the same test images: the same bits, or as alike as two seeds'."""
 
+import contextlib
 import re
 from dataclasses import dataclass
 from itertools import combinations
@@ -81,20 +82,23 @@ def least_alike(kept: Cell) -> float:
     both hold there, and that of Liu & Goh's rows with their seeds most others fall below,
     tests/test_logits.py shows.
     """
-    of_row = re.compile(re.escape(slug(kept.row.name)) + r"-s\d+")
     seeds = []
-    for path in sorted(kept.directory.path.parent.iterdir()):
-        if of_row.fullmatch(path.name) and not changes(path):
-            try:
-                seeds.append(RunDirectory(path).predictions()[:2])
-            except UserError:  # its own cell says so
-                continue
+    for run in kept_seeds(kept):
+        with contextlib.suppress(UserError):  # its own cell says so
+            seeds.append(run.predictions()[:2])
     found = [
         likeness(ours, theirs, labels).correlation
         for (ours, labels), (theirs, their_labels) in combinations(seeds, 2)
         if ours.shape == theirs.shape and np.array_equal(labels, their_labels)
     ]
     return min(found) - MARGIN if found else SEEDS_ALIKE
+
+
+def kept_seeds(kept: Cell) -> list[RunDirectory]:
+    """The kept runs of a cell's row, of all seeds, that are what they were when they were kept."""
+    of_row = re.compile(re.escape(slug(kept.row.name)) + r"-s\d+")
+    paths = sorted(kept.directory.path.parent.iterdir())
+    return [RunDirectory(one) for one in paths if of_row.fullmatch(one.name) and not changes(one)]
 
 
 def other_images(

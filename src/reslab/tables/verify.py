@@ -1,5 +1,6 @@
 """Fresh runs beside the committed records, cell by cell: what they say, and their logits."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,14 @@ from reslab.runs.network import build_network
 from reslab.runs.record import Record
 from reslab.tables.collect import Result, look_up
 from reslab.tables.finished import FinishedRun, contradictions, differing, read_finished
-from reslab.tables.logits import SIZES, changed_bits, least_alike, likeness, other_images
+from reslab.tables.logits import (
+    SIZES,
+    changed_bits,
+    kept_seeds,
+    least_alike,
+    likeness,
+    other_images,
+)
 from reslab.tables.plan import Cell, Table, load_table
 from reslab.tables.reference import changes, kept_as
 
@@ -22,7 +30,7 @@ PASS, FAIL, MISSING = "PASS", "FAIL", "MISSING"
 ENVIRONMENT = ("hardware", "precision", "threads", "versions", "code_digest", "data_digest")
 ACCURACIES = ("test/accuracy", "last/test/accuracy", "val/accuracy")
 EXACT = ("parameters", "macs")
-SEEDS_DIFFER = 0.02  # what another machine's rounding makes of a run, as if it were another seed
+SEEDS_DIFFER = 0.02  # by which two seeds of a row may, where no two are kept that differ by more
 COMPARED = (
     f"Compared with a run at hand: {', '.join((*ACCURACIES, *EXACT))}; the labels of the test "
     "images, in their order; their logits. In the record's own environment, on a CPU, all are the "
@@ -117,7 +125,7 @@ def _compared(
     fresh: FinishedRun, committed: FinishedRun, state: str, contradicted: list[str]
 ) -> Verdict:
     row, seed = committed.cell.row.name, committed.cell.seed
-    tolerance = _tolerance(fresh.record, committed.record, len(committed.labels))
+    tolerance = _tolerance(fresh.record, committed)
     reasons = _differences(fresh.record, committed.record, tolerance)
     correlation = least = None
     names = committed.class_names
@@ -155,24 +163,34 @@ def _contradictions(committed: FinishedRun) -> list[str]:
     return found
 
 
-def _tolerance(fresh: Record, committed: Record, images: int) -> float:
+def _tolerance(fresh: Record, committed: FinishedRun) -> float:
     """0 where every bit should be the same; else chance over test images, and that of a seed."""
-    ours, theirs = fresh.provenance, committed.provenance
+    ours, theirs = fresh.provenance, committed.record.provenance
     same = all(getattr(ours, key) == getattr(theirs, key) for key in ENVIRONMENT)
     if same and ours.exact and theirs.exact and ours.device == "cpu":
         return 0.0
-    return tolerance_elsewhere(committed, images)
+    seeds = []
+    for run in kept_seeds(committed.cell):
+        with contextlib.suppress(UserError):  # its own cell says so
+            if record := run.record():
+                seeds.append(record.test_accuracy)
+    return tolerance_elsewhere(committed.record, len(committed.labels), seeds)
 
 
-def tolerance_elsewhere(committed: Record, images: int) -> float:
+def tolerance_elsewhere(committed: Record, images: int, seeds: Sequence[float]) -> float:
     """The largest difference of an accuracy that passes on another machine, a fraction.
+
+    What another machine's rounding makes of a run may be as far from it as another seed: so chance
+    over the test images, and the most by which the row's kept seeds differ, or `SEEDS_DIFFER`.
 
     Args:
         committed: The record.
         images: How many test images it is of.
+        seeds: Test accuracies of the row's kept seeds, its own among them.
     """
     p = committed.test_accuracy
-    return 3 * float(np.sqrt(2 * p * (1 - p) / images)) + SEEDS_DIFFER
+    by_seed = max(SEEDS_DIFFER, max(seeds, default=0.0) - min(seeds, default=0.0))
+    return 3 * float(np.sqrt(2 * p * (1 - p) / images)) + by_seed
 
 
 def _differences(fresh: Record, committed: Record, tolerance: float) -> list[str]:
