@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from filecmp import cmp
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
@@ -191,7 +192,7 @@ class _Comparison:
         found = [f"{name} is missing, which its records give" for name in expected.keys() - said]
         found += [f"{name} is nothing that its records give" for name in said.keys() - expected]
         for name in sorted(said.keys() & expected.keys()):
-            if _same(said[name], expected[name]):
+            if cmp(said[name], expected[name], shallow=False):
                 continue
             if self.is_exact or name.endswith(ROUNDED):
                 found.append(f"{name} is not what its records give")
@@ -234,7 +235,3 @@ def _files(folder: Path) -> dict[str, Path]:
         for name, path in found.items()
         if path.is_file() and not name.startswith("runs/")
     }
-
-
-def _same(first: Path, second: Path) -> bool:
-    return first.read_bytes() == second.read_bytes()

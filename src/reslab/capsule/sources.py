@@ -1,6 +1,7 @@
 """The sources in a capsule: read, and never imported."""
 
 from dataclasses import dataclass
+from filecmp import cmp
 from pathlib import Path
 
 from reslab.capsule.archive import unpack
@@ -52,10 +53,6 @@ def read_sources(root: Path, folder: Path, about: About) -> Sources:
     (license_file, *_) = [*folder.glob("*.dist-info/licenses/LICENSE"), folder / LICENSE]
     for name, inside in ((CONSTRAINTS, folder / "reslab" / CONSTRAINTS), (LICENSE, license_file)):
         outside = root / name
-        if outside.is_file() and not (inside.is_file() and _same(outside, inside)):
+        if outside.is_file() and not (inside.is_file() and cmp(outside, inside, shallow=False)):
             faults.append(f"{name} is not the one in {wheel.name}")
     return Sources(wheel.name, pack_wheel() == (wheel.name, wheel.read_bytes()), tuple(faults))
-
-
-def _same(first: Path, second: Path) -> bool:
-    return first.read_bytes() == second.read_bytes()

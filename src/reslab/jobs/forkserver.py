@@ -183,9 +183,7 @@ def _serve(connection: socket.socket) -> NoReturn:
 def _fork() -> int:
     try:
         return os.fork()
-    except (
-        OSError
-    ):  # there is no room for more, or not yet: its own process may find some, or say so
+    except OSError:  # there is no room: a process of its own finds some, or says why not
         return NOBODY
 
 

@@ -61,15 +61,16 @@ def remarks(
 
 def remarks_on_older_code(records: list[Record]) -> list[str]:
     """How many records are of older code, and what is known of whether that computes the same."""
-    now, unknown = code_digest(), 0
+    older = {record.provenance.code_digest for record in records} - {code_digest()}
+    trials = {digest: Trial.of(digest) for digest in older}
+    unknown = 0
     same: dict[Trial, int] = {}
     for record in records:
-        older = record.provenance.code_digest
-        trial = None if older == now else Trial.of(older)
+        trial = trials.get(record.provenance.code_digest)
         if trial and record.recipe in trial.recipes:
             same[trial] = same.get(trial, 0) + 1
         else:
-            unknown += older != now
+            unknown += record.provenance.code_digest in older
     said = [
         f"{number} of {len(records)} runs were trained by older code. On {trial.date} it and "
         f"today's trained their recipes to the same bits, cut to {trial.cut_to}, on "
