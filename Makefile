@@ -6,8 +6,8 @@ INSTALLED := $(VENV)/.installed
 
 DEMO := liu_goh dataset=digits seed=0,1 trainer.max_epochs=3
 
-.PHONY: demo install test test-all soak same-bits lint readme smoke reference bench-gpu screenshots \
-	measure-studio
+.PHONY: demo install test test-all test-long soak same-bits lint readme smoke reference bench-gpu \
+	screenshots measure-studio
 
 # Liu & Goh's ablation on 1,797 real digits: under two minutes on 2 cores.
 demo: install
@@ -83,10 +83,14 @@ install: $(INSTALLED)
 
 # What is done in minutes; at its end it says what it leaves out.
 test: install
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow and not long'
 
 test-all: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not long'
+
+# What repeats at length what shorter tests prove, by hand.
+test-long: install
+	$(BIN)/python -m pytest -m long
 
 # 200 runs side by side, a fifth of them killed: half an hour on 2 cores.
 soak: install

@@ -108,16 +108,23 @@ def older(trained, tmp_path):
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Puts files with slow tests first: one that began last would be waited for alone."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    slow = {item.path for item in items if _mark(item)}
     items.sort(key=lambda item: item.path not in slow)
 
 
-left_out: Counter[str] = Counter()
+# Which tests are left out by what, and what runs them.
+RUN_BY = {"slow": "make test-all runs them too", "long": "make test-long runs them"}
+LEAVES_OUT = {"not slow and not long": ("slow", "long"), "not long": ("long",)}
+left_out: Counter[tuple[str, str]] = Counter()
+
+
+def _mark(item):
+    return next((mark for mark in ("long", "slow") if item.get_closest_marker(mark)), None)
 
 
 def pytest_deselected(items):
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    left_out.update(item.path.stem.removeprefix("test_") for item in slow)
+    marks = [(_mark(item), item.path.stem.removeprefix("test_")) for item in items]
+    left_out.update((mark, name) for mark, name in marks if mark)
 
 
 def pytest_sessionfinish(session):
@@ -132,6 +139,10 @@ def pytest_testnodedown(node):
 
 
 def pytest_unconfigure(config):
-    if left_out and config.option.markexpr == "not slow" and not hasattr(config, "workeroutput"):
-        kinds = ", ".join(f"{name} {number}" for name, number in left_out.most_common())
-        print(f"left out: {left_out.total()} slow tests ({kinds}); make test-all runs them too")
+    if hasattr(config, "workeroutput"):
+        return
+    for mark in LEAVES_OUT.get(config.option.markexpr, ()):
+        counts = Counter({name: n for (one, name), n in left_out.items() if one == mark})
+        if counts:
+            kinds = ", ".join(f"{name} {number}" for name, number in counts.most_common())
+            print(f"left out: {counts.total()} {mark} tests ({kinds}); {RUN_BY[mark]}")
