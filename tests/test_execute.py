@@ -59,6 +59,7 @@ KEYS = [
     "exact",
     "device",
     "cores",
+    "cpu_capability",
     "world_size",
     "batch_norm",
     "finished",

@@ -11,7 +11,7 @@ from reslab.runs.record import Extension, Record, read_record, write_record
 COMMITTED = sorted((REPOSITORY / "outputs/reference").glob("*/*/runs/*/metrics.json"))
 NOT_IN_OLDER = (
     *("device", "cores", "inference_others_cpu", "dataset", "model", "join", "rerun", "extends"),
-    *("choices", "world_size", "batch_norm"),
+    *("choices", "world_size", "batch_norm", "cpu_capability"),
 )
 
 

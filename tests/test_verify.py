@@ -161,6 +161,18 @@ def test_other_images_labels_and_classes_fail_wherever(folder, same):
             path.write_bytes(content)
 
 
+@pytest.mark.parametrize(("ours", "theirs"), [("AVX2", "AVX512"), ("AVX2", None)])
+def test_processors_of_one_name_and_other_instructions_are_not_asked_for_the_same_bits(
+    folder, ours, theirs
+):
+    """Nor is one that a record of an older version does not tell."""
+    rewrite(kept(folder), lambda *same: same, cpu_capability=theirs)
+    rewrite(at_hand(), one_logit, cpu_capability=ours)
+    assert verdict(folder).fresh == "PASS"
+    rewrite(kept(folder), lambda *same: same, cpu_capability=ours)
+    assert verdict(folder).fresh == "FAIL"
+
+
 def test_elsewhere_rounding_passes(folder):
     def rounded(logits, labels):
         noise = np.random.default_rng(0).normal(size=logits.shape) / 2**7

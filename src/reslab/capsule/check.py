@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from reslab.capsule import crate
 from reslab.capsule.archive import refuse_too_much, unpack
-from reslab.capsule.contents import doubtful_losses, render_from
+from reslab.capsule.contents import render_from
 from reslab.capsule.layout import (
     ABOUT,
     CONF,
@@ -19,6 +19,7 @@ from reslab.capsule.layout import (
     README,
     RECORDS,
     About,
+    named_within,
 )
 from reslab.capsule.numbers import differences
 from reslab.capsule.readme import readme
@@ -80,20 +81,15 @@ def check_capsule(file: Path, reporter: Reporter = SILENT) -> Checkup:
             with _configurations(root):
                 return _check(root, Path(folder), digests.keys(), reporter)
         except UserError as error:
-            raise UserError(f"{file}: {_named_in(root, str(error))}") from error
+            raise UserError(f"{file}: {named_within(root, str(error))}") from error
         except Exception as error:  # whatever a stranger's file makes the libraries stumble over
             said = str(error).partition("\n")[0] or type(error).__name__
-            raise UserError(f"{file} cannot be checked: {_named_in(root, said)}") from error
+            raise UserError(f"{file} cannot be checked: {named_within(root, said)}") from error
 
 
 def _configurations(root: Path) -> AbstractContextManager[None]:
     """Has the capsule's own configurations be known."""
     return folder_added(root / CONF) if (root / CONF).is_dir() else nullcontext()
-
-
-def _named_in(root: Path, text: str) -> str:
-    """Files by their names in the capsule, not where that is unpacked for a moment."""
-    return text.replace(f"{root}/", "")
 
 
 def _check(root: Path, folder: Path, names: Set[str], reporter: Reporter) -> Checkup:
@@ -108,7 +104,7 @@ def _check(root: Path, folder: Path, names: Set[str], reporter: Reporter) -> Che
     asked = about.table, about.overrides
     verification = verify(*asked, quick=about.quick, reference=root / RECORDS)
     verdicts = [
-        replace(one, reasons=tuple(_named_in(root, reason) for reason in one.reasons))
+        replace(one, reasons=tuple(named_within(root, reason) for reason in one.reasons))
         for one in verification.verdicts
     ]
     verification = replace(verification, verdicts=tuple(verdicts))
@@ -116,8 +112,7 @@ def _check(root: Path, folder: Path, names: Set[str], reporter: Reporter) -> Che
         return Checkup(verification, tuple(faults))  # no table is rendered of what is wrong
     findings, fresh = render_from(table, root, folder / "fresh", reporter)
     compared = _Comparison(root, fresh, about, sources)
-    faults = [*doubtful_losses(findings), *compared.of_table(table)]
-    faults += compared.of_readme(findings)
+    faults = [*compared.of_table(table), *compared.of_readme(findings)]
     remarks = [] if faults else [*compared.remarks()]
     return Checkup(verification, tuple(faults), (*remarks, *_of_code(findings, about)))
 

@@ -34,7 +34,7 @@ class About:
         quick: Whether at the small scale that the table's file names.
         code_digest: Of the sources in the capsule, as records have it.
         versions: Of Python and of what composes, computes and draws.
-        processor: With its cores.
+        processor: With its cores and its widest instructions.
     """
 
     table: str
@@ -49,7 +49,8 @@ class About:
         """With the versions of this environment and this machine's processor."""
         versions = {"python": platform.python_version()}
         versions |= {library: version(library) for library in LIBRARIES}
-        processor = describe_hardware(torch.device("cpu"))
+        capability = torch.backends.cpu.get_cpu_capability()
+        processor = f"{describe_hardware(torch.device('cpu'))}, {capability}"
         return cls(table, tuple(overrides), quick, code_digest, versions, processor)
 
     @classmethod
@@ -69,3 +70,8 @@ class About:
     def text(self) -> str:
         """What a file has of it."""
         return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def named_within(root: Path, text: str) -> str:
+    """Files by their names in a capsule, not where that is unpacked for a moment."""
+    return text.replace(f"{root}/", "")

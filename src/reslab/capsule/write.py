@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from reslab.capsule.archive import pack
-from reslab.capsule.contents import doubtful_losses, render_from
+from reslab.capsule.contents import render_from
 from reslab.capsule.describe import describe
 from reslab.capsule.layout import (
     ABOUT,
@@ -17,6 +17,7 @@ from reslab.capsule.layout import (
     README,
     RECORDS,
     About,
+    named_within,
 )
 from reslab.capsule.readme import archive_name, readme
 from reslab.capsule.wheel import constraints, installed, license_text, pack_wheel
@@ -25,7 +26,6 @@ from reslab.errors import UserError
 from reslab.files import write_atomically
 from reslab.reporter import SILENT, Reporter
 from reslab.runs.identity import WITHOUT_EFFECT
-from reslab.runs.record import WAY_OUT
 from reslab.runs.sources import code_digest
 from reslab.search.summary import RECORD
 from reslab.tables.collect import collect
@@ -75,8 +75,6 @@ def write_capsule(
         _gather(table, reference, root / RECORDS)
         _refuse_contradictions(name, overrides, quick, root)
         findings, _ = render_from(table, root, root / RECORDS, reporter)
-        for line in doubtful_losses(findings):
-            raise UserError(f"{line}: it is of an older version, or altered; {WAY_OUT}")
         files = {
             path.relative_to(root).as_posix(): path.read_bytes()
             for path in (root / RECORDS).rglob("*")
@@ -115,7 +113,7 @@ def _gather(table: Table, reference: Path | None, folder: Path) -> None:
 def _refuse_contradictions(name: str, overrides: Sequence[str], quick: bool, root: Path) -> None:
     for one in verify(name, overrides, quick=quick, reference=root / RECORDS).verdicts:
         if one.record == FAIL:
-            reason = one.reasons[0].replace(f"{root}/", "")
+            reason = named_within(root, one.reasons[0])
             raise UserError(f"{one.row}, seed {one.seed}: {reason}: `reslab verify` says all of it")
 
 

@@ -14,7 +14,7 @@ from reslab.runs.store import RunDirectory
 
 ENVIRONMENT = (
     *("hardware", "precision", "threads", "versions", "git", "code_digest", "data_digest"),
-    *("world_size", "batch_norm"),
+    *("cpu_capability", "world_size", "batch_norm"),
 )
 RESULTS = ("test/accuracy", "test/loss", "last/test/accuracy", "epochs", "best_epoch", "seconds")
 

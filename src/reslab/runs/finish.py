@@ -23,7 +23,7 @@ from reslab.runs.store import RunDirectory
 # Of what `describe_environment` says, what the record keeps.
 ENVIRONMENT = (
     *("hardware", "device", "cores", "precision", "threads", "versions", "code_digest"),
-    *("world_size", "batch_norm"),
+    *("cpu_capability", "world_size", "batch_norm"),
 )
 
 

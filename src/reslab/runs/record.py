@@ -40,6 +40,8 @@ class Provenance:
         exact: Whether it is, to the bit, what one uninterrupted process would have come to.
         device: `cpu`, `cuda` or `mps`.
         cores: Of the host's processor; None in a record of a version that did not count them.
+        cpu_capability: The widest instructions that PyTorch's own kernels use on it, such as
+            `AVX2`, which its name need not tell; None in older records.
         world_size: How many devices shared every batch, each with a process of its own.
         batch_norm: Of several devices: `per device` where each normalizes by its own share,
             `synchronized` by the whole batch; None without BatchNorm.
@@ -55,6 +57,7 @@ class Provenance:
     exact: bool
     device: str
     cores: int | None = None
+    cpu_capability: str | None = None
     world_size: int = 1
     batch_norm: str | None = None
 

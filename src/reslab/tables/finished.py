@@ -20,6 +20,7 @@ from reslab.tables.plan import Cell
 if TYPE_CHECKING:
     from reslab.evaluation.predictions import Predictions
 
+SAME = 1e-12  # relative: computed in double precision, which other processors do alike
 BESIDE_OTHERS = 0.1  # of a core that other processes kept busy, above which a time is starred
 
 
@@ -141,8 +142,10 @@ def contradictions(run: FinishedRun) -> list[str]:
 def differing(record: Record, expected: Mapping[str, float]) -> list[str]:
     """Which of the numbers that files give the record has otherwise."""
     said = record.as_json()
-    return [
-        f"{key} is {said[key]:.6g}, and {value:.6g} by the files beside it"
-        for key, value in expected.items()
-        if not np.isclose(said[key], value, rtol=1e-6, atol=0, equal_nan=True)
-    ]
+    found = []
+    for key, value in expected.items():
+        if not np.isclose(said[key], value, rtol=SAME, atol=0, equal_nan=True):
+            digits = 6 if f"{said[key]:.6g}" != f"{value:.6g}" else 16
+            texts = f"{said[key]:.{digits}g}", f"{value:.{digits}g}"
+            found.append(f"{key} is {texts[0]}, and {texts[1]} by the files beside it")
+    return found

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -71,7 +72,7 @@ def _beyond(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return logits - (means / np.maximum(np.bincount(labels), 1)[:, None])[labels]
 
 
-def least_alike(kept: Cell) -> float:
+def least_alike(seeds: Sequence[RunDirectory]) -> float:
     """The correlation from which on a run counts as one of the record's recipe.
 
     What another machine's rounding makes of a run is taken to be another seed of it at the worst:
@@ -81,14 +82,17 @@ def least_alike(kept: Cell) -> float:
     the same images reach that: it tells shuffled images, constants and ruined networks alone. That
     both hold there, and that of Liu & Goh's rows with their seeds most others fall below,
     tests/test_logits.py shows.
+
+    Args:
+        seeds: What `kept_seeds` finds.
     """
-    seeds = []
-    for run in kept_seeds(kept):
+    readable = []
+    for run in seeds:
         with contextlib.suppress(UserError):  # its own cell says so
-            seeds.append(run.predictions()[:2])
+            readable.append(run.predictions()[:2])
     found = [
         likeness(ours, theirs, labels).correlation
-        for (ours, labels), (theirs, their_labels) in combinations(seeds, 2)
+        for (ours, labels), (theirs, their_labels) in combinations(readable, 2)
         if ours.shape == theirs.shape and np.array_equal(labels, their_labels)
     ]
     return min(found) - MARGIN if found else SEEDS_ALIKE

@@ -13,6 +13,7 @@ from reslab.runs.check import try_network
 from reslab.runs.identity import differing_keys, hashed_config, identity
 from reslab.runs.network import build_network
 from reslab.runs.record import Record
+from reslab.runs.store import RunDirectory
 from reslab.tables.collect import Result, look_up
 from reslab.tables.finished import FinishedRun, contradictions, differing, read_finished
 from reslab.tables.logits import (
@@ -27,7 +28,10 @@ from reslab.tables.plan import Cell, Table, load_table
 from reslab.tables.reference import changes, kept_as
 
 PASS, FAIL, MISSING = "PASS", "FAIL", "MISSING"
-ENVIRONMENT = ("hardware", "precision", "threads", "versions", "code_digest", "data_digest")
+ENVIRONMENT = (
+    *("hardware", "cpu_capability", "precision", "threads", "versions"),
+    *("code_digest", "data_digest"),
+)
 ACCURACIES = ("test/accuracy", "last/test/accuracy", "val/accuracy")
 EXACT = ("parameters", "macs")
 SEEDS_DIFFER = 0.02  # by which two seeds of a row may, where no two are kept that differ by more
@@ -125,18 +129,20 @@ def _compared(
     fresh: FinishedRun, committed: FinishedRun, state: str, contradicted: list[str]
 ) -> Verdict:
     row, seed = committed.cell.row.name, committed.cell.seed
-    tolerance = _tolerance(fresh.record, committed)
+    same_bits = _is_its_environment(fresh.record, committed.record)
+    seeds = [] if same_bits else kept_seeds(committed.cell)
+    tolerance = 0.0 if same_bits else _tolerance(committed, seeds)
     reasons = _differences(fresh.record, committed.record, tolerance)
     correlation = least = None
     names = committed.class_names
     if other := other_images(fresh.labels, committed.labels, fresh.class_names, names):
         reasons.append(other)
-    elif tolerance == 0:
+    elif same_bits:
         if changed := changed_bits(fresh.logits, committed.logits, names):
             reasons.append(changed)
     else:
         alike = likeness(fresh.logits, committed.logits, committed.labels)
-        correlation, least = alike.correlation, least_alike(committed.cell)
+        correlation, least = alike.correlation, least_alike(seeds)
         reasons += alike.faults(least)
     at_hand = FAIL if reasons else PASS
     said = (*contradicted, *reasons)
@@ -163,18 +169,20 @@ def _contradictions(committed: FinishedRun) -> list[str]:
     return found
 
 
-def _tolerance(fresh: Record, committed: FinishedRun) -> float:
-    """0 where every bit should be the same; else chance over test images, and that of a seed."""
-    ours, theirs = fresh.provenance, committed.record.provenance
+def _is_its_environment(fresh: Record, committed: Record) -> bool:
+    """Whether every bit should be the same."""
+    ours, theirs = fresh.provenance, committed.provenance
     same = all(getattr(ours, key) == getattr(theirs, key) for key in ENVIRONMENT)
-    if same and ours.exact and theirs.exact and ours.device == "cpu":
-        return 0.0
-    seeds = []
-    for run in kept_seeds(committed.cell):
+    return same and ours.exact and theirs.exact and ours.device == "cpu"
+
+
+def _tolerance(committed: FinishedRun, seeds: Sequence[RunDirectory]) -> float:
+    accuracies = []
+    for run in seeds:
         with contextlib.suppress(UserError):  # its own cell says so
             if record := run.record():
-                seeds.append(record.test_accuracy)
-    return tolerance_elsewhere(committed.record, len(committed.labels), seeds)
+                accuracies.append(record.test_accuracy)
+    return tolerance_elsewhere(committed.record, len(committed.labels), accuracies)
 
 
 def tolerance_elsewhere(committed: Record, images: int, seeds: Sequence[float]) -> float:
