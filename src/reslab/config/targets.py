@@ -31,7 +31,8 @@ TARGETS = {
 MODULES = TARGETS | {"trainer": ("lightning.pytorch.",)}
 
 # What Hydra itself would build or set for a command, before anything of reslab's is asked.
-BY_HYDRA = ("callbacks", "hydra_logging", "job_logging")
+NO_LOG = {"version": 1, "root": None, "disable_existing_loggers": False}
+BY_HYDRA = {"callbacks": {}, "hydra_logging": NO_LOG, "job_logging": NO_LOG}
 PLUGINS = ("launcher", "sweeper")
 
 
@@ -60,13 +61,13 @@ def check_what_hydra_builds(overrides: Sequence[str]) -> None:
         UserError: There is something else.
     """
     try:
-        own, plain = composed_of_hydra(overrides), composed_of_hydra([])
+        own = composed_of_hydra(overrides)
     except (HydraException, OmegaConfBaseException):
         return  # which it says itself before it builds anything
-    for key in BY_HYDRA:
-        if own.get(key) != plain.get(key):
+    for key, usual in BY_HYDRA.items():
+        if own.get(key) != usual:
             raise UserError(f"hydra.{key} is not allowed: reslab has none of Hydra's")
-    if own["job"].get("env_set") != plain["job"].get("env_set"):
+    if own["job"].get("env_set"):
         raise UserError("hydra.job.env_set is not allowed: put variables before the command")
     for name in PLUGINS:
         for key, value in _leaves(own.get(name), f"hydra.{name}"):
