@@ -14,6 +14,7 @@ PRELOAD = [
     "sklearn.model_selection",
     "reslab.runs.execute",
     "reslab.apps.reproduce",
+    "reslab.search.app",
     "reslab.tables.figures",
     "reslab.tables.page",
     "reslab.tables.render",
