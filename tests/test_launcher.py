@@ -8,7 +8,7 @@ import signal
 import psutil
 import pytest
 
-from processes import run, run_undrawn, start, wait_for
+from processes import run, start, wait_for
 from reslab.runs.store import list_runs
 from training import EVERY_STEP, SMALL, assert_same_results
 
@@ -18,7 +18,7 @@ LOCAL = ("hydra/launcher=local", "hydra.launcher.slots=2")
 SWEEP = ("train", "-m", *SMALL, "logger=none", "trainer=exact")
 LONG = (*SWEEP, "trainer.max_epochs=500", "seed=0,1", *LOCAL)
 SHORT = (*SWEEP, "trainer.max_epochs=1")
-SPARE = ("spare", 1)  # the fork server imports nothing: in others of these tests it does
+SPARE = ("spare", 1)  # the fork server imports nothing; `test_forkserver` has those that do
 
 
 def training(folder, number=2):
@@ -198,7 +198,7 @@ def test_a_table_of_two_slots_is_that_of_one_and_says_that_its_times_are_shared(
     )
     folders = {}
     for name, launcher in (("one", ()), ("two", LOCAL)):
-        finished = run_undrawn(tmp_path / name, *table, *launcher)
+        finished = run(tmp_path / name, *table, *launcher, kill=("undrawn and spare", 1))
         assert finished.code == 0, finished.err
         folders[name] = tmp_path / name / "outputs/tables/resnet3/digits"
         kept = tmp_path / name / "outputs/reference/resnet3/digits/runs"
