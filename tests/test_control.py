@@ -184,14 +184,10 @@ def test_a_signal_to_the_resuming_process_is_the_run_s(interrupted, moment, sign
     first = list_runs(interrupted / "outputs/runs")[0]
     if moment == "as it trains":
         first.progress_file.unlink()
-    process = subprocess.Popen(
-        command("resume", first.name),
-        cwd=interrupted,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # tests may ignore it
-    )
+    process = start(interrupted, "resume", first.name, kill=SPARE)
     wait_for(lambda: first.is_running() and first.progress())
-    process.send_signal(signum)
-    assert process.wait(60) == 128 + signum
+    process.send(signum)
+    assert process.wait(60).code == 128 + signum
     assert first.state() == "interrupted"
 
 
