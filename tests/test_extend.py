@@ -34,6 +34,7 @@ SCHEDULES = {
     ),
 }
 FIRST = ("steps that are given",)  # what newcomers' tests have of them
+OF_OTHERS = ("adam, plateau",)  # whose extensions those that are killed, or of another, compare
 RUINED = ("optimizer=sgd_step", "optimizer.lr=0.01", "optimizer.schedule.gamma=1000")
 COSINE = (*PLAIN, "optimizer=sgd_cosine")
 STEPPED = (*PLAIN, "trainer.max_epochs=-1", "patience=3")
@@ -109,6 +110,7 @@ def two_of_cosine(cosine, tmp_path):
     [
         pytest.param(*pair, marks=[pytest.mark.slow] if name not in FIRST else [], id=name)
         for name, *pair in SCHEDULES.items()
+        if name not in OF_OTHERS
     ],
 )
 def test_an_extension_is_bitwise_the_run_of_its_length(arguments, tmp_path):
