@@ -277,20 +277,24 @@ def test_a_search_s_jobs_outlive_it_are_taken_up_and_the_best_alone_reads_the_te
     (words,) = [shlex.split(line) for line in commands(blocks(CLUSTER)) if "reslab search" in line]
     assert {SLURM, "hydra.launcher.array_parallelism=2"} <= set(words)
     folder = tmp_path / "searched"
-    smaller = (*SMALL, "trainer.max_epochs=4", "search.trials=3")
+    smaller = (*SMALL, "trainer.max_epochs=8", "search.trials=3")
     keys = {one.partition("=")[0] for one in smaller}  # a search takes each once
     asked = (*(word for word in words[1:] if word.partition("=")[0] not in keys), *smaller)
     first = cluster.start(folder, *asked)
     first.wait_for_text("trial 1")
-    wait_for(lambda: [r for r in list_runs(folder / "outputs/runs") if r.progress()])
+    processes = suspended(folder, 2)
     first.send(signal.SIGKILL)
     assert first.wait(30).killed
     before = [Queued.read(run) for run in list_runs(folder / "outputs/runs")]
 
-    second = cluster.run(folder, *asked)
-    assert second.code == 0, second.err
     assert before.count(None) == 0
-    assert all(f"queued as {queued.name}" in second.err for queued in before), "taken up"
+    going_on = cluster.start(folder, *asked)
+    for queued in before:
+        going_on.wait_for_text(f"queued as {queued.name}")  # it is taken up
+    for process in processes:
+        process.resume()
+    second = going_on.wait()
+    assert second.code == 0, second.err
     told = content(folder)
     assert [one["state"] for one in told["trials"]] == ["finished"] * 3
     assert 1 <= sum(one["instead_of"] is not None for one in told["trials"]) <= 2
