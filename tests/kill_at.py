@@ -18,6 +18,9 @@ The moments, each at its NUMBERth occurrence (from 1):
     memory      not killed: there is no memory for a step of more than NUMBER images
     weights     not killed: what was trained is kept, for each process of the run
     undrawn     not killed: of a table no picture is drawn and no page written
+    spare       not killed: the NUMBER processes that it starts first are forked ahead
+    undrawn and spare   both
+    torchrun    not killed: it is torchrun, not reslab, and its NUMBER processes are forked ahead
 """
 
 import os
@@ -26,6 +29,7 @@ import sys
 import time
 from pathlib import Path
 
+import spare
 from reslab import cli, files
 from reslab.callbacks import History
 from reslab.finite import FiniteGuard
@@ -142,8 +146,18 @@ def draw_nothing() -> None:
     page.write_page = lambda findings, path, pictures: path
 
 
+def run_torchrun(number: int, arguments: list[str]) -> None:
+    from torch.distributed import run
+
+    spare.have(number)
+    sys.argv = ["torchrun", *arguments]
+    run.main()
+
+
 def main() -> None:
     moment, number, arguments = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+    if moment == "torchrun":
+        return run_torchrun(number, arguments)
     if moment == "step":
         wrap(ImageClassifier, "training_step", number)
     elif moment == "validation":
@@ -168,6 +182,11 @@ def main() -> None:
         keep_weights()
     elif moment == "undrawn":
         draw_nothing()
+    elif moment == "spare":
+        spare.have(number)
+    elif moment == "undrawn and spare":
+        draw_nothing()
+        spare.have(number)
     elif moment == "end":
         wrap(execute, "finish", number)
     elif moment == "finished":

@@ -14,6 +14,7 @@ PRELOAD = [
     "sklearn.model_selection",
     "reslab.runs.execute",
     "reslab.apps.reproduce",
+    "reslab.search.app",
     "reslab.tables.figures",
     "reslab.tables.page",
     "reslab.tables.render",
@@ -115,6 +116,7 @@ def _work(cwd, arguments, kill, environment, out, err):
         file = os.open(path, os.O_WRONLY | os.O_APPEND)
         os.dup2(file, stream.fileno())
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # who runs the tests may ignore it
     import torch
 
     import kill_at

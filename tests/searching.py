@@ -8,8 +8,9 @@ import pytest
 
 import processes
 from conftest import REPOSITORY
+from reslab.jobs import slurm_pool
 from reslab.jobs.cell import Cell
-from reslab.search import searcher
+from reslab.search import figures, page, searcher
 
 # Epoch after epoch a row, from where it was; its accuracy follows from the learning rate alone.
 TRIAL = """
@@ -67,8 +68,17 @@ def faked(monkeypatch, tmp_path):
     return tmp_path
 
 
+def draw_nothing(set_attribute):
+    """Leaves out the pictures and the page of what is found."""
+    for owner, name in (
+        *((figures, "draw_history"), (figures, "draw_importances")),
+        (page, "write_page"),
+    ):
+        set_attribute(owner, name, lambda *given: given[-1])
+
+
 def start(folder, *asked, **environment):
-    """Starts a search of such trials in a process of its own."""
+    """Starts a search of such trials in a process of its own, of which nothing is drawn."""
     folder.mkdir(exist_ok=True, parents=True)
     out, err = (folder / f".{os.urandom(4).hex()}.{name}" for name in ("out", "err"))
     out.touch()
@@ -81,6 +91,8 @@ def start(folder, *asked, **environment):
 
 def _work(*arguments):
     searcher.Cell = Trial
+    slurm_pool.SECONDS_BETWEEN_QUESTIONS = 0.3
+    draw_nothing(setattr)
     processes._work(*arguments)
 
 

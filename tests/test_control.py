@@ -21,6 +21,7 @@ from studio import served
 from training import SMALL, assert_same_results, only_run
 
 TRAIN = ("train", *SMALL, "trainer=exact", "logger=none", "checkpoint_every=0")
+SPARE = ("spare", 2)  # what goes on in a process of its own imports nothing there
 NETWORK = """
 from torch import nn
 
@@ -42,7 +43,7 @@ ASKED = (
     "optimizer.lr=0.01",
     "trainer=exact",
     "logger=none",
-    "trainer.max_epochs=120",
+    "trainer.max_epochs=40",
 )
 
 
@@ -74,8 +75,10 @@ def stopped(tmp_path_factory):
         )
     runs = folder / "outputs/runs"
     (directory,) = wait_for(lambda: [one for one in list_runs(runs) if knows_its_pace(one)])
+    process.send_signal(signal.SIGSTOP)  # it is not to come to its end meanwhile
     listed = run(elsewhere, "runs", "--runs-dir", str(runs))
     progress = directory.progress()
+    process.send_signal(signal.SIGCONT)
     done = run(elsewhere, "stop", "digits-", "--runs-dir", str(runs))
     assert process.wait(60) == 128 + signal.SIGTERM
     return directory, elsewhere, listed, progress, done
@@ -85,10 +88,10 @@ def test_progress_and_time_left_of_a_running_one_are_listed(stopped):
     directory, _, listed, progress, _ = stopped
     assert re.search(rf"{directory.name} running +\d+% +\d+ (s|min)", listed.out), listed.out
     assert 0 <= progress.done < 1
-    assert 1 <= progress.epoch <= progress.epochs == 120
+    assert 1 <= progress.epoch <= progress.epochs == 40
     assert 0 < progress.step <= progress.steps_per_epoch == 1257 // 64
     steps = (progress.epoch - 1) * progress.steps_per_epoch + progress.step
-    assert progress.done == pytest.approx(steps / (120 * progress.steps_per_epoch))
+    assert progress.done == pytest.approx(steps / (40 * progress.steps_per_epoch))
     assert progress.lr == 0.01
     assert all(0 < step <= progress.step and loss > 0 for step, loss in progress.losses)
 
@@ -133,14 +136,14 @@ def test_it_goes_on_from_anywhere_to_what_an_uninterrupted_one_comes_to(stopped,
     asked = " ".join(f"{name}={own[name]}" for name in ("RESLAB_TARGETS", "PYTHONPATH"))
     assert "runs code of its own: if you trust it" in refused
     assert asked in refused
-    resumed = run(elsewhere, *command_line, **own)
+    resumed = run(elsewhere, *command_line, kill=SPARE, **own)
     assert resumed.code == 0, resumed.err
     assert directory.state() == "finished"
     assert "resuming at step" in directory.log_file.read_text()
     assert directory.log_file.read_text().splitlines()[-1].startswith("test accuracy ")
     folder = directory.path.parents[2]
-    whole = command("train", "--config-dir", "conf", *ASKED, f"runs_dir={tmp_path}/outputs/runs")
-    subprocess.run(whole, cwd=folder, env=os.environ | own, check=True, capture_output=True)
+    whole = ("train", "--config-dir", "conf", *ASKED, f"runs_dir={tmp_path}/outputs/runs")
+    assert run(folder, *whole, **own).code == 0
     assert_same_results(directory.path, only_run(tmp_path))
     again = run(elsewhere, "resume", str(directory.path)).error_line()
     assert "is finished: there is nothing to resume" in again
@@ -164,7 +167,7 @@ def interrupted(_interrupted, tmp_path):
 
 @pytest.mark.slow
 def test_all_that_were_interrupted_go_on_and_finished_ones_are_left(interrupted):
-    done = run(interrupted, "resume", "--all-interrupted")
+    done = run(interrupted, "resume", "--all-interrupted", kill=SPARE)
     assert done.code == 0, done.err
     assert [one.state() for one in list_runs(interrupted / "outputs/runs")] == ["finished"] * 2
     nothing = run(interrupted, "resume", "--all-interrupted")
@@ -173,20 +176,18 @@ def test_all_that_were_interrupted_go_on_and_finished_ones_are_left(interrupted)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", ["as it trains", "as it begins"])
-@pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("signum", "moment"),
+    [(signal.SIGHUP, "as it trains"), (signal.SIGTERM, "as it begins")],
+)
 def test_a_signal_to_the_resuming_process_is_the_run_s(interrupted, moment, signum):
     first = list_runs(interrupted / "outputs/runs")[0]
     if moment == "as it trains":
         first.progress_file.unlink()
-    process = subprocess.Popen(
-        command("resume", first.name),
-        cwd=interrupted,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # tests may ignore it
-    )
+    process = start(interrupted, "resume", first.name, kill=SPARE)
     wait_for(lambda: first.is_running() and first.progress())
-    process.send_signal(signum)
-    assert process.wait(60) == 128 + signum
+    process.send(signum)
+    assert process.wait(60).code == 128 + signum
     assert first.state() == "interrupted"
 
 

@@ -11,7 +11,9 @@ import pytest
 
 from processes import run, start
 from reslab.runs import checkpoint as files
-from training import EVERY_STEP, EXACT, SMALL, assert_same_results, history, only_run
+from training import ARGUMENTS, EVERY_STEP, SMALL, assert_same_results, history, only_run
+
+EXACT = (*ARGUMENTS, "trainer.max_epochs=2", "trainer=exact")
 
 
 @pytest.fixture(scope="session")

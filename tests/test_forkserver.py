@@ -54,7 +54,7 @@ def training(server):
     "command",
     [
         ("--help",),
-        ("summary", "model=no_such_model"),
+        ("runs", "--runs-dir", "nothing"),
         ("summary", "model=mini_resnet"),
         ("no-such-command",),
     ],
@@ -139,16 +139,6 @@ def test_a_command_of_others_or_too_long_a_one_is_not_forked(server, tmp_path):
                 server.fork(command, output)
 
 
-def test_a_server_that_is_killed_has_its_processes_save_and_forks_no_more(tmp_path):
-    server = ForkServer(tmp_path, os.environ)
-    process, folder = training(server)
-    psutil.Process(process.pid).parent().kill()
-    assert ended(process) == -signal.SIGKILL
-    assert (folder / "checkpoints/last.ckpt").exists()
-    with pytest.raises(UnforkedError):
-        forked(server, "--help")
-
-
 def test_a_server_goes_with_what_uses_it_and_so_does_one_that_cannot_import(tmp_path):
     server = ForkServer(tmp_path, os.environ)
     process = server._process
@@ -159,16 +149,26 @@ def test_a_server_goes_with_what_uses_it_and_so_does_one_that_cannot_import(tmp_
         forked(broken, "--help")
 
 
-def test_code_that_has_been_edited_is_not_forked(tmp_path):
+def test_code_that_has_been_edited_is_not_forked_and_a_server_s_runs_save_when_it_is_killed(
+    tmp_path,
+):
     for name in ("src", "conf"):
         shutil.copytree(REPOSITORY / name, tmp_path / name)
     server = ForkServer(tmp_path, os.environ | {"PYTHONPATH": str(tmp_path / "src")})
+    process, folder = training(server)
     before, _ = forked(server, "--help")
     file = tmp_path / "src/reslab/nn/blocks.py"
     file.write_text(f"{file.read_text()}\n# another remark\n")
     after, _ = forked(server, "--help")
     assert (ended(before), ended(after)) == (0, 0)
-    file.write_text(f"{file.read_text()}\nNUMBER = 1\n")
+    text = file.read_text()
+    file.write_text(f"{text}\nNUMBER = 1\n")
+    with pytest.raises(UnforkedError):
+        forked(server, "--help")
+    file.write_text(text)
+    psutil.Process(process.pid).parent().kill()
+    assert ended(process) == -signal.SIGKILL
+    assert (folder / "checkpoints/last.ckpt").exists()
     with pytest.raises(UnforkedError):
         forked(server, "--help")
 

@@ -8,9 +8,9 @@ import signal
 import psutil
 import pytest
 
-from processes import run, run_undrawn, start, wait_for
+from processes import run, start, wait_for
 from reslab.runs.store import list_runs
-from training import SMALL, assert_same_results
+from training import EVERY_STEP, SMALL, assert_same_results
 
 pytestmark = pytest.mark.slow
 
@@ -18,6 +18,7 @@ LOCAL = ("hydra/launcher=local", "hydra.launcher.slots=2")
 SWEEP = ("train", "-m", *SMALL, "logger=none", "trainer=exact")
 LONG = (*SWEEP, "trainer.max_epochs=500", "seed=0,1", *LOCAL)
 SHORT = (*SWEEP, "trainer.max_epochs=1")
+SPARE = ("spare", 1)  # the fork server imports nothing; `test_forkserver` has those that do
 
 
 def training(folder, number=2):
@@ -39,7 +40,7 @@ def pid(directory):
 
 def test_a_sweep_of_processes_makes_the_runs_of_one_without_and_skips_the_finished(tmp_path):
     asked = (*SHORT, "seed=0,1", "hydra.sweep.subdir=${seed}-${run_name:}")
-    side_by_side = run(tmp_path / "side", *asked, *LOCAL)
+    side_by_side = run(tmp_path / "side", *asked, *LOCAL, kill=SPARE)
     assert side_by_side.code == 0, side_by_side.err
     assert run(tmp_path / "one", *asked).code == 0
     names = [
@@ -71,8 +72,8 @@ def test_a_sweep_of_processes_makes_the_runs_of_one_without_and_skips_the_finish
 
 
 def test_a_killed_worker_is_named_the_others_go_on_and_the_same_command_too(tmp_path):
-    asked = (*SWEEP, "trainer.max_epochs=15", "seed=0,1", *LOCAL)
-    sweep = start(tmp_path, *asked)
+    asked = (*SWEEP, "trainer.max_epochs=4", EVERY_STEP, "seed=0,1", *LOCAL)
+    sweep = start(tmp_path, *asked, kill=SPARE)
     first, second = training(tmp_path)
     wait_for(first.latest.last.exists)
     os.kill(pid(first), signal.SIGKILL)
@@ -82,14 +83,14 @@ def test_a_killed_worker_is_named_the_others_go_on_and_the_same_command_too(tmp_
     assert named.startswith("[1/2] seed=0: failed: killed by signal 9 (Killed)")
     assert finished.error_line() == "reslab: runs of the sweep have failed, and are named above"
     assert (first.state(), second.state()) == ("interrupted", "finished")
-    again = run(tmp_path, *asked)
+    again = run(tmp_path, *asked, kill=SPARE)
     assert again.code == 0, again.err
     assert "resuming at step" in first.log_file.read_text()
     assert first.state() == "finished"
 
 
 def test_a_killed_parent_s_cells_save_and_go(tmp_path):
-    sweep = start(tmp_path, *LONG)
+    sweep = start(tmp_path, *LONG, kill=SPARE)
     runs = training(tmp_path)
     processes = [psutil.Process(pid(one)) for one in runs]
     sweep.send(signal.SIGKILL)
@@ -100,7 +101,7 @@ def test_a_killed_parent_s_cells_save_and_go(tmp_path):
 
 
 def test_ctrl_c_has_the_cells_save_and_begins_no_other(tmp_path):
-    sweep = start(tmp_path, *LONG, "label_smoothing=0,0.1", OMP_NUM_THREADS="4")
+    sweep = start(tmp_path, *LONG, "label_smoothing=0,0.1", kill=SPARE, OMP_NUM_THREADS="4")
     runs = training(tmp_path)
     sweep.send(signal.SIGINT)
     finished = sweep.wait(60)
@@ -122,7 +123,7 @@ def test_ctrl_c_has_the_cells_save_and_begins_no_other(tmp_path):
 
 
 def test_a_second_ctrl_c_ends_the_cells_at_once(tmp_path):
-    sweep = start(tmp_path, *LONG)
+    sweep = start(tmp_path, *LONG, kill=SPARE)
     runs = training(tmp_path)
     for one in runs:
         os.kill(pid(one), signal.SIGSTOP)  # so that neither can save
@@ -136,7 +137,7 @@ def test_a_second_ctrl_c_ends_the_cells_at_once(tmp_path):
 
 
 def test_a_stopped_cell_is_no_failure_and_ends_the_sweep_with_an_error(tmp_path):
-    sweep = start(tmp_path, *LONG)
+    sweep = start(tmp_path, *LONG, kill=SPARE)
     first, second = training(tmp_path)
     for one in (first, second):
         assert run(tmp_path, "stop", one.name).code == 0
@@ -148,7 +149,8 @@ def test_a_stopped_cell_is_no_failure_and_ends_the_sweep_with_an_error(tmp_path)
 
 def test_a_cell_that_is_refused_before_its_directory_is_there_is_named_and_listed(tmp_path):
     """An ablation beside a choice by hand, which the run's process alone looks at."""
-    refused = run(tmp_path, *SHORT, "ablation=baseline_cnn", "label_smoothing=0,0.1", *LOCAL)
+    asked = (*SHORT, "ablation=baseline_cnn", "label_smoothing=0,0.1", *LOCAL)
+    refused = run(tmp_path, *asked, kill=SPARE)
     assert refused.code == 1
     reason = "model=baseline_cnn and ablation=baseline_cnn both choose the model: leave one of"
     for number, value in ((1, "0"), (2, "0.1")):
@@ -159,7 +161,7 @@ def test_a_cell_that_is_refused_before_its_directory_is_there_is_named_and_liste
 
 
 def test_hydra_s_own_overrides_reach_the_cells_and_wrong_ones_are_refused(tmp_path):
-    refused = run(tmp_path, *SHORT, *LOCAL, "hydra.job.chdir=true", "seed=0")
+    refused = run(tmp_path, *SHORT, *LOCAL, "hydra.job.chdir=true", "seed=0", kill=SPARE)
     assert "hydra.job.chdir is not supported" in refused.err
     for wrong, said in (("slots=0", "must be at least 1"), ("slots=many", "slots")):
         line = run(tmp_path, *SHORT, LOCAL[0], f"hydra.launcher.{wrong}").error_line()
@@ -178,7 +180,7 @@ def test_a_run_on_a_gpu_of_its_own_sees_no_other(tmp_path):
 
 def test_a_table_s_cells_stop_as_those_of_a_sweep(tmp_path):
     asked = ("resnet3", "dataset=digits", "seed=0,1", *SMALL, "trainer.max_epochs=500")
-    table = start(tmp_path, "reproduce", *asked, *LOCAL)
+    table = start(tmp_path, "reproduce", *asked, *LOCAL, kill=SPARE)
     runs = training(tmp_path)
     table.send(signal.SIGINT)
     finished = table.wait(60)
@@ -191,12 +193,12 @@ def test_a_table_s_cells_stop_as_those_of_a_sweep(tmp_path):
 def test_a_table_of_two_slots_is_that_of_one_and_says_that_its_times_are_shared(tmp_path):
     table = (
         *("reproduce", "resnet3", "dataset=digits", "seed=0,1", "model=baseline_cnn"),
-        *("model.widths=[8,16,32,64]", "logger=none", "trainer=exact", "trainer.max_epochs=6"),
+        *("model.widths=[8,16,32,64]", "logger=none", "trainer=exact", "trainer.max_epochs=2"),
         "--keep",
     )
     folders = {}
     for name, launcher in (("one", ()), ("two", LOCAL)):
-        finished = run_undrawn(tmp_path / name, *table, *launcher)
+        finished = run(tmp_path / name, *table, *launcher, kill=("undrawn and spare", 1))
         assert finished.code == 0, finished.err
         folders[name] = tmp_path / name / "outputs/tables/resnet3/digits"
         kept = tmp_path / name / "outputs/reference/resnet3/digits/runs"

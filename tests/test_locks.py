@@ -249,7 +249,7 @@ def test_a_holder_whose_lease_was_taken_ends(holder, no_flock):
 def test_a_run_trains_is_seen_stops_and_goes_on_on_a_mount_without_locks(tmp_path):
     asked = ("train", "dataset=digits", "model=baseline_cnn", "model.widths=[8,8,8]")
     with mounted_without_locks(tmp_path) as place:
-        asked = (*asked, "trainer.max_epochs=100", f"runs_dir={place}")
+        asked = (*asked, "trainer.max_epochs=20", "logger=none", f"runs_dir={place}")
         first = start(tmp_path, *asked)
         (directory,) = wait_for(lambda: [one for one in list_runs(place) if one.progress()])
         assert directory.state() == "running"

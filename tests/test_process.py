@@ -53,9 +53,8 @@ def test_what_an_encoding_lacks_is_replaced(of_two_seeds):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("streams", ["2>&-", "<&- >&- 2>&-"])
-def test_a_run_needs_no_streams(streams, tmp_path):
-    done = shell(f"reslab {' '.join(TRAIN)} {streams}", tmp_path)
+def test_a_run_needs_no_streams(tmp_path):
+    done = shell(f"reslab {' '.join(TRAIN)} <&- >&- 2>&-", tmp_path)
     assert done.returncode == 0
     run_directory = only_run(tmp_path)
     assert RunDirectory(run_directory).record()
@@ -132,7 +131,7 @@ def test_without_a_folder_for_temporary_files_one_line_says_so_before_the_traini
 
 @pytest.mark.slow
 def test_a_number_without_a_name_evaluates_where_nothing_but_one_folder_is_writable(
-    trained, tmp_path
+    trained, plain, tmp_path
 ):
     if os.getuid() or not shutil.which("setpriv"):
         pytest.skip("only root can become a user without a name, by setpriv")
@@ -140,6 +139,7 @@ def test_a_number_without_a_name_evaluates_where_nothing_but_one_folder_is_writa
     who = ("--reuid=54321", "--regid=54321", "--clear-groups")
     reads = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
     where = (f"PATH={os.environ['PATH']}", f"PYTHONPATH={os.environ.get('PYTHONPATH', '')}")
+    where += (f"MATPLOTLIBRC={settings_of_theirs(tmp_path / 'there', 'latin-1')}",)
     command = [*RESLAB, "evaluate", str(only_run(trained)), "--output", str(tmp_path / "out")]
     done = subprocess.run(
         ["setpriv", *who, *reads, "env", "-i", *where, f"TMPDIR={tmp_path}", *command],
@@ -148,7 +148,26 @@ def test_a_number_without_a_name_evaluates_where_nothing_but_one_folder_is_writa
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert list((tmp_path / "out").glob("*/confusion.png"))
+    assert pixels(tmp_path / "out") == pixels(plain), "nor are a user's settings elsewhere heeded"
+
+
+@pytest.fixture(scope="module")
+def plain(trained, tmp_path_factory):
+    """What is drawn where a user has set nothing."""
+    folder = tmp_path_factory.mktemp("plain")
+    done = run(folder, "evaluate", str(only_run(trained)), "--output", ".")
+    assert done.code == 0, done.err
+    return folder
+
+
+def settings_of_theirs(folder, encoding):
+    """A folder with a user's settings of matplotlib."""
+    folder.mkdir()
+    (folder / "matplotlibrc").write_text(
+        "# für uns\ntext.usetex: True\naxes.facecolor: red\nsavefig.dpi: 10\nfont.size: 40\n",
+        encoding=encoding,
+    )
+    return folder
 
 
 def pixels(folder):
@@ -157,26 +176,18 @@ def pixels(folder):
 
 
 @pytest.mark.slow
-def test_figures_are_ours_whatever_a_user_has_set(trained, tmp_path):
-    for folder, encoding in (("here", "utf-8"), ("there", "latin-1")):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "matplotlibrc").write_text(
-            "# für uns\ntext.usetex: True\naxes.facecolor: red\nsavefig.dpi: 10\nfont.size: 40\n",
-            encoding=encoding,
-        )
-    settings = {
-        "plain": (tmp_path, {}),
-        "own": (tmp_path / "here", {"MPLBACKEND": "module://of_a_notebook"}),
-        "elsewhere": (tmp_path, {"MATPLOTLIBRC": str(tmp_path / "there")}),
-    }
-    for name, (folder, environment) in settings.items():
-        command = f"reslab evaluate {only_run(trained)} --output {tmp_path / name}"
-        done = shell(command, folder, **environment)
-        assert done.returncode == 0, done.stderr
-    line = shell(f"reslab evaluate {only_run(trained)}", tmp_path / "there").stderr.splitlines()[-1]
+def test_figures_are_ours_whatever_a_user_has_set(trained, plain, tmp_path):
+    """In this folder and as the backend; elsewhere, with another encoding, the test above has it."""
+    here, there = (
+        settings_of_theirs(tmp_path / folder, encoding)
+        for folder, encoding in (("here", "utf-8"), ("there", "latin-1"))
+    )
+    command = f"reslab evaluate {only_run(trained)} --output {tmp_path / 'own'}"
+    done = shell(command, here, MPLBACKEND="module://of_a_notebook")
+    assert done.returncode == 0, done.stderr
+    line = shell(f"reslab evaluate {only_run(trained)}", there).stderr.splitlines()[-1]
     assert line.startswith(b"reslab: matplotlibrc, in this folder, is no UTF-8")
-    assert pixels(tmp_path / "own") == pixels(tmp_path / "plain")
-    assert pixels(tmp_path / "elsewhere") == pixels(tmp_path / "plain")
+    assert pixels(tmp_path / "own") == pixels(plain)
 
 
 def test_every_figure_is_drawn_in_our_style():

@@ -49,6 +49,17 @@ GOOD_FIRST = "search.seed=9"  # of a grid of two by two
 TWO = ("hydra/launcher=local", "hydra.launcher.slots=2")
 
 
+@pytest.fixture
+def drawn():
+    """Has pictures of what is found be drawn, which a test is to look at."""
+
+
+@pytest.fixture(autouse=True)
+def _undrawn(request, monkeypatch):
+    if "drawn" not in request.fixturenames:
+        searching.draw_nothing(monkeypatch.setattr)
+
+
 @pytest.mark.parametrize(
     ("text", "bounds"),
     [
@@ -181,7 +192,10 @@ def test_the_same_search_has_the_same_study_however_it_is_typed_and_run(in_empty
 
 
 @pytest.mark.slow
-def test_trials_side_by_side_leave_the_test_set_to_the_best_and_the_result_is_a_recipe(faked):  # noqa: F811
+def test_trials_side_by_side_leave_the_test_set_to_the_best_and_the_result_is_a_recipe(
+    faked,  # noqa: F811
+    drawn,
+):
     listener = Listener()
     asked = [*ASKED, "search.trials=6", *TWO]
     found = search(asked, listener)
@@ -505,7 +519,7 @@ def test_a_search_that_is_stopped_goes_on_where_it_was(signum, tmp_path):
 
 @pytest.mark.slow
 def test_two_searchers_share_a_study_and_one_takes_over_what_a_killed_one_leaves(tmp_path):
-    asked = (*ASKED, "search.trials=8", *TWO)
+    asked = (*ASKED, "search.trials=5", *TWO)
     both = [searching.start(tmp_path, *asked, SECONDS="0.3") for _ in range(2)]
     wait_for(lambda: all(one.err.read_text().count("begun on") >= 2 for one in both))
     both[0].send(signal.SIGKILL)
@@ -513,7 +527,7 @@ def test_two_searchers_share_a_study_and_one_takes_over_what_a_killed_one_leaves
     finished = both[1].wait(60)
     assert finished.code == 0, finished.err
     trials = content(tmp_path)["trials"]
-    assert [one["state"] for one in trials] == ["finished"] * 8
+    assert [one["state"] for one in trials] == ["finished"] * 5
     assert sum(one["instead_of"] is not None for one in trials) == 2
     assert len({one["searcher"]["pid"] for one in trials}) in (1, 2)
     assert [test for _, test in begun(tmp_path)].count("true") == 1
@@ -536,7 +550,7 @@ def test_two_searchers_end_with_the_same_best_and_no_trial_too_many(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_may_end_before_its_test_and_the_same_command_without_that_reads_it(tmp_path):
-    asked = ("train", *SMALL, "logger=none", "trainer=exact", "trainer.max_epochs=2")
+    asked = ("train", *SMALL, "logger=none", "trainer=exact", "trainer.max_epochs=1")
     assert run(tmp_path / "whole", *asked).code == 0
     for _ in range(2):
         untested = run(tmp_path / "parts", *asked, "test=false")
@@ -554,26 +568,27 @@ def test_a_run_may_end_before_its_test_and_the_same_command_without_that_reads_i
 @pytest.mark.slow
 def test_real_trainings_are_killed_gone_on_with_pruned_and_found(tmp_path):
     asked = (
-        *("search", *SMALL, "logger=none", "trainer=cpu", "trainer.max_epochs=12"),
+        *("search", *SMALL, "logger=none", "trainer=cpu", "trainer.max_epochs=8"),
         *("optimizer.lr=0.01,1e-7", "model.dropout=0.0,0.1", "search/sampler=grid", GOOD_FIRST),
         *("search.pruner.n_startup_trials=1", "search.pruner.n_warmup_steps=0", *TWO),
     )
-    killed = start(tmp_path, *asked)
+    spare = ("spare", 1)  # what forks the trials imports nothing
+    killed = start(tmp_path, *asked, kill=spare)
     runs_dir = tmp_path / "outputs/runs"
     wait_for(lambda: len([run for run in list_runs(runs_dir) if values_of(run, "val/loss")]) == 2)
     killed.send(signal.SIGKILL)
     killed.wait(60)
-    finished = run(tmp_path, *asked)
+    finished = run(tmp_path, *asked, kill=spare)
     assert finished.code == 0, finished.err
     runs = {one.name: one for one in list_runs(runs_dir)}
     told = content(tmp_path)
     good, bad = told["trials"][:2], told["trials"][2:]
     for one in good:
-        assert (one["state"], one["epochs"]) == ("finished", 12)
+        assert (one["state"], one["epochs"]) == ("finished", 8)
         assert one["value"] == max(values_of(runs[one["run"]], "val/accuracy"))
         assert "resuming at step" in runs[one["run"]].log_file.read_text()
     for one in bad:
-        assert (one["state"], one["epochs"] < 12) == ("pruned", True)
+        assert (one["state"], one["epochs"] < 8) == ("pruned", True)
     assert len(runs) == 4
     tested = [name for name, one in runs.items() if one.record()]
     assert tested == [told["best_run"]]

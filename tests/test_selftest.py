@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from importlib.metadata import version
 
 import psutil
@@ -20,6 +21,8 @@ from processes import run, wait_for
 from reslab import selftest
 from reslab.cli import cli
 from reslab.errors import UserError
+from reslab.jobs.forkserver import ForkServer
+from reslab.jobs.pool import Job
 from reslab.runs import checkpoint as files
 from reslab.runs.bits import differences
 from reslab.runs.checkpoint import LatestCheckpoint
@@ -65,10 +68,17 @@ def test_a_killed_run_is_proved_to_go_on_to_the_same_bits_and_nothing_is_left(
     assert os.listdir() == [temporary.name]
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """What forks a selftest's processes, as those of a sweep are: it imports but once."""
+    return ForkServer(tmp_path_factory.mktemp("served"), os.environ)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["optimizer_states", "random_states"])
-def test_a_resume_that_restores_something_else_is_found(part, temporary, monkeypatch):
+def test_a_resume_that_restores_something_else_is_found(part, server, temporary, monkeypatch):
     """The checkpoint is another one, whole and signed, between the kill and the resume."""
+    monkeypatch.setattr(selftest, "Job", partial(Job, server=server))
     original = LatestCheckpoint.load
 
     def spoilt(latest):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -64,8 +65,8 @@ class Cluster:
     def start(self, folder, *arguments):
         return start(folder, *arguments, **self.variables)
 
-    def run(self, folder, *arguments):
-        return run(folder, *arguments, **self.variables)
+    def run(self, folder, *arguments, **options):
+        return run(folder, *arguments, **self.variables, **options)
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +147,30 @@ def training(folder, number):
     )
 
 
+def suspended(folder, number):
+    """The processes of so many runs there, each suspended as soon as it trains."""
+    found = {}
+
+    def all_train():
+        for one in list_runs(folder / "outputs/runs"):
+            if one.name not in found and one.progress():
+                found[one.name] = psutil.Process(one.request().pid)
+                found[one.name].suspend()
+        return len(found) == number
+
+    wait_for(all_train, 300)
+    return found.values()
+
+
+def is_told_to_end(process):
+    """Whether a suspended process has SIGTERM waiting, or SLURM has had it go on with that."""
+    try:
+        stands_still = process.status() == psutil.STATUS_STOPPED
+        return not stands_still or has_signal(process.pid, signal.SIGTERM)
+    except (psutil.NoSuchProcess, FileNotFoundError):
+        return True
+
+
 def _jobs_of(sweep):
     """The jobs of an array of two that a command has submitted."""
     return {f"{_number(sweep)}_0", f"{_number(sweep)}_1"}
@@ -173,11 +198,11 @@ def test_a_table_s_cells_are_submitted_once_whoever_waits_or_is_killed(
 ):
     folder = tmp_path / "a folder"
     table = (
-        *("reproduce", "resnet3", *SMALL, "trainer.max_epochs=2", "seed=0,1,2,3,4,5,6,7"),
+        *("reproduce", "resnet3", *SMALL, "trainer.max_epochs=1", "seed=0,1,2,3,4,5"),
         *(SLURM, "hydra.launcher.array_parallelism=2"),
     )
     first = cluster.start(folder, *table)
-    first.wait_for_text("3 cells are queued as job")
+    first.wait_for_text("1 cell is queued as job")
     assert "5 cells are queued as job" in first.err.read_text(), "an array may have five"
 
     second = cluster.run(folder, *table, "hydra.launcher.wait=false")
@@ -192,19 +217,19 @@ def test_a_table_s_cells_are_submitted_once_whoever_waits_or_is_killed(
     assert first.wait(30).killed
     listed = cluster.run(folder, "runs").out
     states = Counter(re.findall("queued|running|finished|interrupted|failed", listed))
-    assert states.total() == 8, listed
-    assert states["queued"] >= 3, listed
+    assert states.total() == 6, listed
+    assert states["queued"] >= 1, listed
     assert not states.keys() & {"interrupted", "failed"}, listed
 
-    third = cluster.run(folder, *table)
+    third = cluster.run(folder, *table, kill=("undrawn", 1))
     assert third.code == 0, third.err
     assert "queued as job" not in third.err
     written = (folder / "outputs/tables/resnet3/digits/table.md").read_text()
-    assert " 8 |" in written
-    assert [run.state() for run in list_runs(folder / "outputs/runs")] == ["finished"] * 8
+    assert " 6 |" in written
+    assert [run.state() for run in list_runs(folder / "outputs/runs")] == ["finished"] * 6
     assert not list((folder / "outputs/runs").glob("*/job.json"))
 
-    again = cluster.run(folder, *table)
+    again = cluster.run(folder, *table, kill=("undrawn", 1))
     assert again.code == 0
     assert "job" not in again.err, "nothing is submitted, and nothing waited for"
 
@@ -212,29 +237,35 @@ def test_a_table_s_cells_are_submitted_once_whoever_waits_or_is_killed(
         """How many jobs the cluster knows of that were submitted there, ended or not."""
         return [line for line in cluster.jobs("%T %Z", "-t", "all") if str(folder) in line]
 
-    wait_for(lambda: [line.split()[0] for line in there()] == ["COMPLETED"] * 8, 30)
+    wait_for(lambda: [line.split()[0] for line in there()] == ["COMPLETED"] * 6, 30)
     ours = [line for line in cluster.completed.read_text().splitlines() if "a folder" in line]
-    assert len(ours) == 8
+    assert len(ours) == 6
     assert most_at_once(ours) == 2
 
 
 def test_a_preempted_cell_and_one_that_is_told_to_stop_go_on_to_the_bits_of_undisturbed_ones(
     cluster, tmp_path
 ):
-    asked = (*SWEEP, "trainer.max_epochs=40", "seed=10,11")
+    asked = (*SWEEP, "trainer.max_epochs=8", "seed=10,11")
     sweep = cluster.start(tmp_path / "disturbed", *asked)
-    runs = training(tmp_path / "disturbed", 2)
+    processes = suspended(tmp_path / "disturbed", 2)
     places = {job: node for job, node in cluster.running().items() if job in _jobs_of(sweep)}
     preempted, warned = sorted(places)
     cluster.ask("scancel", "--batch", "--signal=TERM", warned)  # as before the time limit
     higher = ("sbatch", "--partition=high", f"--nodelist={places[preempted]}", "--output=/dev/null")
     cluster.ask(*higher, "--wrap=sleep 1")
+    for process in processes:
+        wait_for(lambda process=process: is_told_to_end(process))
+        with suppress(psutil.NoSuchProcess):
+            process.resume()
     undisturbed = run(tmp_path / "undisturbed", *(one for one in asked if one != SLURM))
     assert undisturbed.code == 0, undisturbed.err
     finished = sweep.wait(200)
     assert finished.code == 0, finished.err
     assert "queued again" in finished.err
-    for one in runs.values():
+    runs = list_runs(tmp_path / "disturbed/outputs/runs")
+    assert len(runs) == 2
+    for one in runs:
         assert "resuming at step" in one.log_file.read_text()
         assert_same_results(one.path, tmp_path / "undisturbed/outputs/runs" / one.name)
 
@@ -246,20 +277,24 @@ def test_a_search_s_jobs_outlive_it_are_taken_up_and_the_best_alone_reads_the_te
     (words,) = [shlex.split(line) for line in commands(blocks(CLUSTER)) if "reslab search" in line]
     assert {SLURM, "hydra.launcher.array_parallelism=2"} <= set(words)
     folder = tmp_path / "searched"
-    smaller = (*SMALL, "trainer.max_epochs=30", "search.trials=3")
+    smaller = (*SMALL, "trainer.max_epochs=8", "search.trials=3")
     keys = {one.partition("=")[0] for one in smaller}  # a search takes each once
     asked = (*(word for word in words[1:] if word.partition("=")[0] not in keys), *smaller)
     first = cluster.start(folder, *asked)
     first.wait_for_text("trial 1")
-    wait_for(lambda: [r for r in list_runs(folder / "outputs/runs") if r.progress()])
+    processes = suspended(folder, 2)
     first.send(signal.SIGKILL)
     assert first.wait(30).killed
     before = [Queued.read(run) for run in list_runs(folder / "outputs/runs")]
 
-    second = cluster.run(folder, *asked)
-    assert second.code == 0, second.err
     assert before.count(None) == 0
-    assert all(f"queued as {queued.name}" in second.err for queued in before), "taken up"
+    going_on = cluster.start(folder, *asked)
+    for queued in before:
+        going_on.wait_for_text(f"queued as {queued.name}")  # it is taken up
+    for process in processes:
+        process.resume()
+    second = going_on.wait()
+    assert second.code == 0, second.err
     told = content(folder)
     assert [one["state"] for one in told["trials"]] == ["finished"] * 3
     assert 1 <= sum(one["instead_of"] is not None for one in told["trials"]) <= 2
@@ -342,7 +377,7 @@ def test_the_page_s_commands_run_as_they_stand_shortened(cluster, tmp_path):
     printed = []
     for words in asked:
         quick = [] if words[1] == "runs" else [*SMALL, "trainer.max_epochs=1", "seed=0"]
-        done = cluster.run(tmp_path, *words[1:], *quick)
+        done = cluster.run(tmp_path, *words[1:], *quick, kill=("undrawn", 1))
         assert done.code == 0, (words, done.err)
         printed.append(done.out)
     assert printed[0].startswith("#!/bin/bash\n#SBATCH ")

@@ -43,6 +43,7 @@ GRID = (
 def _soon(monkeypatch):
     monkeypatch.setattr(slurm_pool, "SECONDS_BETWEEN_QUESTIONS", 0.3)
     monkeypatch.setattr(searcher, "SECONDS_BETWEEN_TRIES", 0.1)
+    searching.draw_nothing(monkeypatch.setattr)
 
 
 def leftovers(folder):
@@ -96,7 +97,7 @@ def test_trials_are_jobs_of_which_so_many_at_a_time_and_the_best_reads_the_test_
     working,
 ):
     listener = Listener()
-    found = search([*ASKED, "search.trials=6", *TWO], listener)
+    found = search([*ASKED, "search.trials=4", *TWO], listener)
     trials = content(faked)["trials"]
     assert {one["state"] for one in trials} == {"finished"}
     for one in trials:  # what they came to, by the lines that they ran
@@ -106,13 +107,13 @@ def test_trials_are_jobs_of_which_so_many_at_a_time_and_the_best_reads_the_test_
     assert [(name, test) for name, test in begun(faked) if test == "true"] == [
         (best["run"], "true")
     ]
-    assert len(begun(faked)) == len(working.jobs) == 7
+    assert len(begun(faked)) == len(working.jobs) == 5
     assert working.at_once == 2
-    assert len([line for line in listener.said if ": queued as reslab-" in line]) == 6
+    assert len([line for line in listener.said if ": queued as reslab-" in line]) == 4
     assert leftovers(faked) == []
     assert [run.parent.name for run in faked.glob("outputs/runs/*/metrics.json")] == [best["run"]]
-    search([*ASKED, "search.trials=6", *TWO], listener)
-    assert len(working.jobs) == 7, "nothing is run twice"
+    search([*ASKED, "search.trials=4", *TWO], listener)
+    assert len(working.jobs) == 5, "nothing is run twice"
 
 
 @pytest.mark.slow

@@ -14,9 +14,13 @@ SETTINGS = TESTS.parent / "pyproject.toml"
 
 
 def run_tests(folder, *options):
-    """Runs a folder's tests as ours are run."""
-    command = ["pytest", "-c", str(SETTINGS), f"--rootdir={folder}", "-p", "watchdog", *options]
+    """Runs a folder's tests as ours are run, with the plugins that this takes alone."""
+    plugins = [
+        option for name in ("xdist", "pytest_timeout", "watchdog") for option in ("-p", name)
+    ]
+    command = ["pytest", "-c", str(SETTINGS), f"--rootdir={folder}", *plugins, *options]
     paths = {"PYTHONPATH": f"{TESTS}{os.pathsep}{folder}", "WATCHDOG_GRACE": "10"}
+    paths |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # others take seconds to import
     return subprocess.run(
         [sys.executable, "-m", *command, str(folder)],
         cwd=folder,

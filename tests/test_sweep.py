@@ -26,6 +26,7 @@ def test_a_sweeper_optimizes_what_chose_the_best_epoch_and_never_the_test_set(
     monkeypatch.setattr(app, "objective", lambda *run: told.append(objective(*run)) or told[-1])
     asked = (
         *("-m", f"monitor={','.join(MONITORS)}", *SMALL, "trainer=cpu", "trainer.quiet=true"),
+        "logger=none",
         *("optimizer.lr=0.3", "trainer.max_epochs=4", "+trainer.limit_train_batches=4"),
     )
     monkeypatch.setattr("sys.argv", ["reslab train", *asked, *launcher])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import processes
 from processes import Finished
 
 
@@ -20,16 +21,29 @@ def start(
 ) -> subprocess.Popen:
     """Starts torchrun in a folder: as one of so many nodes, with a number of processes on each."""
     cwd.mkdir(exist_ok=True, parents=True)
-    options = (f"--nnodes={nodes}", f"--node-rank={node}", f"--nproc-per-node={number}")
-    options += ("--master-addr=127.0.0.1", f"--master-port={port or free_port()}")
+    asked = _asked(*arguments, number=number, nodes=nodes, node=node, port=port)
     return subprocess.Popen(
-        [sys.executable, "-m", "torch.distributed.run", *options, "-m", "reslab", *arguments],
+        [sys.executable, "-m", "torch.distributed.run", *asked],
         cwd=cwd,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def fork(cwd: Path, *arguments: str, number: int, **where: int) -> processes.Started:
+    """The same, forked from a process that has imported PyTorch already, as are its processes."""
+    asked = _asked(*arguments, number=number, **where)
+    return processes.start(cwd, *asked, kill=("torchrun", number), OMP_NUM_THREADS="1")
+
+
+def _asked(
+    *arguments: str, number: int, nodes: int = 1, node: int = 0, port: int | None = None
+) -> list[str]:
+    options = [f"--nnodes={nodes}", f"--node-rank={node}", f"--nproc-per-node={number}"]
+    options += ["--master-addr=127.0.0.1", f"--master-port={port or free_port()}"]
+    return [*options, "-m", "reslab", *arguments]
 
 
 def finish(process: subprocess.Popen, timeout: float = 300) -> Finished:
