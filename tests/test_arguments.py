@@ -160,12 +160,10 @@ def test_what_is_added_or_left_out_in_vain_says_so(override, hint):
 
 
 def test_a_sweep_whose_flag_comes_last_without_a_logger_trains_the_usual_runs(tmp_path):
-    finished = run(
-        tmp_path, "train", *SMALL, "trainer.max_epochs=1", "seed=3,4", "~logger", "--multirun"
-    )
+    finished = run(tmp_path, "train", *SMALL, "max_steps=1", "seed=3,4", "~logger", "--multirun")
     assert finished.code == 0, finished.err
     names = {path.name for path in (tmp_path / "outputs/runs").iterdir() if path.is_dir()}
-    same = [compose([*SMALL, "trainer.max_epochs=1", f"seed={seed}"]) for seed in (3, 4)]
+    same = [compose([*SMALL, "max_steps=1", f"seed={seed}"]) for seed in (3, 4)]
     assert names == {run_name(cfg) for cfg in same}
     assert not list(tmp_path.rglob("events.out*"))
 
@@ -174,7 +172,7 @@ def test_the_home_is_meant_where_no_shell_has_seen_to_it(tmp_path):
     home = tmp_path / "home"
     run(tmp_path, "runs", HOME=str(home))
     trained = run(
-        *(tmp_path, "train", *SMALL, "trainer.max_epochs=1", "logger=none"),
+        *(tmp_path, "train", *SMALL, "max_steps=1", "logger=none"),
         "runs_dir=~/runs",
         HOME=str(home),
     )

@@ -33,11 +33,14 @@ def content(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("rerun", [(), ("rerun=true",)], ids=["again", "rerun"])
 @pytest.mark.parametrize(
-    "left",
-    [None, "metrics.json", "config.yaml", "checkpoints"],
-    ids=["all of it", "its record alone", "its configuration alone", "its checkpoint alone"],
+    ("left", "rerun"),
+    [
+        *((None, rerun) for rerun in ((), ("rerun=true",))),
+        *((name, ()) for name in ("metrics.json", "config.yaml")),
+        ("checkpoints", ("rerun=true",)),
+    ],
+    ids=["again", "rerun", "its record alone", "its configuration alone", "its checkpoint alone"],
 )
 def test_a_directory_of_another_run_is_refused_and_left_as_it_is(finished, left, rerun):
     here = finished / "here"

@@ -228,7 +228,7 @@ def test_of_large_pictures_one_at_a_time_is_in_memory(tmp_path, monkeypatch, sid
 
     def meet(*arguments):
         try:
-            both.wait(30 if side == 64 else 3)
+            both.wait(30 if side == 64 else 1)
         except threading.BrokenBarrierError:
             alone.append(1)
         return resized(*arguments)

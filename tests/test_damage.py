@@ -29,6 +29,14 @@ def made(tmp_path_factory):
     return folder, table
 
 
+@pytest.fixture(scope="module")
+def records(made):
+    """What the runs recorded, by the names of their folders."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(made[0])
+        return {one.cell.directory.name: one.record for one in collect(made[1])}
+
+
 @pytest.fixture
 def copy(made, tmp_path, monkeypatch):
     folder = shutil.copytree(made[0], tmp_path / "copy")
@@ -131,9 +139,10 @@ def spoil(path: Path, how, other: RunDirectory) -> None:
 
 
 @pytest.mark.parametrize(("name", "how"), CASES)
-def test_whatever_is_wrong_with_a_file_of_one_cell_the_others_are_rendered(name, how, made, copy):
+def test_whatever_is_wrong_with_a_file_of_one_cell_the_others_are_rendered(
+    name, how, made, records, copy
+):
     table = made[1]
-    before = {r.cell.directory.name: r.record for r in collect(table)}
     cell = table.cells[2]
     spoil(cell.directory.path / name, how, table.cells[5].directory)
     results = collect(table)
@@ -142,7 +151,7 @@ def test_whatever_is_wrong_with_a_file_of_one_cell_the_others_are_rendered(name,
     assert str(cell.directory.path) in reason
     assert reason.endswith("rerun=true makes it anew")
     assert reason.isprintable()
-    assert all(r.record == before[r.cell.directory.name] for r in results if r.record)
+    assert all(r.record == records[r.cell.directory.name] for r in results if r.record)
     findings = sum_up(table, results)
     assert [line["n"] for line in findings.lines] == [2, 1, 2]
     assert [pair.seeds for pair in findings.pairs] == [(1,), (0, 1)]

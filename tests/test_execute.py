@@ -76,6 +76,7 @@ KEYS = [
 ARGUMENTS = (
     "train",
     "model=mini_resnet",
+    "model.widths=[8,16,32,64]",
     "optimizer=sgd_cosine",
     "trainer=exact",
     "trainer.max_epochs=3",
@@ -219,12 +220,12 @@ def test_tensorboard_has_each_scalar_once_an_epoch_also_after_a_resume(events, d
 
 
 def test_tensorboard_after_a_restart_without_a_checkpoint_has_nothing_twice(tmp_path):
-    quick = ("train", *SMALL, "trainer.max_epochs=3")
-    assert run(tmp_path, *quick, kill=("step", 20)).killed
+    quick = ("train", *SMALL, "trainer.max_epochs=3", "+trainer.limit_train_batches=4")
+    assert run(tmp_path, *quick, kill=("step", 6)).killed
     assert not (only_run(tmp_path) / "checkpoints/last.ckpt").exists()
     assert run(tmp_path, *quick).code == 0
     again = EventAccumulator(str(only_run(tmp_path)), size_guidance={"scalars": 0}).Reload()
-    assert [scalar.step for scalar in again.Scalars("val/loss")] == [19, 38, 57]
+    assert [scalar.step for scalar in again.Scalars("val/loss")] == [4, 8, 12]
 
 
 def test_tensorboard_has_no_second_version(directory):

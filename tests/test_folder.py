@@ -47,7 +47,9 @@ class Told(Reporter):
 
 def composed(root, *overrides):
     small = ("dataset.size=8", "dataset.batch_size=2")
-    return compose(["dataset=folder", f"dataset.root={root}", *small, *overrides])
+    cfg = compose(["dataset=folder", *small, *overrides])  # kept, as it would not be with a root
+    cfg.dataset.root = None if root == "null" else str(root)
+    return cfg
 
 
 def data_of(root, *overrides, reporter=None):

@@ -112,7 +112,7 @@ JSON = ["request.json", "metrics.json", "progress.json", "job.json"]
 @pytest.mark.slow
 @pytest.mark.parametrize("name", JSON)
 def test_json_of_a_run(name, runs, spoilt):
-    @examples(60)
+    @examples(25)
     @given(spoilt_json(whole_json(runs, name)), st.booleans())
     @example(DEEP[0], True)
     def check(content, finished):
@@ -129,7 +129,7 @@ TABLES = st.sampled_from([b"epoch\n", b"epoch,seconds\n1,1e999\n", b'"\n' * 50, 
 def test_other_files_of_a_run(name, runs, spoilt):
     whole = (runs / NAME / name).read_bytes()
 
-    @examples(60)
+    @examples(25)
     @given(damaged(whole) | st.binary(max_size=80) | TABLES, st.booleans())
     def check(content, finished):
         leave_out = "" if finished else "metrics.json"
@@ -166,6 +166,19 @@ def test_a_configuration(runs, spoilt):
     whole = (runs / NAME / "config.yaml").read_bytes()
 
     @examples(12)
+    @given(YAML | damaged(whole))
+    def check(content):
+        read_everywhere(spoilt("config.yaml", content), RunDirectory(runs / NAME))
+
+    check()
+
+
+@pytest.mark.slow
+def test_a_configuration_that_is_asked_again(runs, spoilt):
+    """Where its request is gone too, each group's options are composed to find the nearest."""
+    whole = (runs / NAME / "config.yaml").read_bytes()
+
+    @examples(4)
     @given(YAML | damaged(whole), st.booleans())
     def check(content, copy):
         run = spoilt("config.yaml", content, leave_out="request.json" if copy else "")
@@ -182,7 +195,7 @@ def test_a_request_that_is_asked_again(runs, spoilt, monkeypatch):
         TEXTS | st.sampled_from(["seed=1", "model=x", "a=[", "+b=1", "seed=1,2"]), max_size=3
     )
 
-    @examples(25)
+    @examples(12)
     @given(lists, TEXTS, st.lists(TEXTS, max_size=1))
     def check(overrides, folder, config_dirs):
         content = asked | {"overrides": overrides, "folder": folder, "config_dirs": config_dirs}
@@ -197,7 +210,7 @@ def test_a_queue(tmp_path):
     entry = asdict(Entry(NAME, ("seed=1",), "/", id="1"))
     queues = Queues(tmp_path, set)
 
-    @examples(150)
+    @examples(80)
     @given(spoilt_json(asdict(Queue(1, [])) | {"entries": [entry]}))
     @example(DEEP[0])
     def check(content):
@@ -216,7 +229,7 @@ def test_a_search(tmp_path):
     folder = write_search(tmp_path, "one", [trial(0, value=0.5), trial(1, "failed", reason="x")])
     whole = json.loads((folder / summary.RECORD).read_bytes())
 
-    @examples(150)
+    @examples(80)
     @given(spoilt_json(whole))
     @example(DEEP[0])
     def check(content):
@@ -276,7 +289,7 @@ def test_a_checkpoint_that_a_stranger_made(trained, best, tmp_path):
     run = RunDirectory(shutil.copytree(only_run(trained), tmp_path / "run"))
     saved = torch.load(io.BytesIO(best), weights_only=True)
 
-    @examples(100)
+    @examples(25)
     @given(
         damaged(best)
         | st.binary(max_size=60)

@@ -59,7 +59,7 @@ def is_decoded_or_refused(file, content, channels):
 
 @pytest.mark.parametrize("kind", WHOLE)
 def test_a_damaged_picture_is_decoded_or_refused_in_a_line(kind, tmp_path):
-    @examples(40)
+    @examples(20)
     @given(damaged(WHOLE[kind]), st.sampled_from([1, 3]))
     def check(content, channels):
         is_decoded_or_refused(tmp_path / "a", content, channels)
@@ -73,7 +73,7 @@ BEGINNINGS = st.sampled_from(
 
 
 def test_bytes_behind_any_beginning_are_decoded_or_refused_in_a_line(tmp_path):
-    @examples(150)
+    @examples(70)
     @given(BEGINNINGS, st.binary(max_size=80), st.sampled_from(["", ".png", ".svg", ".dng"]))
     def check(first, rest, suffix):
         is_decoded_or_refused(tmp_path / f"a{suffix}", first + rest, 3)
@@ -88,7 +88,7 @@ def test_parts_of_a_png_whose_checksums_are_right_are_decoded_or_refused_in_a_li
         [b"tRNS", b"PLTE", b"eXIf", b"zTXt", b"iTXt", b"acTL", b"IDAT", b"IHDR"]
     )
 
-    @examples(100)
+    @examples(40)
     @given(
         st.lists(st.tuples(kinds, st.binary(max_size=30)), max_size=3),
         st.binary(min_size=13, max_size=13),

@@ -142,7 +142,7 @@ def ask(studio, method, path, query, body, headers, token=TOKEN):
 def test_every_address_answers_whatever_it_is_asked(path, studio):
     handler = HANDLERS[path]
 
-    @examples(25)
+    @examples(10)
     @given(methods(handler), queries(handler), bodies(handler), HEADERS)
     @example("POST", [], DEEP[0], {})
     @example("GET", [("of", "a\r\u2028b")], None, {})
@@ -165,7 +165,7 @@ def test_every_address_answers_whatever_it_is_asked(path, studio):
 def test_without_the_token_no_address_answers(path, studio):
     handler = HANDLERS[path]
 
-    @examples(4)
+    @examples(2)
     @given(methods(handler), queries(handler), HEADERS, st.none() | st.text("abc", min_size=1))
     def check(method, query, headers, token):
         status, _, content = ask(studio, method, path, query, b"{}", headers, token)

@@ -30,13 +30,24 @@ FILES = (
 composed = functools.cache(compose)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with the one finished run of a table."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        own_table(folder, TABLE, patch)
+        (cell,) = load_table("own", ON_DIGITS).cells
+        finish(cell)
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A folder with the one finished run of a table; nothing is rendered."""
+def folder(made, tmp_path, monkeypatch):
+    """A copy of it, in which nothing is rendered."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     own_table(tmp_path, TABLE, monkeypatch)
-    (cell,) = load_table("own", ON_DIGITS).cells
-    finish(cell)
     monkeypatch.setattr(app, "render", lambda *arguments: None)
     monkeypatch.setattr(plan, "compose", lambda overrides: composed(tuple(overrides)))
     return tmp_path
@@ -82,22 +93,22 @@ def test_killed_between_any_two_files_it_is_kept_whole_the_next_time(number, fol
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["gone", "empty", "altered"])
 @pytest.mark.parametrize("name", FILES)
-def test_whatever_a_kept_record_lacks_it_is_copied_again_if_the_run_is_at_hand(name, how, folder):
+def test_whatever_a_kept_record_lacks_it_is_copied_again_if_the_run_is_at_hand(name, folder):
     keep(folder)
     whole = {path.name: path.read_bytes() for path in kept(folder).iterdir()}
     path = kept(folder) / name
-    path.unlink()
-    if how != "gone":
-        altered = b"0" + whole[name] if name == "SHA256SUMS" else whole[name] + b"\n"
-        path.write_bytes(altered if how == "altered" else b"")
-    assert verdict(folder).record == (
-        "MISSING" if (name, how) == ("metrics.json", "gone") else "FAIL"
-    )
-    assert keep(folder) == ()
-    assert {path.name: path.read_bytes() for path in kept(folder).iterdir()} == whole
-    assert verdict(folder).record == "PASS"
+    altered = b"0" + whole[name] if name == "SHA256SUMS" else whole[name] + b"\n"
+    for how, content in (("gone", None), ("empty", b""), ("altered", altered)):
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+        assert verdict(folder).record == (
+            "MISSING" if (name, how) == ("metrics.json", "gone") else "FAIL"
+        ), how
+        assert keep(folder) == (), how
+        assert {path.name: path.read_bytes() for path in kept(folder).iterdir()} == whole, how
+        assert verdict(folder).record == "PASS", how
 
 
 def test_what_was_kept_by_half_is_run_where_no_run_is_at_hand(folder, monkeypatch):

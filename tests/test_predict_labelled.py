@@ -17,8 +17,17 @@ from reslab.predicting.load import load
 from training import only_run
 
 
+@pytest.fixture(scope="module")
+def evaluated(trained, tmp_path_factory):
+    """What `reslab evaluate` has written of the run."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    finished = run(trained, "evaluate", "digits", "--output", str(folder))
+    assert finished.code == 0, finished.err
+    return folder / only_run(trained).name
+
+
 @pytest.mark.slow
-def test_a_labelled_folder_a_csv_of_labels_and_the_test_set_agree(trained, tmp_path):
+def test_a_labelled_folder_a_csv_of_labels_and_the_test_set_agree(trained, evaluated, tmp_path):
     predict(trained, "pictures", "--labels", "folders", "--output", str(tmp_path / "folders"))
     labels = tmp_path / "labels.csv"
     with labels.open("w") as lines:
@@ -26,12 +35,9 @@ def test_a_labelled_folder_a_csv_of_labels_and_the_test_set_agree(trained, tmp_p
         for path in (trained / "pictures").rglob("*.png"):
             print(f"{path},{path.parent.name}", file=lines)
     predict(trained, "pictures", "--labels", str(labels), "--output", str(tmp_path / "csv"))
-    finished = run(trained, "evaluate", "digits", "--output", str(tmp_path))
-    assert finished.code == 0, finished.err
-    evaluated = tmp_path / only_run(trained).name
-    content = {name: results(tmp_path / name) for name in ("folders", "csv", evaluated.name)}
+    content = {name: results(tmp_path / name) for name in ("folders", "csv")}
     assert content["folders"]["metrics"] == content["csv"]["metrics"]
-    ours, theirs = content["folders"]["metrics"], content[evaluated.name]["metrics"]
+    ours, theirs = content["folders"]["metrics"], results(evaluated)["metrics"]
     assert ours["images"] == theirs["images"] == 360
     assert ours["accuracy"] == theirs["accuracy"]
     assert ours["confusion"] == theirs["confusion"]
@@ -62,12 +68,10 @@ def test_a_picture_deep_below_its_class_is_of_the_folder_that_training_takes(tra
         assert {row["label"] for row in table(out)} == {"3"}
 
 
-def test_confident_mistakes_come_surest_first(trained, tmp_path):
-    run(trained, "evaluate", "digits", "--output", str(tmp_path))
-    folder = tmp_path / only_run(trained).name
-    with (folder / "mistakes.csv").open() as lines:
+def test_confident_mistakes_come_surest_first(evaluated):
+    with (evaluated / "mistakes.csv").open() as lines:
         mistakes = list(csv.DictReader(lines))
-    rows = {row["file"]: row for row in table(folder)}
+    rows = {row["file"]: row for row in table(evaluated)}
     sure = [float(one["confidence"]) for one in mistakes]
     assert sure == sorted(sure, reverse=True)
     assert all(rows[m["file"]]["label"] == m["truth"] != m["predicted"] for m in mistakes)

@@ -75,7 +75,7 @@ def nested(plain, key):
     return select(plain, key.rpartition(".")[0]) if "." in key else plain
 
 
-@examples(12)
+@examples(6)
 @given(chosen(COMPUTING), chosen(HOSTING), st.randoms(use_true_random=False))
 def test_the_order_of_overrides_and_where_a_run_lies_never_matter(computing, hosting, order):
     overrides = [*BASE, *typed(computing)]
@@ -84,7 +84,7 @@ def test_the_order_of_overrides_and_where_a_run_lies_never_matter(computing, hos
     assert identity(compose(others)) == identity(compose(overrides))
 
 
-@examples(12)
+@examples(6)
 @given(st.data(), chosen(COMPUTING, 2))
 def test_another_value_of_a_field_that_computes_is_another_run(data, beside):
     key = data.draw(st.sampled_from(sorted(COMPUTING)))
@@ -110,7 +110,7 @@ CONFIGS = st.recursive(
 )
 
 
-@examples(200)
+@examples(100)
 @given(CONFIGS, st.randoms(use_true_random=False))
 def test_what_is_hashed_depends_on_values_and_not_on_how_they_are_written(config, order):
     """Oracle: JSON, whose numbers are all of one kind, and whose objects have no order."""
@@ -130,7 +130,7 @@ def test_what_is_hashed_depends_on_values_and_not_on_how_they_are_written(config
     assert one == other
 
 
-@examples(200)
+@examples(100)
 @given(st.lists(st.lists(st.text(max_size=12) | TEXTS, min_size=1, max_size=4), min_size=1))
 @example([["=1+1", "+1", "-1", "@a", "\ta", "\ra", "'a", 'a,b\n"c"']])
 def test_cells_come_back_and_none_is_a_formula(rows):
@@ -148,7 +148,7 @@ WORDS = st.text(
 OVERRIDES = WORDS | st.builds("{}={}".format, st.sampled_from(["seed", "a.b", "+x", "~y"]), WORDS)
 
 
-@examples(200)
+@examples(100)
 @given(OVERRIDES)
 @example("a=range(1,3,0)")
 @example("a=range(0,1000000000)")
@@ -171,7 +171,7 @@ def test_an_override_is_read_as_hydra_reads_it_or_refused_in_a_line(text):
     told(parse_bounds, [text])
 
 
-@examples(25)
+@examples(12)
 @given(OVERRIDES)
 def test_a_configuration_is_composed_or_refused_in_a_line(text):
     told(compose, [text])
@@ -189,7 +189,7 @@ VALUES = st.recursive(
 )
 
 
-@examples(200)
+@examples(100)
 @given(VALUES)
 def test_a_value_that_is_typed_comes_back(value):
     """Oracle: Hydra's parser, and OmegaConf for what it makes of a text that is no number there."""

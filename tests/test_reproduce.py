@@ -9,6 +9,7 @@ from reslab.apps.reproduce import plan, reproduce
 from reslab.config import folder_added
 from reslab.errors import UserError
 from reslab.reporter import Reporter
+from reslab.tables import figures, page
 from reslab.tables.make import render_table
 from reslab.tables.verify import verify
 from synthetic import own_table
@@ -28,7 +29,9 @@ class Listener(Reporter):
 
 
 @pytest.mark.slow
-def test_a_reproduction_is_what_was_run_what_failed_and_what_was_written(in_empty_folder, capsys):
+def test_a_reproduction_is_what_was_run_what_failed_and_what_was_written(
+    in_empty_folder, capsys, monkeypatch
+):
     listener, output = Listener(), in_empty_folder / "tables"
     before = plan("resnet3", OVERRIDES)
     assert (before.done, len(before.results)) == (0, 2)
@@ -46,6 +49,9 @@ def test_a_reproduction_is_what_was_run_what_failed_and_what_was_written(in_empt
     assert (first.rendered.missing, content["rows"][0]["n"]) == (1, 1)
     assert all(path.exists() for path in first.rendered.written)
 
+    # Pictures are drawn once.
+    monkeypatch.setattr(figures, "draw_all", lambda *_: ([], []))
+    monkeypatch.setattr(page, "write_page", lambda findings, path, _: path)
     blocked.latest.last.unlink()
     second = reproduce("resnet3", OVERRIDES, output=output, reporter=listener)
     assert [cell.seed for cell in second.launched] == [0]

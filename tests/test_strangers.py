@@ -203,6 +203,17 @@ def test_pickles_for_which_a_stranger_s_digests_vouch_are_not_read(official, tmp
     assert proof.exists(), "it could have been left"
 
 
+# Commands that are to refuse it besides a sweep: they ask the same of all that they are given.
+OTHERS = {
+    "model._target_=evil.Evil": [["train"]],
+    "+hydra.callbacks.x._target_=evil.Evil": [["reproduce", "liu_goh", "dataset=digits"]],
+    "hydra/job_logging=theirs": [["train"]],
+    "+hydra.job.env_set.RESLAB_TARGETS=evil": [["reproduce", "liu_goh", "dataset=digits"]],
+    "recipe=theirs": [["train"]],
+    "recipe=theirs_too": [["train"]],
+}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "named"),
@@ -236,11 +247,7 @@ def test_what_a_command_or_a_file_has_hydra_build_is_not_imported(given, named, 
     (tmp_path / "conf/recipe/theirs.yaml").write_text(
         "# @package _global_\nhydra:\n  callbacks:\n    x:\n      _target_: evil.Evil\n"
     )
-    commands = [["train", "-m", "seed=0,1"]]
-    if given.lstrip("+").startswith("hydra"):
-        commands.append(["reproduce", "liu_goh", "dataset=digits"])
-    if not given.startswith(("+hydra.launcher", "+hydra.sweeper")):  # which are a sweep's alone
-        commands.append(["train"])
+    commands = [["train", "-m", "seed=0,1"], *OTHERS.get(given, [])]
     for command in commands:
         done = run(tmp_path, *command, "--config-dir", "conf", given, **os.environ)
         assert named in done.err

@@ -36,7 +36,7 @@ def test_a_network_is_trained_watched_compared_used_and_taken_away(studio, tmp_p
     runs, place = tmp_path / "runs", studio.address.partition("?")[0]
     with visited(studio.address) as page:
         page.set_default_timeout(60_000)
-        page.goto(f"{place}#train?{NETWORK}&trainer.max_epochs=60")
+        page.goto(f"{place}#train?{NETWORK}&trainer.max_epochs=30")
         page.get_by_role("button", name="Start").click()
         page.locator("li .state.running").wait_for()
         until(lambda: list(runs.glob("digits-*/metrics.csv")), 60)

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from browser import visited
+from browser import seconds_to_open, visited
 from studio import served, write_run
 
 pytestmark = pytest.mark.slow
@@ -309,10 +309,11 @@ def test_a_new_run_shows_by_itself_and_takes_neither_focus_nor_selection(page, s
     row.get_by_role("checkbox").check()
     row.focus()
     kept = row.get_attribute("data-name")
+    opening = seconds_to_open(page, "tbody tr")
     before = time.monotonic()
     folder = write_run(studio.runs, "new", lr=9)
     until_there_are(page, 5)
-    assert time.monotonic() - before < 3  # the aim is 1, which a busy machine may miss
+    assert time.monotonic() - before < 2 + opening  # it looks every second, and is drawn anew
     assert page.evaluate("() => document.activeElement.dataset.name") == kept
     assert page.locator("tbody tr[aria-selected=true]").get_attribute("data-name") == kept
     for file in folder.iterdir():
@@ -343,12 +344,18 @@ def test_a_view_that_is_opened_while_the_server_is_away_is_there_when_it_is_agai
     with ExitStack() as browser:
         with served(tmp_path) as first:
             page = browser.enter_context(visited(f"{first.address}#tables"))
-            page.get_by_role("heading", name="Tables").wait_for()
+            pages = {"Runs": page}
+            for view in ("Watch", "Use", "Compare"):
+                pages[view] = page.context.new_page()
+                pages[view].goto(page.url)
+            for page in pages.values():
+                page.get_by_role("heading", name="Tables").wait_for()
             page.wait_for_timeout(4000)  # in which it has loaded what other views need
-        for view in ("Runs", "Watch", "Use", "Compare"):
+        for view, page in pages.items():
             page.locator("#views").get_by_role("link", name=view).click()
             page.get_by_text("The studio does not answer").wait_for()
-            with served(tmp_path, first.port):
+        with served(tmp_path, first.port):
+            for view, page in pages.items():
                 page.get_by_role("heading", name=view).wait_for(timeout=5000)
                 page.get_by_text("The studio does not answer").wait_for(state="hidden")
 

@@ -1,5 +1,6 @@
 """Published tables in the studio: states, numbers and what is to be started."""
 
+import functools
 import json
 import shutil
 from statistics import fmean, stdev
@@ -8,11 +9,12 @@ from urllib.parse import urlencode
 import pytest
 
 from browser import visited
-from reslab.config import places
+from reslab.config import compose, places
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
 from reslab.studio import scan
 from reslab.studio.queue import Queues
+from reslab.tables import plan
 from studio import AtHand, served, write_run
 
 pytestmark = pytest.mark.slow  # for the table's runs are trained first
@@ -28,9 +30,13 @@ def folder(narrow_table, tmp_path_factory):
     return copy
 
 
+composed = functools.cache(compose)  # the same for all of these tests
+
+
 @pytest.fixture(autouse=True)
 def _own_tables(folder, monkeypatch):
     monkeypatch.setattr(places, "_own_folders", [folder / "conf"])
+    monkeypatch.setattr(plan, "compose", lambda overrides: composed(tuple(overrides)))
 
 
 @pytest.fixture

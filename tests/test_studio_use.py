@@ -275,8 +275,8 @@ def test_a_digit_is_predicted_by_upload_and_by_drawing_in_a_browser(trained, run
         page.get_by_text("not a picture").wait_for()
         sent = []
         page.on("request", lambda request: sent.append(request.url))
-        large = {"name": "large.png", "mimeType": "image/png", "buffer": bytes(21 << 20)}
-        page.locator("input[type=file]").set_input_files([large])
+        (tmp_path / "large.png").write_bytes(bytes(21 << 20))
+        page.locator("input[type=file]").set_input_files([tmp_path / "large.png"])
         page.get_by_text("that is 21 MiB; 20 MiB is the most").wait_for()
         assert not [url for url in sent if "predict" in url], "it is not even sent"
         page.get_by_role("button", name="Remove large.png").click()
