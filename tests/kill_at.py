@@ -13,7 +13,7 @@ The moments, each at its NUMBERth occurrence (from 1):
     end         after training, before the test set is read
     finished    the record written, and the checkpoint not yet slim
     keep        in the copying of a record, a file whole and not yet in its place
-    stall       not killed: an update says `stalled` and takes five seconds
+    stall       not killed: an update says `stalled` and takes five seconds, or until a file `go-on`
     infinite    not killed: a step's gradient is infinite
     memory      not killed: there is no memory for a step of more than NUMBER images
     weights     not killed: what was trained is kept, for each process of the run
@@ -94,7 +94,7 @@ def stall(number: int) -> None:
         if count == number:
             print("stalled", file=sys.stderr, flush=True)
             deadline = time.monotonic() + 5
-            while time.monotonic() < deadline:
+            while time.monotonic() < deadline and not Path("go-on").exists():
                 time.sleep(0.01)
 
     ImageClassifier.training_step = stalling

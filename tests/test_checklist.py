@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from processes import run
+from processes import run, run_undrawn
 from reslab.tables.checklist import checklist
 from reslab.tables.collect import collect
 from reslab.tables.findings import sum_up
@@ -159,7 +159,7 @@ def test_a_search_that_a_recipe_comes_from_is_told_with_its_bounds(tmp_path):
     (found,) = tmp_path.glob("outputs/runs/searches/found/conf/recipe/*.yaml")
     recipe.write_text(found.read_text())
     folders = ("--config-dir", "conf", "--config-dir", "outputs/runs/searches/found/conf")
-    rendered = run(tmp_path, "table", "own", *folders)
+    rendered = run_undrawn(tmp_path, "table", "own", *folders)
     assert rendered.code == 0, rendered.err
     text = (tmp_path / "outputs/tables/own/digits/checklist.md").read_text()
     first, second = sections(text)["How hyperparameters were chosen"].strip().splitlines()

@@ -16,7 +16,7 @@ from sklearn.metrics import accuracy_score
 
 from browser import opened
 from narrow import ARGUMENTS, predictions, right
-from processes import run
+from processes import run, run_undrawn
 
 pytestmark = pytest.mark.slow
 
@@ -213,7 +213,7 @@ def test_the_page_works_offline_and_names_the_runs_behind_a_number(rendered, con
 
 def test_the_quick_scale_is_named_and_apart(narrow_table, tmp_path):
     folder = shutil.copytree(narrow_table, tmp_path / "copy")
-    finished = run(folder, "reproduce", *ARGUMENTS, "--quick")
+    finished = run_undrawn(folder, "reproduce", *ARGUMENTS, "--quick")
     assert finished.code == 0, finished.err
     quick = folder / "outputs/tables/narrow/digits-quick"
     title = "Narrow & short, on digits at the quick scale, not the published one"

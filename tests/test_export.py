@@ -33,23 +33,38 @@ def classifier(families, request):
     return load(request.param, families / "outputs/runs")
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Writes what is asked for, once for all tests; they are to read it alone."""
+    written = {}
+
+    def write(classifier, kind, pixels):
+        asked = (classifier.description.name, kind, pixels)
+        if asked not in written:
+            written[asked] = tmp_path_factory.mktemp(kind) / f"model{SUFFIXES[kind]}"
+            images = data_of(classifier, None).test_images[:100]
+            assert write_export(classifier, kind, pixels, images, written[asked]) <= BOUND
+        return written[asked]
+
+    return write
+
+
 @pytest.mark.parametrize("pixels", [False, True])
 @pytest.mark.parametrize("kind", ["onnx", "torch", "safetensors"])
-def test_an_export_computes_what_the_checkpoint_does(classifier, kind, pixels, tmp_path):
+def test_an_export_computes_what_the_checkpoint_does(classifier, kind, pixels, exported):
     images = data_of(classifier, None).test_images[:100]
-    path = tmp_path / f"model{SUFFIXES[kind]}"
     if pixels and kind == "safetensors":
         with pytest.raises(UserError, match="--pixels"):
-            write_export(classifier, kind, pixels, images, path)
+            exported(classifier, kind, pixels)
         return
-    assert write_export(classifier, kind, pixels, images, path) <= BOUND
+    path = exported(classifier, kind, pixels)
     opened = open_export(path, CPU)
     assert opened.description == classifier.description
     expected = classifier(images)
     for number in (1, 7, 100):
         actual = opened(images[:number])
         assert torch.allclose(actual, expected[:number], atol=BOUND * expected.abs().max().item())
-    assert list(tmp_path.iterdir()) == [path]
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_an_export_of_an_older_version_is_opened(classifier, tmp_path):
@@ -72,33 +87,28 @@ def test_an_export_of_an_older_version_is_opened(classifier, tmp_path):
         data_of(opened)
 
 
-def test_a_torch_export_is_bound_to_no_device(classifier, tmp_path):
+def test_a_torch_export_is_bound_to_no_device(classifier, exported):
     """No step of its graph names a device, with which it would refuse what lies on another."""
-    images = data_of(classifier, None).test_images[:10]
-    write_export(classifier, "torch", True, images, tmp_path / "model.pt2")
-    graph = torch.export.load(str(tmp_path / "model.pt2")).graph
+    graph = torch.export.load(str(exported(classifier, "torch", True))).graph
     assert [node for node in graph.nodes if node.kwargs.get("device") is not None] == []
 
 
-def test_batch_norms_are_folded(classifier, tmp_path):
+def test_batch_norms_are_folded(classifier, exported):
     import onnx
     from safetensors.torch import load_file
 
-    images = data_of(classifier, None).test_images[:10]
-    write_export(classifier, "onnx", False, images, tmp_path / "model.onnx")
-    write_export(classifier, "safetensors", False, images, tmp_path / "model.safetensors")
-    operators = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
+    graph = onnx.load(exported(classifier, "onnx", False)).graph
+    operators = {node.op_type for node in graph.node}
     assert "Conv" in operators
     assert "BatchNormalization" not in operators
-    assert not [name for name in load_file(tmp_path / "model.safetensors") if "running" in name]
+    weights = load_file(exported(classifier, "safetensors", False))
+    assert not [name for name in weights if "running" in name]
 
 
-def test_the_preprocessing_is_in_the_metadata(classifier, tmp_path):
+def test_the_preprocessing_is_in_the_metadata(classifier, exported):
     import onnxruntime
 
-    images = data_of(classifier, None).test_images[:10]
-    write_export(classifier, "onnx", True, images, tmp_path / "model.onnx")
-    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    session = onnxruntime.InferenceSession(str(exported(classifier, "onnx", True)))
     about = json.loads(session.get_modelmeta().custom_metadata_map[KEY])
     assert about["mean"] == list(classifier.description.mean)
     assert about["class_names"] == [str(k) for k in range(10)]
@@ -108,6 +118,7 @@ def test_the_preprocessing_is_in_the_metadata(classifier, tmp_path):
     assert isinstance(argument.shape[0], str)  # any number of images
 
 
+@pytest.mark.parametrize("classifier", ["mini_resnet"], indirect=True)
 @pytest.mark.parametrize("kind", ["onnx", "torch", "safetensors"])
 def test_an_export_that_differs_fails_and_is_not_kept(classifier, kind, tmp_path, monkeypatch):
     fold = exports.fold_batch_norms

@@ -11,19 +11,46 @@ from training import history, only_run
 pytestmark = pytest.mark.slow
 
 
+SHORT = (
+    *("+trainer.limit_train_batches=2", "+trainer.limit_val_batches=1", "trainer.max_epochs=1"),
+    *("dataset=digits", "dataset.batch_size=8", "dataset.size=16"),
+)
+
+
+OF_THREE_OR_FIVE_STAGES = ("he2016/", "resnet3", "bhise_karale")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Recipe to the directory of its run, of sweeps over all, and what those said.
+
+    Networks of four stages are narrower than they are.
+    """
+    folder, said = tmp_path_factory.mktemp("recipes"), ""
+    recipes = set(list_options("recipe"))
+    others = {one for one in recipes if one.startswith(OF_THREE_OR_FIVE_STAGES)}
+    for some, narrow in ((others, ()), (recipes - others, ("model.widths=[16,32,64,128]",))):
+        swept = run(folder, "train", "-m", f"recipe={','.join(sorted(some))}", *narrow, *SHORT)
+        said += f"exit status {swept.code}\n{swept.err}"
+    records = folder.glob("outputs/runs/*/metrics.json")
+    return {json.loads(path.read_text())["recipe"]: path.parent for path in records}, said
+
+
 @pytest.mark.parametrize("recipe", list_options("recipe"))
-def test_a_recipe_trains_on_the_digits(recipe, tmp_path):
-    short = ("+trainer.limit_train_batches=2", "trainer.max_epochs=1", "dataset=digits")
-    finished = run(tmp_path, "train", f"recipe={recipe}", *short)
-    assert finished.code == 0, finished.err
-    record = json.loads((only_run(tmp_path) / "metrics.json").read_text())
-    assert record["recipe"] == recipe
-    assert list(history(only_run(tmp_path))["step"]) == [2]
+def test_a_recipe_trains_on_the_digits(recipe, trained):
+    runs, said = trained
+    assert recipe in runs, said
+    assert list(history(runs[recipe])["step"]) == [2]
+
+
+def test_the_sweeps_over_recipes_succeed(trained):
+    assert trained[1].count("exit status 0\n") == 2, trained[1]
 
 
 @pytest.mark.parametrize("recipe", ["he2016/resnet20", "he2016/plain110"])
 def test_a_recipe_that_counts_steps_ends_at_its_last(recipe, tmp_path):
-    finished = run(tmp_path, "train", f"recipe={recipe}", "dataset=digits", "max_steps=12")
+    asked = (f"recipe={recipe}", "model=resnet20", "dataset=digits", "max_steps=12")
+    finished = run(tmp_path, "train", *asked)
     assert finished.code == 0, finished.err
     rows = history(only_run(tmp_path))
     assert list(rows["step"]) == [9, 12]
@@ -32,8 +59,7 @@ def test_a_recipe_that_counts_steps_ends_at_its_last(recipe, tmp_path):
 
 @pytest.mark.parametrize("augment", ["cutout", "mixup", "cutmix"])
 def test_an_augmentation_trains_with_a_recipe(augment, tmp_path):
-    short = ("+trainer.limit_train_batches=2", "trainer.max_epochs=1", "dataset=digits")
-    arguments = ("recipe=bhise_karale", f"augment={augment}", "model=baseline_cnn", *short)
+    arguments = ("recipe=bhise_karale", f"augment={augment}", "model=baseline_cnn", *SHORT)
     finished = run(tmp_path, "train", *arguments)
     assert finished.code == 0, finished.err
     rows = history(only_run(tmp_path))

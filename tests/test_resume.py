@@ -24,11 +24,16 @@ from training import (
 
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory):
-    """An uninterrupted run, and one ended by force before its record, with its full state."""
+    """An uninterrupted run, one ended by force before its record, with its full state, and seconds.
+
+    Those are what the whole run took, start and end included.
+    """
     folder = tmp_path_factory.mktemp("reference")
-    assert run(folder / "whole", *EXACT).code == 0
     assert run(folder / "state", *EXACT, kill=("end", 1)).killed
-    return only_run(folder / "whole"), only_run(folder / "state")
+    begun = time.monotonic()  # the first process waits for what all are forked from
+    assert run(folder / "whole", *EXACT).code == 0
+    seconds = time.monotonic() - begun
+    return only_run(folder / "whole"), only_run(folder / "state"), seconds
 
 
 def resume_and_compare(folder, reference, *arguments):
@@ -72,27 +77,27 @@ def test_the_reference_lowers_its_rate_and_the_run_has_a_state_to_lose(reference
 
 
 @pytest.mark.parametrize(
-    "moment",
+    "moments",
     [
-        ("step", 1),
-        ("step", 30),
-        ("step", STEPS_PER_EPOCH),
-        ("step", STEPS_PER_EPOCH + 1),
-        ("validation", 2),
-        ("record", 2),
-        ("epoch", 1),
-        ("epoch", 3),
-        ("save", 25),
-        ("save", STEPS_PER_EPOCH),
-        ("swap", 25),
+        pytest.param([("step", 1), ("step", 30), ("save", 5), ("swap", 3)], id="inside epochs"),
+        pytest.param(
+            [("save", STEPS_PER_EPOCH), ("step", 1), ("step", 2), ("validation", 2)],
+            id="before and behind an epoch's last step",
+        ),
+        pytest.param(
+            [("epoch", 1), ("record", 1), ("epoch", 2)], id="at the edges of three epochs"
+        ),
     ],
-    ids=lambda moment: f"{moment[0]}{moment[1]}",
 )
-def test_a_run_killed_at_any_moment_ends_bitwise_the_same(moment, reference, tmp_path):
-    assert run(tmp_path, *EXACT, EVERY_STEP, kill=moment).killed
-    resumed = resume_and_compare(tmp_path, reference, EVERY_STEP)
-    if moment[1] > 1 or moment[0] == "epoch":
-        assert "resuming at step" in resumed.err
+def test_a_run_killed_at_any_moment_ends_bitwise_the_same(moments, reference, tmp_path):
+    """Killed, resumed and killed again: a moment's number counts from where its process begins."""
+    nothing_saved = [("step", 1)]
+    for at, moment in enumerate(moments):
+        killed = run(tmp_path, *EXACT, EVERY_STEP, kill=moment)
+        assert killed.killed, (moment, killed.err)
+        resumes = at > 0 and moments[:at] != nothing_saved
+        assert ("resuming at step" in killed.err) == resumes, moment
+    assert "resuming at step" in resume_and_compare(tmp_path, reference, EVERY_STEP).err
 
 
 def test_a_run_without_a_checkpoint_yet_starts_again(reference, tmp_path):
@@ -108,13 +113,6 @@ def test_a_save_killed_with_tmpdir_on_another_filesystem_loses_nothing(reference
 
 
 @pytest.mark.slow
-def test_killed_twice_in_different_epochs(reference, tmp_path):
-    assert run(tmp_path, *EXACT, EVERY_STEP, kill=("step", 10)).killed
-    assert run(tmp_path, *EXACT, EVERY_STEP, kill=("step", 25)).killed
-    resume_and_compare(tmp_path, reference, EVERY_STEP)
-
-
-@pytest.mark.slow
 def test_automatic_precision_resumes_bitwise_too(tmp_path):
     assert run(tmp_path / "whole", *ARGUMENTS, "trainer.max_epochs=2").code == 0
     broken = (*ARGUMENTS, "trainer.max_epochs=2", EVERY_STEP)
@@ -125,34 +123,37 @@ def test_automatic_precision_resumes_bitwise_too(tmp_path):
 
 @pytest.mark.slow
 def test_early_stopping_counts_across_a_resume_and_stays_stopped(tmp_path):
-    """Killed with one epoch of two without improvement counted, and after the last."""
+    """Killed with one epoch of two without improvement counted, and again after the last."""
     stuck = ("optimizer.lr=1e-9", "monitor=train/accuracy", "patience=2", "trainer.max_epochs=12")
     arguments = (*EXACT, *stuck)
     assert run(tmp_path / "whole", *arguments).code == 0
     epochs = len(history(only_run(tmp_path / "whole")))
     assert 2 < epochs < 12, "the reference must stop early, and not at once"
-    for number in (epochs - 1, epochs):
-        folder = tmp_path / str(number)
+    folder = tmp_path / "broken"
+    for number in (epochs - 1, 1):
         assert run(folder, *arguments, EVERY_STEP, kill=("epoch", number)).killed
-        assert run(folder, *arguments, EVERY_STEP).code == 0
-        assert_same_results(only_run(folder), only_run(tmp_path / "whole"))
+    assert len(history(only_run(folder))) == epochs
+    assert run(folder, *arguments, EVERY_STEP).code == 0
+    assert_same_results(only_run(folder), only_run(tmp_path / "whole"))
 
 
 @pytest.mark.slow
 def test_epochs_cut_short_by_lightning_resume_bitwise(tmp_path):
     arguments = (*EXACT, "+trainer.limit_train_batches=5")
     assert run(tmp_path / "whole", *arguments).code == 0
+    folder = tmp_path / "broken"
     for moment in (("epoch", 1), ("step", 8)):
-        folder = tmp_path / moment[0]
         assert run(folder, *arguments, EVERY_STEP, kill=moment).killed
-        assert run(folder, *arguments, EVERY_STEP).code == 0
-        assert_same_results(only_run(folder), only_run(tmp_path / "whole"))
+    assert run(folder, *arguments, EVERY_STEP).code == 0
+    assert_same_results(only_run(folder), only_run(tmp_path / "whole"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", [("step", 30), ("epoch", 3)], ids=["inside", "at the end"])
-def test_a_limit_of_steps_inside_an_epoch_ends_bitwise_the_same(moment, tmp_path):
-    """With a schedule that counts steps, a warm-up, and images that are mixed."""
+def test_a_limit_of_steps_inside_an_epoch_ends_bitwise_the_same(tmp_path):
+    """With a schedule that counts steps, a warm-up, and images that are mixed.
+
+    Killed inside of the second epoch, and again at the end of the third.
+    """
     options = ("max_steps=52", "trainer.max_epochs=-1", "augment=mixup", "trainer=exact")
     arguments = ("train", *SMALL, *options, "optimizer=sgd_he2016_warmup", "logger=none")
     assert run(tmp_path / "whole", *arguments).code == 0
@@ -160,7 +161,9 @@ def test_a_limit_of_steps_inside_an_epoch_ends_bitwise_the_same(moment, tmp_path
     assert list(whole["step"]) == [STEPS_PER_EPOCH, 2 * STEPS_PER_EPOCH, 52]
     assert list(whole["lr"]) == pytest.approx([0.1, 0.01, 0.001])
     folder = tmp_path / "broken"
-    assert run(folder, *arguments, EVERY_STEP, kill=moment).killed
+    for moment in (("step", 30), ("epoch", 2)):
+        assert run(folder, *arguments, EVERY_STEP, kill=moment).killed
+    assert len(history(only_run(folder))) == 3
     resumed = run(folder, *arguments, EVERY_STEP)
     assert resumed.code == 0, resumed.err
     assert "resuming at step" in resumed.err
@@ -171,6 +174,8 @@ def test_sigterm_saves_at_the_next_step_and_exits_143(reference, tmp_path):
     process = start(tmp_path, *EXACT, kill=("stall", 30))
     process.wait_for_text("stalled")
     process.send(signal.SIGTERM)
+    process.wait_for_text("stopping after this step")
+    (tmp_path / "go-on").touch()
     stopped = process.wait()
     assert stopped.code == 143, stopped.err
     assert files.load(only_run(tmp_path) / "checkpoints/last.ckpt")["global_step"] == 30
@@ -184,8 +189,10 @@ def test_ctrl_c_leaves_a_checkpoint_and_exits_130(times, reference, tmp_path):
     process = start(tmp_path, *EXACT, EVERY_STEP, kill=("stall", 30))
     process.wait_for_text("stalled")
     process.send(signal.SIGINT)
-    if times == 2:
-        process.wait_for_text("Ctrl-C again stops at once")
+    process.wait_for_text("Ctrl-C again stops at once")
+    if times == 1:
+        (tmp_path / "go-on").touch()
+    else:
         process.send(signal.SIGINT)
     stopped = process.wait()
     assert stopped.code == 130, stopped.err
@@ -196,13 +203,11 @@ def test_ctrl_c_leaves_a_checkpoint_and_exits_130(times, reference, tmp_path):
 
 
 @pytest.mark.slow
-def test_ten_kills_at_random_moments(reference, tmp_path):
+def test_kills_at_random_moments(reference, tmp_path):
     """Each time after a random part of the time that the whole run took, start and end included."""
-    begun = time.monotonic()
-    assert run(tmp_path / "whole", *EXACT).code == 0
-    duration = time.monotonic() - begun
+    duration = reference[2]
     moments, kills = random.Random(0), 0
-    for attempt in range(10):
+    for attempt in range(3):
         folder = tmp_path / str(attempt)
         process = start(folder, *EXACT, "checkpoint_every=0.2")
         process.process.join(moments.uniform(0.1, 1) * duration)
@@ -211,4 +216,4 @@ def test_ten_kills_at_random_moments(reference, tmp_path):
             kills += process.wait().killed
         assert run(folder, *EXACT, "checkpoint_every=0.2").code == 0
         assert_same_results(only_run(folder), reference[0])
-    assert kills >= 5
+    assert kills >= 1

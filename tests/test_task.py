@@ -16,7 +16,7 @@ from reslab.runs.build import build, build_task, prepare_data
 from reslab.runs.store import RunDirectory
 from reslab.task import ImageClassifier, count_right
 from reslab.terminal.reporter import Terminal
-from training import NEEDS_COMPILER, SMALL, only_run
+from training import SMALL, only_run
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -116,9 +116,9 @@ def test_balanced_weights_are_scikit_learn_s_and_weigh_training_alone():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("compiled", ["false", pytest.param("true", marks=NEEDS_COMPILER)])
-def test_a_run_weighs_classes_by_its_training_images(compiled, tmp_path):
-    asked = ["class_weights=balanced", "max_steps=2", f"trainer.compile={compiled}"]
+def test_a_run_weighs_classes_by_its_training_images(tmp_path):
+    """Compiled too: with weights, `test_speedups` compares compiled steps with such as these."""
+    asked = ["class_weights=balanced", "max_steps=2"]
     cfg = compose([*SMALL, "logger=none", "trainer=cpu", *asked])
     directory = RunDirectory(tmp_path)
     directory.checkpoints.mkdir()
