@@ -63,12 +63,18 @@ def shortened(words: list[str]) -> list[str]:
     return [*trials, *cut] if long else []
 
 
-@pytest.mark.slow
-def test_the_commands_on_the_embedded_digits_run(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "in_full",
+    [
+        pytest.param(True, marks=pytest.mark.long, id="in full"),
+        pytest.param(False, marks=pytest.mark.slow, id="shortened"),
+    ],
+)
+def test_the_commands_on_the_embedded_digits_run(in_full, tmp_path, monkeypatch, capsys):
     """Those that train on the digits, and those that need no data, just as they stand, but for `bench`.
 
-    What would take longest has few batches and trials, and capsules have no pictures: in full,
-    `test_extend`, `test_search` and `test_capsule` do it.
+    Shortened, what would take longest has few batches and trials, and capsules have no pictures,
+    as `test_extend`, `test_search` and `test_capsule` have them.
     """
     for path, content in FILES.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -96,8 +102,8 @@ def test_the_commands_on_the_embedded_digits_run(tmp_path, monkeypatch, capsys):
         elif (words[0] == "reslab" and words[1] in ON_DIGITS) or (
             {"dataset=digits", "--from"} & set(words) and words[1] == "train"
         ):
-            how = {"kill": ("undrawn", 1)} if words[1] == "capsule" else {}
-            done = call([*words, *shortened(words)], tmp_path, **how)
+            how = {"kill": ("undrawn", 1)} if words[1] == "capsule" and not in_full else {}
+            done = call([*words, *([] if in_full else shortened(words))], tmp_path, **how)
             if words[1:] == ["runs"]:
                 assert done.out.count("finished") == 4  # one of the sweep was run before
     assert len(own) == 3

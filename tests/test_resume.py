@@ -202,12 +202,14 @@ def test_ctrl_c_leaves_a_checkpoint_and_exits_130(times, reference, tmp_path):
     resume_and_compare(tmp_path, reference, EVERY_STEP)
 
 
-@pytest.mark.slow
-def test_kills_at_random_moments(reference, tmp_path):
+@pytest.mark.parametrize(
+    "number", [pytest.param(3, marks=pytest.mark.slow), pytest.param(30, marks=pytest.mark.long)]
+)
+def test_kills_at_random_moments(number, reference, tmp_path):
     """Each time after a random part of the time that the whole run took, start and end included."""
     duration = reference[2]
     moments, kills = random.Random(0), 0
-    for attempt in range(3):
+    for attempt in range(number):
         folder = tmp_path / str(attempt)
         process = start(folder, *EXACT, "checkpoint_every=0.2")
         process.process.join(moments.uniform(0.1, 1) * duration)
@@ -216,4 +218,4 @@ def test_kills_at_random_moments(reference, tmp_path):
             kills += process.wait().killed
         assert run(folder, *EXACT, "checkpoint_every=0.2").code == 0
         assert_same_results(only_run(folder), reference[0])
-    assert kills >= 1
+    assert kills >= number // 3
