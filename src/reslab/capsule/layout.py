@@ -49,8 +49,8 @@ class About:
         """With the versions of this environment and this machine's processor."""
         versions = {"python": platform.python_version()}
         versions |= {library: version(library) for library in LIBRARIES}
-        capability = torch.backends.cpu.get_cpu_capability()
-        processor = f"{describe_hardware(torch.device('cpu'))}, {capability}"
+        processor = describe_hardware(torch.device("cpu"))
+        processor += f", {torch.backends.cpu.get_cpu_capability()}"
         return cls(table, tuple(overrides), quick, code_digest, versions, processor)
 
     @classmethod
