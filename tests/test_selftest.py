@@ -74,8 +74,13 @@ def server(tmp_path_factory):
     return ForkServer(tmp_path_factory.mktemp("served"), os.environ)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("part", ["optimizer_states", "random_states"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param("optimizer_states", marks=pytest.mark.slow),
+        pytest.param("random_states", marks=pytest.mark.long),
+    ],
+)
 def test_a_resume_that_restores_something_else_is_found(part, server, temporary, monkeypatch):
     """The checkpoint is another one, whole and signed, between the kill and the resume."""
     monkeypatch.setattr(selftest, "Job", partial(Job, server=server))

@@ -15,7 +15,7 @@ from processes import start
 from reslab.runs.store import RunDirectory
 from studio import Studio, until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long  # the tests of each view have its parts, one by one
 
 NETWORK = "model=baseline_cnn&model.widths=[8,16,16]&optimizer.lr=0.01"
 POINTS = """(least) => window.Bokeh && Bokeh.documents.map((one) => one.roots()[0])
