@@ -9,7 +9,7 @@ DEMO := liu_goh dataset=digits seed=0,1 trainer.max_epochs=3
 .PHONY: demo install test test-all test-long soak same-bits lint readme smoke reference bench-gpu \
 	screenshots measure-studio
 
-# Liu & Goh's ablation on 1,797 real digits: under two minutes on 2 cores.
+# Liu & Goh's ablation on 1,797 real digits: about three minutes on 2 cores, pictures included.
 demo: install
 	$(BIN)/reslab reproduce $(DEMO)
 

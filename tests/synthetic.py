@@ -132,4 +132,5 @@ PROVENANCE = Provenance(
     exact=True,
     device="cpu",
     cores=2,
+    cpu_capability="AVX2",
 )

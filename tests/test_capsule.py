@@ -21,11 +21,12 @@ from rocrate.rocrate import ROCrate
 
 from conftest import REPOSITORY
 from processes import run, run_undrawn
-from reslab.capsule.check import check_capsule
+from reslab.capsule.check import Checkup, check_capsule
 from reslab.config import compose, folder_added
 from reslab.errors import UserError
 from reslab.tables import figures, page, plan
 from reslab.tables.plan import load_table
+from reslab.tables.verify import Verdict, Verification
 from synthetic import ON_DIGITS, finish, own_table
 
 pytestmark = pytest.mark.slow
@@ -312,6 +313,16 @@ def test_the_least_change_of_any_logit_is_found_by_what_the_record_has_of_it(fil
     found = wrong_with(agreed(files, records=False))
     said = "Plain, seed 1: predictions.npz: changed since the record was kept"
     assert any(line.startswith(said) for line in found), found
+
+
+def test_runs_at_hand_that_do_not_agree_with_it_are_wrong_too():
+    why = "test/accuracy of the run at hand is 0.5, not 0.9"
+    verdicts = (
+        Verdict("Plain", 0, "PASS", "FAIL", 0.1, (why,)),
+        Verdict("Plain", 1, "PASS", "PASS", 0.1, ()),
+    )
+    checkup = Checkup(Verification(load_table("liu_goh"), verdicts), ())
+    assert checkup.wrong == [f"Plain, seed 0: {why}"]
 
 
 def test_what_is_wrong_is_a_line_and_the_command_ends_with_1(files, tmp_path):

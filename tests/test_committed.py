@@ -72,9 +72,11 @@ def test_the_readings_page_says_what_the_records_say():
         assert all(abs(gap) < 1 for gap in gaps(network.format(1)))
     for name, row in rows.items():
         assert 0 <= row["by_accuracy"] - row["by_loss"] < (0.5 if "stride 1" in name else 2)
-    for stride, most in ((2, 3), (1, 1)):
-        name = mini.format(stride)
-        assert 0 < rows[f"{name}, Keras, peeking"]["accuracy"] - rows[name]["accuracy"] < most
+    runs = REFERENCE / "liu_goh_readings/cifar10/runs"
+    for stride in (1, 2):
+        named = (f"mini-resnet-stride-{stride}{way}-s0" for way in ("", "-keras-peeking"))
+        ours, theirs = (json.loads((runs / name / "metrics.json").read_text()) for name in named)
+        assert 0 < theirs["test/accuracy"] - ours["test/accuracy"] < 0.01
     assert pairs[skip.format(1), plain.format(1)]["adjusted_p"] > 0.05
     halved = pairs[skip.format(2), plain.format(2)]
     assert halved["difference"] < 0
@@ -83,5 +85,14 @@ def test_the_readings_page_says_what_the_records_say():
     minutes = [rows[name.format(2)]["published_minutes"] for name in (skip, plain)]
     assert 8.5 < minutes[1] / minutes[0] < 9
     assert rows[plain.format(2)]["macs"] < rows[skip.format(2)]["macs"]
+    table = json.loads((REFERENCE / "liu_goh/cifar10/table.json").read_text())
+    (cnn,) = [row for row in table["rows"] if row["model"] == "Baseline CNN"]
+    for key, stride, grows in (
+        ("published_minutes", 2, (3.5, 12)),
+        ("macs", 2, (2.4, 9.4)),
+        ("macs", 1, (9.3, 37)),
+    ):
+        found = [rows[name.format(stride)][key] / cnn[key] for name in (mini, skip)]
+        assert found == pytest.approx(grows, rel=0.02), (key, stride)
     assert rows[mini.format(1)]["macs"] / rows[mini.format(2)]["macs"] == pytest.approx(4, abs=0.1)
     assert rows[mini.format(1)]["parameters"] == rows[mini.format(2)]["parameters"]

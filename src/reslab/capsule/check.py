@@ -60,7 +60,7 @@ class Checkup:
     def wrong(self) -> list[str]:
         """All that is wrong, records first."""
         verdicts = self.verification.verdicts if self.verification else ()
-        failed = [one for one in verdicts if one.record == FAIL]
+        failed = [one for one in verdicts if FAIL in (one.record, one.fresh)]
         reasons = (f"{one.row}, seed {one.seed}: {why}" for one in failed for why in one.reasons)
         return [*reasons, *self.faults]
 

@@ -11,8 +11,9 @@ from reslab.tables.plan import Table
 TEXT = """\
 # {title}
 
-Everything that is behind {runs} of this table: records, logits, configurations, the code with the
-packages that it needs, and the table and pictures that are rendered of them.
+Everything that is kept of {runs} of this table: records, logits, configurations, and the table and
+pictures that are rendered of them; with the code that renders and checks them, and the digests of
+the packages that this needs. Which code and packages a run had, its record says.
 
 ## What is claimed
 

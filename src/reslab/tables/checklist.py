@@ -191,4 +191,7 @@ def _code(run: FinishedRun) -> str:
 
 def _of_all_code() -> Iterator[str]:
     yield "reslab is under the MIT license."
-    yield "`constraints.txt` pins all packages with their digests, as `make install` installs them."
+    yield (
+        "`constraints.txt` pins the packages that `make install` installs today, with their "
+        "digests; those that each run had are named above."
+    )

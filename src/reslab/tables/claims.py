@@ -16,8 +16,8 @@ LEGEND = (
     "t, and what the paper prints of the same data. Minutes: of training, of all runs of the "
     "command together, on the hardware named; * beside other work on it. Tolerance: the largest "
     "difference of a run's accuracy from its record's, in percentage points, with which `reslab "
-    "verify` passes on other hardware or versions; with the same code, versions and CPU there is "
-    "none."
+    "verify` passes on other hardware or versions; with the same code, versions and processor "
+    "there is none, of records made on a CPU that say which instructions they used."
 )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reslab.evaluation.predictions import Predictions
 
 SAME = 1e-12  # relative: computed in double precision, which other processors do alike
+SAME_TEST = 1e-3  # of accuracies: a GPU may sum otherwise when it tests the same weights again
 BESIDE_OTHERS = 0.1  # of a core that other processes kept busy, above which a time is starred
 
 
@@ -129,9 +130,16 @@ def contradictions(run: FinishedRun) -> list[str]:
         "epoch_seconds": history["seconds"].median(),
     }
     found = differing(record, expected)
+    # What is said of an epoch's test in two places; the logits of the best alone are kept.
+    said = {record.best_epoch: record.test_accuracy}
+    tests = [(record.epochs, record.last_test_accuracy, "last/test/accuracy")]
     for metric, choice in (record.choices or {}).items():
         if choice.epoch != best_of(history.get(metric, ()), metric):
             found.append(f"{metric} does not choose epoch {choice.epoch}")
+        tests.append((choice.epoch, choice.test_accuracy, f"test/accuracy by {metric}"))
+    for epoch, accuracy, key in tests:
+        if abs(accuracy - said.setdefault(epoch, accuracy)) > SAME_TEST:
+            found.append(f"{key} is {accuracy:.6g}, and {said[epoch]:.6g} in the same epoch")
     if run.gradients is not None and run.gradients["epoch"].max() != record.epochs:
         found.append(f"gradients.csv is of {run.gradients['epoch'].max()} epochs")
     if identity(run.cfg) != record.identity:

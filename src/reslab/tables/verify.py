@@ -10,6 +10,7 @@ import numpy as np
 from reslab.analysis.summary import count_parameters
 from reslab.errors import UserError
 from reslab.runs.check import try_network
+from reslab.runs.diff import ENVIRONMENT
 from reslab.runs.identity import differing_keys, hashed_config, identity
 from reslab.runs.network import build_network
 from reslab.runs.record import Record
@@ -28,10 +29,7 @@ from reslab.tables.plan import Cell, Table, load_table
 from reslab.tables.reference import changes, kept_as
 
 PASS, FAIL, MISSING = "PASS", "FAIL", "MISSING"
-ENVIRONMENT = (
-    *("hardware", "cpu_capability", "precision", "threads", "versions"),
-    *("code_digest", "data_digest"),
-)
+BITS_DEPEND_ON = tuple(key for key in ENVIRONMENT if key != "git")
 ACCURACIES = ("test/accuracy", "last/test/accuracy", "val/accuracy")
 EXACT = ("parameters", "macs")
 SEEDS_DIFFER = 0.02  # by which two seeds of a row may, where no two are kept that differ by more
@@ -172,8 +170,9 @@ def _contradictions(committed: FinishedRun) -> list[str]:
 def _is_its_environment(fresh: Record, committed: Record) -> bool:
     """Whether every bit should be the same."""
     ours, theirs = fresh.provenance, committed.provenance
-    same = all(getattr(ours, key) == getattr(theirs, key) for key in ENVIRONMENT)
-    return same and ours.exact and theirs.exact and ours.device == "cpu"
+    same = all(getattr(ours, key) == getattr(theirs, key) for key in BITS_DEPEND_ON)
+    is_known = theirs.cpu_capability is not None  # which older records do not say
+    return same and is_known and ours.exact and theirs.exact and ours.device == "cpu"
 
 
 def _tolerance(committed: FinishedRun, seeds: Sequence[RunDirectory]) -> float:
