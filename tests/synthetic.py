@@ -1,17 +1,18 @@
 """Finished runs that nobody trained: whole and free of contradictions, made in milliseconds."""
 
 import zlib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from reslab.analysis.summary import count_parameters
 from reslab.callbacks.history import write_rows
-from reslab.config import instantiate
+from reslab.config import compose, instantiate
 from reslab.runs.check import try_network
 from reslab.runs.record import Choice, Provenance, Record
 from reslab.runs.sources import code_digest
-from reslab.tables import publication
+from reslab.tables import plan, publication
 from reslab.tables.plan import Cell
 
 IMAGES, CLASSES = 200, 10
@@ -44,6 +45,14 @@ def own_table(folder: Path, text: str = TABLE, monkeypatch=None) -> Path:
     if monkeypatch:
         monkeypatch.setattr(publication, "find_option", lambda group, name: path)
     return folder / "conf"
+
+
+_composed = cache(compose)
+
+
+def compose_once(monkeypatch) -> None:
+    """Has tables compose the same overrides once for all tests of a process."""
+    monkeypatch.setattr(plan, "compose", lambda overrides: _composed(tuple(overrides)))
 
 
 def finish(

@@ -1,6 +1,5 @@
 """A table's capsule: written by one process, spoilt, and checked by another in an empty folder."""
 
-import functools
 import hashlib
 import importlib.metadata
 import io
@@ -22,12 +21,12 @@ from rocrate.rocrate import ROCrate
 from conftest import REPOSITORY
 from processes import run, run_undrawn
 from reslab.capsule.check import Checkup, check_capsule
-from reslab.config import compose, folder_added
+from reslab.config import folder_added
 from reslab.errors import UserError
-from reslab.tables import figures, page, plan
+from reslab.tables import figures, page
 from reslab.tables.plan import load_table
 from reslab.tables.verify import Verdict, Verification
-from synthetic import ON_DIGITS, finish, own_table
+from synthetic import ON_DIGITS, compose_once, finish, own_table
 
 pytestmark = pytest.mark.slow
 
@@ -80,13 +79,10 @@ def files(folder):
     return read(folder / "own.zip")
 
 
-composed = functools.cache(compose)  # the capsules' own configurations are tables alone
-
-
 @pytest.fixture
 def wrong_with(tmp_path, monkeypatch):
     """What a check in this process finds wrong with files, in an empty folder and without pictures."""
-    monkeypatch.setattr(plan, "compose", lambda overrides: composed(tuple(overrides)))
+    compose_once(monkeypatch)
     monkeypatch.setattr(figures, "draw_all", lambda *_: ([], []))
     monkeypatch.setattr(page, "write_page", lambda findings, path, _: path)
     (tmp_path / "empty").mkdir()

@@ -1,19 +1,16 @@
 """Keeping a record is all or nothing in effect, wherever it is broken off."""
 
-import functools
 import shutil
 
 import pytest
 
 from processes import run
 from reslab.apps import reproduce as app
-from reslab.config import compose
-from reslab.tables import plan
 from reslab.tables.collect import collect
 from reslab.tables.plan import load_table
 from reslab.tables.reference import from_reference, keep_records
 from reslab.tables.verify import verify
-from synthetic import ON_DIGITS, finish, own_table
+from synthetic import ON_DIGITS, compose_once, finish, own_table
 
 TABLE = """
 title: One network
@@ -25,9 +22,6 @@ FILES = (
     *("metrics.csv", "gradients.csv", "predictions.npz"),
     *("config.yaml", "metrics.json", "SHA256SUMS"),
 )
-
-
-composed = functools.cache(compose)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +43,7 @@ def folder(made, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own_table(tmp_path, TABLE, monkeypatch)
     monkeypatch.setattr(app, "render", lambda *arguments: None)
-    monkeypatch.setattr(plan, "compose", lambda overrides: composed(tuple(overrides)))
+    compose_once(monkeypatch)
     return tmp_path
 
 

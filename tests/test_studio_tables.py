@@ -1,6 +1,5 @@
 """Published tables in the studio: states, numbers and what is to be started."""
 
-import functools
 import json
 import shutil
 from statistics import fmean, stdev
@@ -9,13 +8,13 @@ from urllib.parse import urlencode
 import pytest
 
 from browser import visited
-from reslab.config import compose, places
+from reslab.config import places
 from reslab.runs.request import Request
 from reslab.runs.store import RunDirectory
 from reslab.studio import scan
 from reslab.studio.queue import Queues
-from reslab.tables import plan
 from studio import AtHand, served, write_run
+from synthetic import compose_once
 
 pytestmark = pytest.mark.slow  # for the table's runs are trained first
 
@@ -30,13 +29,10 @@ def folder(narrow_table, tmp_path_factory):
     return copy
 
 
-composed = functools.cache(compose)  # the same for all of these tests
-
-
 @pytest.fixture(autouse=True)
 def _own_tables(folder, monkeypatch):
     monkeypatch.setattr(places, "_own_folders", [folder / "conf"])
-    monkeypatch.setattr(plan, "compose", lambda overrides: composed(tuple(overrides)))
+    compose_once(monkeypatch)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A run at hand beside a kept record: labels, logits, and what is said of them."""
 
-import functools
 import hashlib
 import json
 from types import SimpleNamespace
@@ -9,14 +8,12 @@ import numpy as np
 import pytest
 
 from reslab.cli import cli
-from reslab.config import compose
 from reslab.runs import predictions
-from reslab.tables import plan
 from reslab.tables.collect import collect
 from reslab.tables.plan import load_table
 from reslab.tables.reference import keep_records
 from reslab.tables.verify import tolerance_elsewhere, verify
-from synthetic import ON_DIGITS, finish, own_table
+from synthetic import ON_DIGITS, compose_once, finish, own_table
 from test_logits import shuffled_within_classes
 
 TABLE = """
@@ -25,7 +22,6 @@ seeds: [0]
 rows:
   - {name: Residual, recipe: he2016/resnet20}
 """
-composed = functools.cache(compose)
 
 
 @pytest.fixture
@@ -33,7 +29,7 @@ def folder(tmp_path, monkeypatch):
     """A finished run of a table's one cell, and its record."""
     monkeypatch.chdir(tmp_path)
     own_table(tmp_path, TABLE, monkeypatch)
-    monkeypatch.setattr(plan, "compose", lambda overrides: composed(tuple(overrides)))
+    compose_once(monkeypatch)
     table = load_table("own", ON_DIGITS)
     finish(table.cells[0])
     keep_records(table, collect(table), tmp_path / "outputs/reference")
