@@ -463,6 +463,7 @@ def test_it_is_twice_the_same(folder, tmp_path):
     assert (tmp_path / "again.zip").read_bytes() == (folder / "own.zip").read_bytes()
 
 
+@pytest.mark.long
 def test_with_pictures_it_is_drawn_the_same_again_and_a_changed_picture_is_found(folder, tmp_path):
     written = run(folder, *ASKED, "seed=0", "--output", str(tmp_path / "own.zip"))
     assert written.code == 0, written.err

@@ -292,7 +292,7 @@ def test_the_page_starts_torchrun_as_it_can_be_started():
     check_divides(cfg, 2 * 4)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_page_s_command_runs_as_it_stands_and_its_processes_share_its_threads(tmp_path):
     (words,) = [shlex.split(line) for line in commands(blocks(CLUSTER)) if "trainer=ddp" in line]
     done = run(tmp_path, *words[1:], OMP_NUM_THREADS="2")

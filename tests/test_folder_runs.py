@@ -90,6 +90,7 @@ def test_a_table_on_a_folder_names_it_and_not_where_it_lies(whole):
     assert "missing" not in (whole / "outputs/tables/resnet3/digits/table.md").read_text()
 
 
+@pytest.mark.long
 def test_the_commands_of_its_page_run_as_they_stand(tmp_path):
     code = blocks(YOUR_PICTURES)
     for name, content in files(code).items():

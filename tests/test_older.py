@@ -80,7 +80,7 @@ def test_what_is_written_down_is_of_records_that_are_kept():
     assert set(content) == set(CONTENT)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_comparison_sees_what_computes_something_else_and_no_more(tmp_path):
     runs = {}
     for name in ("today", "moved", "changed"):

@@ -47,7 +47,7 @@ finally:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ten_thousand_real_pictures_are_predicted_as_the_test_set(tmp_path, data_dir):
     """MNIST's test set as PNG: the same images right; the page is small; memory stays flat."""
     short = ("+trainer.limit_train_batches=60", "trainer.max_epochs=1", f"data_dir={data_dir}")

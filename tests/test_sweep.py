@@ -13,11 +13,16 @@ from training import EVERY_STEP, SMALL
 MONITORS = ["val/accuracy", "val/loss", "train/accuracy", "train/loss"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "launcher",
-    [(), ("hydra/launcher=local", "hydra.launcher.slots=2")],
-    ids=["one after the other", "side by side"],
+    [
+        pytest.param((), marks=pytest.mark.slow, id="one after the other"),
+        pytest.param(
+            ("hydra/launcher=local", "hydra.launcher.slots=2"),
+            marks=pytest.mark.long,
+            id="side by side",
+        ),
+    ],
 )
 def test_a_sweeper_optimizes_what_chose_the_best_epoch_and_never_the_test_set(
     launcher, in_empty_folder, monkeypatch
