@@ -50,7 +50,7 @@ class RunDirectory:
     layer; `metrics.json` the record, written when the run is finished; `predictions.npz` test
     logits and labels; `failure.txt` why the last attempt ended; `job.json` which job of a cluster
     is to run it, until that has ended; `untested.txt` that it was asked to end before its
-    test; TensorBoard's event files.
+    test; `analyses/` what `reslab analyze` found; TensorBoard's event files.
     """
 
     request_file = _File("request.json")
@@ -67,6 +67,7 @@ class RunDirectory:
     failure_file = _File("failure.txt")
     job_file = _File("job.json")
     untested_file = _File("untested.txt")
+    analyses = _File("analyses")
     lock_file = _File("run.lock")
 
     def __init__(self, path: Path) -> None:

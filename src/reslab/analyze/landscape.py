@@ -1,0 +1,143 @@
+"""The loss landscape of runs: how their networks' loss changes around their weights."""
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reslab.analysis.fold import fold_batch_norms
+from reslab.analysis.landscape import Plane, draw_direction, folded, losses, steps
+from reslab.classifier import Classifier
+from reslab.data import ImageData
+from reslab.errors import UserError
+from reslab.predicting.engine import Engine
+from reslab.reporter import SILENT, Reporter
+from reslab.runs.analyses import Analysis
+
+SECONDS_BETWEEN_SAVES = 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked for.
+
+    Attributes:
+        points: Points along each side of the plane; odd, so that the weights are in its middle.
+        line_points: Points along the first direction alone; odd, too.
+        reach: How many steps, each as long as the filters are, the plane reaches to each side.
+        images: How many images the loss is the mean over.
+        split: Which images: those of `train`, without augmentation, of `val` or of `test`.
+        seed: What draws both directions and the images.
+    """
+
+    points: int = 25
+    line_points: int = 51
+    reach: float = 1.0
+    images: int = 2000
+    split: Literal["train", "val", "test"] = "train"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("points", "line_points"):
+            if (value := getattr(self, name)) < 3 or value % 2 == 0:
+                raise UserError(f"{name}={value}: choose an odd number from 3 on")
+        if not 0 < self.reach < float("inf"):
+            raise UserError(f"reach={self.reach}: choose a positive number")
+        if self.images < 1:
+            raise UserError(f"images={self.images}: choose at least 1")
+
+    @property
+    def places(self) -> list[tuple[float, float]]:
+        """All of them: those of the line, then those of the plane, row by row."""
+        line = [(step, 0.0) for step in steps(self.line_points, self.reach)]
+        side = steps(self.points, self.reach)
+        return [*line, *((first, second) for second in side for first in side)]
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """What was found of a run.
+
+    Attributes:
+        name: The run's.
+        line: Loss and accuracy at each step along the first direction, `[L, 2]`.
+        plane: The same on the plane, `[P, P, 2]`: rows are steps along the second direction.
+    """
+
+    name: str
+    line: np.ndarray
+    plane: np.ndarray
+
+    def __str__(self) -> str:
+        """A line."""
+        side = self.plane.shape[0]
+        loss, accuracy = self.plane[side // 2, side // 2]
+        return (
+            f"loss {loss:.4f} and accuracy {accuracy:.2%} at the weights, "
+            f"loss {np.nanmedian(self.plane[..., 0]):.3g} in the middle of the plane's"
+        )
+
+
+def landscape(
+    classifier: Classifier,
+    data: ImageData,
+    settings: Settings,
+    reporter: Reporter = SILENT,
+) -> Landscape:
+    """The landscape of a run, as far as it is kept; what is missing is computed, and kept.
+
+    Args:
+        classifier: The run's network, on the device that is to compute.
+        data: Its data set, ready.
+        settings: What is asked for.
+        reporter: Told how far it is.
+    """
+    assert classifier.directory is not None
+    kept = Analysis(classifier.directory, "landscape", asdict(settings))
+    places = settings.places
+    found = list(kept.read().get("values", np.empty((0, 2))))
+    if len(found) < len(places):
+        images, labels = _drawn(data, settings)
+        plane, engine = _plane(classifier, settings.seed)
+        values = losses(plane, places[len(found) :], lambda: engine(images), labels)
+        saved = time.monotonic()
+        try:
+            with reporter.progress(len(places), "point") as advance:
+                for _ in found:
+                    advance()
+                for value in values:
+                    found.append(np.array(value))
+                    advance()
+                    if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
+                        kept.write({"values": np.array(found)})
+                        saved = time.monotonic()
+        finally:  # of Ctrl-C, too
+            kept.write({"values": np.array(found)})
+    values = np.array(found)
+    line, side = values[: settings.line_points], values[settings.line_points :]
+    return Landscape(classifier.name, line, side.reshape(settings.points, settings.points, 2))
+
+
+def _plane(classifier: Classifier, seed: int) -> tuple[Plane, Engine]:
+    """The network's weights, to be moved, and what computes with them."""
+    engine, network = classifier.logits, classifier.network
+    assert isinstance(engine, Engine)
+    assert network is not None
+    ways = [folded(network, draw_direction(network, seed)) for seed in (2 * seed, 2 * seed + 1)]
+    origin = dict(fold_batch_norms(network).named_parameters())
+    return Plane(engine.network, origin, ways), engine
+
+
+def _drawn(data: ImageData, settings: Settings) -> tuple[Tensor, Tensor]:
+    """The images uint8 `[N, C, H, W]` and their labels, drawn from all of the split's."""
+    images, labels = (getattr(data, f"{settings.split}_{part}") for part in ("images", "labels"))
+    if settings.images > len(labels):
+        raise UserError(
+            f"images={settings.images}: {data.name} has {len(labels)} in its {settings.split} split"
+        )
+    generator = torch.Generator().manual_seed(settings.seed)
+    chosen = torch.randperm(len(labels), generator=generator)[: settings.images]
+    return images[chosen], labels[chosen]
