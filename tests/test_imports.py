@@ -53,6 +53,7 @@ BELOW: dict[str, set[str]] = {
         *("pictures", "export"),
     },
     "reports": {"preprocess", "runs", "evaluation", "pictures", "predicting"},
+    "analyze": {"analysis", "classifier", "data", "evaluation", "predicting", "reports", "runs"},
     "use": {"classifier", "pictures", "predicting", "export", "reports"},
     "tables": {"analysis", "runs", "evaluation", "markdown", "config", "progress", "search"},
     "capsule": {"config", "data", "machine", "runs", "search", "tables"},
@@ -76,6 +77,7 @@ BELOW: dict[str, set[str]] = {
     "selftest": {"config", "jobs", "progress", "runs"},
     "cli": {
         *("apps", "doctor", "selftest", "terminal", "tables", "bench", "use", "reports", "jobs"),
+        "analyze",
         *("runs", "analysis", "capsule", "config", "search", "studio"),
     },
     "__init__": {"predicting"},
@@ -84,8 +86,8 @@ BELOW: dict[str, set[str]] = {
 }
 ALONE = {
     "hydra": {"config", "runs", "apps", "cli", "hydra_plugins"},
-    "matplotlib": {"analysis", "evaluation", "tables", "bench", "search"},
-    "bokeh": {"reports", "tables", "studio", "search"},
+    "matplotlib": {"analysis", "analyze", "evaluation", "tables", "bench", "search"},
+    "bokeh": {"analyze", "reports", "tables", "studio", "search"},
     "optuna": {"search"},
     "rocrate": {"capsule"},
 }

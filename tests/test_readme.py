@@ -29,6 +29,7 @@ SHORTENED = [
     *SMALL,
 ]
 ON_DIGITS = (
+    "analyze",
     "capsule",
     "doctor",
     "runs",
@@ -57,6 +58,8 @@ def call(command: list[str], cwd: Path, **how) -> Finished:
 
 def shortened(words: list[str]) -> list[str]:
     """What is added to a command that would take long."""
+    if words[1] == "analyze":
+        return ["points=3", "line_points=3", "images=20"]
     if words[1] not in ("train", "search", "reproduce") or {"--from", "recipe=tiny"} & set(words):
         return []  # what it goes by has it, or it is short
     trials = ["search.trials=2"] if words[1] == "search" else []
@@ -212,6 +215,7 @@ def test_every_command_is_run_by_some_test():
         "reslab capsule",
         "reslab bench",
         "reslab predict",
+        "reslab analyze",
         "reslab evaluate",
         "reslab export",
         "reslab verify",

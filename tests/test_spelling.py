@@ -9,7 +9,7 @@ import reslab
 PACKAGE = Path(reslab.__file__).parent
 BRITISH = re.compile(
     r"colour|\bgrey\b|labelled|cancelled|modell(ed|ing)|(behavi|neighb|fav|hon)our|\bcentred?\b|"
-    r"(normal|optim|organ|recogn|initial|visual|summar)is(e|ing)|\banalyse|catalogue|artefact",
+    r"(normal|optim|organ|recogn|initial|visual|summar)is(e|ing)|\banalyse(d|rs?)?\b|catalogue|artefact",
     re.IGNORECASE,
 )
 

@@ -4,7 +4,7 @@ Li et al. 2018, Visualizing the Loss Landscape of Neural Nets, https://arxiv.org
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -43,9 +43,8 @@ def folded(network: nn.Module, direction: Direction) -> Direction:
     """
     moved = copy.deepcopy(network)
     with torch.no_grad():
-        for name, parameter in moved.named_parameters():
-            if name in direction:
-                parameter += direction[name]
+        for name, step in direction.items():
+            moved.get_parameter(name).add_(step)
     origin = dict(fold_batch_norms(network).named_parameters())
     steps = {
         name: (parameter - origin[name]).detach()
@@ -64,7 +63,7 @@ class Plane:
     """
 
     def __init__(
-        self, network: nn.Module, origin: dict[str, Tensor], directions: Sequence[Direction]
+        self, network: nn.Module, origin: Mapping[str, Tensor], directions: Sequence[Direction]
     ) -> None:
         parameters = dict(network.named_parameters())
         self._moving = []
@@ -72,8 +71,9 @@ class Plane:
             moved = parameters[name]
             still = torch.zeros_like(origin[name])
             parts = [origin[name], *(direction.get(name, still) for direction in directions)]
-            like = {"device": moved.device, "memory_format": _layout(moved)}
-            self._moving.append((moved, *(part.detach().to(**like) for part in parts)))
+            layout = _layout(moved)
+            there = [part.detach().to(moved.device, memory_format=layout) for part in parts]
+            self._moving.append((moved, *there))
 
     @torch.no_grad()
     def move(self, first: float, second: float) -> None:

@@ -1,14 +1,15 @@
 """The analyses that there are, and what is done for each of them alike."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
+from bokeh.models import UIElement
 
-from reslab.analyze import landscape
-from reslab.analyze.figures import draw_landscapes
+from reslab.analyze import landscape, landscape_pictures
 from reslab.classifier import Classifier
 from reslab.content import build
 from reslab.data import ImageData
@@ -16,6 +17,7 @@ from reslab.errors import UserError
 from reslab.predicting.engine import BATCH_SIZE
 from reslab.predicting.load import data_of, load
 from reslab.reporter import SILENT, Reporter
+from reslab.reports.layout import write_page
 
 
 @dataclass(frozen=True)
@@ -24,21 +26,21 @@ class Kind:
 
     Attributes:
         settings: The data class of what may be asked.
-        find: Finds it for a run: takes its network, its data, the settings, and who is told.
-        draw: Draws what was found for several: takes that, their names, the settings and a path
-            without an ending.
-        says: A line about what was found for one.
+        find: Finds it for a run, by the run's network, its data, the settings, and who is told.
+        draw: Draws what was found for several: takes that, each one's name with its test accuracy,
+            the settings, and a path without an ending.
+        show: The same as parts of a page.
     """
 
     settings: Any
     find: Callable[[Classifier, ImageData, Any, Reporter], Any]
     draw: Callable[[Sequence[Any], Sequence[str], Any, Path], Path]
-    says: Callable[[Any], str]
+    show: Callable[[Sequence[Any], Sequence[str], Any], list[UIElement]]
 
 
 KINDS = {
     "landscape": Kind(
-        landscape.Settings, landscape.landscape, draw_landscapes, landscape.Landscape.__str__
+        landscape.Settings, landscape.find, landscape_pictures.draw, landscape_pictures.show
     ),
 }
 
@@ -48,7 +50,7 @@ class Analyzed:
     """What came of it.
 
     Attributes:
-        lines: Each run's name and what was found for it.
+        lines: Each run's name, and a line about what was found for it.
         written: The files.
     """
 
@@ -90,19 +92,35 @@ def analyze(
     one = KINDS[kind]
     settings = _settings(one.settings, words)
     classifiers = [load(run, runs_dir, device=device, batch_size=batch_size) for run in runs]
-    for classifier in classifiers:
+    for run, classifier in zip(runs, classifiers, strict=True):
         if classifier.directory is None or classifier.record is None:
-            raise UserError(f"{classifier.name} is no finished run: analyses are kept beside one")
+            raise UserError(f"{run} is no finished run: what is found is kept beside one")
     found = []
     for classifier in classifiers:
         reporter.say(f"{kind} of {classifier.name}")
-        found.append(one.find(classifier, data_of(classifier, data_dir, reporter), settings, reporter))
-    names = [classifier.name for classifier in classifiers]
-    folder = output / kind
-    folder.mkdir(parents=True, exist_ok=True)
-    path = one.draw(found, names, settings, folder / "+".join(names))
-    lines = zip(names, map(one.says, found), strict=True)
-    return Analyzed(tuple(lines), (path.with_suffix(".png"), path.with_suffix(".pdf")))
+        data = data_of(classifier, data_dir, reporter)
+        found.append(one.find(classifier, data, settings, reporter))
+    titles = [f"{one.name}, {one.record.test_accuracy:.2%}" for one in classifiers if one.record]
+    names = [one.name for one in classifiers]
+    path = output / kind / _stem(names)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    one.draw(found, titles, settings, path)
+    page = write_page(
+        path.with_name(f"{path.name}.html"),
+        f"{kind.capitalize()} of {', '.join(names)}",
+        *one.show(found, titles, settings),
+        name=kind,
+    )
+    pictures = (path.with_name(f"{path.name}.{suffix}") for suffix in ("png", "pdf"))
+    return Analyzed(tuple(zip(names, map(str, found), strict=True)), (*pictures, page))
+
+
+def _stem(names: Sequence[str]) -> str:
+    """What files of some runs are called; of several by the first one's and a digest of all."""
+    if len(names) == 1:
+        return names[0]
+    digest = hashlib.sha256("\0".join(names).encode()).hexdigest()[:8]
+    return f"{names[0]}+{len(names) - 1}-{digest}"
 
 
 def _settings(kind: Any, words: Sequence[str]) -> Any:
@@ -114,9 +132,9 @@ def _settings(kind: Any, words: Sequence[str]) -> Any:
     known = [one.name for one in fields(kind)]
     values = {}
     for word in words:
-        key, _, value = word.partition("=")
-        if key not in known:
-            raise UserError(f"{word}: there is no {key}; choose from {', '.join(known)}")
+        key, equals, value = word.partition("=")
+        if not equals or key not in known:
+            raise UserError(f"{word} is no setting: choose {', '.join(f'{k}=' for k in known)}")
         try:
             values[key] = yaml.safe_load(value)
         except yaml.YAMLError as error:

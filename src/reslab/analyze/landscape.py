@@ -1,12 +1,13 @@
 """The loss landscape of runs: how their networks' loss changes around their weights."""
 
+import hashlib
 import time
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from reslab.analysis.fold import fold_batch_norms
 from reslab.analysis.landscape import Plane, draw_direction, folded, losses, steps
@@ -28,7 +29,7 @@ class Settings:
         points: Points along each side of the plane; odd, so that the weights are in its middle.
         line_points: Points along the first direction alone; odd, too.
         reach: How many steps, each as long as the filters are, the plane reaches to each side.
-        images: How many images the loss is the mean over.
+        images: How many images the loss is the mean over; all, where there are fewer.
         split: Which images: those of `train`, without augmentation, of `val` or of `test`.
         seed: What draws both directions and the images.
     """
@@ -62,26 +63,32 @@ class Landscape:
     """What was found of a run.
 
     Attributes:
-        name: The run's.
         line: Loss and accuracy at each step along the first direction, `[L, 2]`.
         plane: The same on the plane, `[P, P, 2]`: rows are steps along the second direction.
+        images: How many images they are the mean over.
     """
 
-    name: str
     line: np.ndarray
     plane: np.ndarray
+    images: int
+
+    @property
+    def losses(self) -> np.ndarray:
+        """The loss on the plane, `[P, P]`."""
+        losses: np.ndarray = self.plane[..., 0]
+        return losses
 
     def __str__(self) -> str:
         """A line."""
-        side = self.plane.shape[0]
-        loss, accuracy = self.plane[side // 2, side // 2]
+        middle = len(self.plane) // 2
+        loss, accuracy = self.plane[middle, middle]
         return (
-            f"loss {loss:.4f} and accuracy {accuracy:.2%} at the weights, "
-            f"loss {np.nanmedian(self.plane[..., 0]):.3g} in the middle of the plane's"
+            f"loss {loss:.4g} and accuracy {accuracy:.2%} at the weights; "
+            f"the loss is {np.median(self.losses):.3g} in half of the plane or less"
         )
 
 
-def landscape(
+def find(
     classifier: Classifier,
     data: ImageData,
     settings: Settings,
@@ -95,49 +102,61 @@ def landscape(
         settings: What is asked for.
         reporter: Told how far it is.
     """
-    assert classifier.directory is not None
-    kept = Analysis(classifier.directory, "landscape", asdict(settings))
     places = settings.places
+    engine, network = _opened(classifier)
+    asked = asdict(settings) | {"weights": _digest(network), "bf16": engine.bf16}
+    assert classifier.directory is not None
+    kept = Analysis(classifier.directory, "landscape", asked)
     found = list(kept.read().get("values", np.empty((0, 2))))
+    images, labels = _drawn(data, settings)
     if len(found) < len(places):
-        images, labels = _drawn(data, settings)
-        plane, engine = _plane(classifier, settings.seed)
-        values = losses(plane, places[len(found) :], lambda: engine(images), labels)
+        plane = _plane(engine, network, settings.seed)
+        missing = losses(plane, places[len(found) :], lambda: engine(images), labels)
         saved = time.monotonic()
         try:
             with reporter.progress(len(places), "point") as advance:
                 for _ in found:
                     advance()
-                for value in values:
+                for value in missing:
                     found.append(np.array(value))
                     advance()
                     if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
                         kept.write({"values": np.array(found)})
                         saved = time.monotonic()
         finally:  # of Ctrl-C, too
-            kept.write({"values": np.array(found)})
+            if found:
+                kept.write({"values": np.array(found)})
     values = np.array(found)
     line, side = values[: settings.line_points], values[settings.line_points :]
-    return Landscape(classifier.name, line, side.reshape(settings.points, settings.points, 2))
+    return Landscape(line, side.reshape(settings.points, settings.points, 2), len(labels))
 
 
-def _plane(classifier: Classifier, seed: int) -> tuple[Plane, Engine]:
-    """The network's weights, to be moved, and what computes with them."""
+def _opened(classifier: Classifier) -> tuple[Engine, nn.Module]:
+    """What computes on the device, and the network as it was trained."""
     engine, network = classifier.logits, classifier.network
     assert isinstance(engine, Engine)
     assert network is not None
+    return engine, network
+
+
+def _digest(network: nn.Module) -> str:
+    """Of its weights: another training's are another landscape."""
+    digest = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _plane(engine: Engine, network: nn.Module, seed: int) -> Plane:
+    """The weights with which the engine computes, to be moved."""
     ways = [folded(network, draw_direction(network, seed)) for seed in (2 * seed, 2 * seed + 1)]
     origin = dict(fold_batch_norms(network).named_parameters())
-    return Plane(engine.network, origin, ways), engine
+    return Plane(engine.network, origin, ways)
 
 
 def _drawn(data: ImageData, settings: Settings) -> tuple[Tensor, Tensor]:
     """The images uint8 `[N, C, H, W]` and their labels, drawn from all of the split's."""
     images, labels = (getattr(data, f"{settings.split}_{part}") for part in ("images", "labels"))
-    if settings.images > len(labels):
-        raise UserError(
-            f"images={settings.images}: {data.name} has {len(labels)} in its {settings.split} split"
-        )
     generator = torch.Generator().manual_seed(settings.seed)
     chosen = torch.randperm(len(labels), generator=generator)[: settings.images]
     return images[chosen], labels[chosen]

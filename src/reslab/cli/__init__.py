@@ -7,6 +7,7 @@ import sys
 import click
 
 from reslab.cli import (  # noqa: F401  # registers them
+    analyze,
     capsule,
     doctor,
     search,

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from bokeh.embed import file_html
 from bokeh.models import (
     CDSView,
     ColumnDataSource,
@@ -26,19 +25,16 @@ from bokeh.models import (
     TableColumn,
     UIElement,
 )
-from bokeh.resources import INLINE
-from bokeh.themes import Theme
 from PIL import Image
 from torch import Tensor
 
-from reslab.evaluation.palette import BOKEH_THEME, STYLE_SHEET, WITHIN_BOKEH
+from reslab.evaluation.palette import WITHIN_BOKEH
 from reslab.evaluation.predictions import Predictions
-from reslab.files import write_atomically
 from reslab.predicting.predict import Predicted
 from reslab.preprocess import resized
 from reslab.reports import plots
 from reslab.reports.confusion import confusion
-from reslab.reports.layout import TEMPLATE, below, beside
+from reslab.reports.layout import below, beside, write_page
 from reslab.reports.results import Answer
 from reslab.runs.description import Description
 
@@ -160,16 +156,7 @@ def write_dashboard(
         beside(*filters.values()),
         _table(source, filters, css),
     ]
-    page = file_html(
-        below(*parts, name="dashboard"),
-        INLINE,
-        gallery.name,
-        template=TEMPLATE,
-        template_variables={"style": STYLE_SHEET.read_text()},
-        theme=Theme(json=BOKEH_THEME),
-    )
-    write_atomically(path, page.encode())
-    return path
+    return write_page(path, gallery.name, *parts, name="dashboard")
 
 
 def _heading(gallery: Gallery, counts: Counter[str], predictions: Predictions | None) -> Div:

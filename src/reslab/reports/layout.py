@@ -1,9 +1,16 @@
-"""How parts of a page fit screens of every width: in a row, or below where it is full."""
+"""Pages of one file each, whose parts fit screens of every width: in a row, or below its end."""
 
+from pathlib import Path
 from typing import Any
 
+from bokeh.embed import file_html
 from bokeh.layouts import column, row
 from bokeh.models import UIElement
+from bokeh.resources import INLINE
+from bokeh.themes import Theme
+
+from reslab.evaluation.palette import BOKEH_THEME, STYLE_SHEET
+from reslab.files import write_atomically
 
 # A part that is as wide as there is room, and no narrower than a phone.
 FITS: dict[str, Any] = {
@@ -34,3 +41,24 @@ def beside(*parts: UIElement) -> UIElement:
 def below(*parts: UIElement, **options: Any) -> UIElement:
     """Parts one below the other."""
     return column(*parts, sizing_mode="stretch_width", stylesheets=[PANELS], **options)
+
+
+def write_page(path: Path, title: str, *parts: UIElement, name: str) -> Path:
+    """Writes parts, one below the other, as a page that is of use offline.
+
+    Args:
+        path: The HTML file.
+        title: The page's; a text, not HTML.
+        parts: What it has.
+        name: What tests and the studio find all of it by.
+    """
+    page = file_html(
+        below(*parts, name=name),
+        INLINE,
+        title,
+        template=TEMPLATE,
+        template_variables={"style": STYLE_SHEET.read_text()},
+        theme=Theme(json=BOKEH_THEME),
+    )
+    write_atomically(path, page.encode())
+    return path

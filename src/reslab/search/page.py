@@ -4,15 +4,12 @@ import html
 from pathlib import Path
 from typing import Any
 
-from bokeh.embed import file_html
 from bokeh.models import ColumnDataSource, DataTable, Div, NumeralTickFormatter, TableColumn
 from bokeh.plotting import figure
-from bokeh.resources import INLINE
-from bokeh.themes import Theme
 
-from reslab.evaluation.palette import BLUE, BOKEH_THEME, GRAY, ORANGE, STYLE_SHEET
-from reslab.files import write_atomically
-from reslab.reports.layout import FITS, TEMPLATE, below, beside
+from reslab.evaluation.palette import BLUE, GRAY, ORANGE
+from reslab.reports import layout
+from reslab.reports.layout import FITS, beside
 from reslab.search.frames import best_so_far, by_state
 from reslab.search.plan import Search
 
@@ -30,16 +27,8 @@ def write_page(
     said = f"<p>The best one: <code>{html.escape(command)}</code></p>" if command else ""
     plots = [_history(search, rows), *([_importances(importances)] if importances else [])]
     heading = Div(text=f"<h1>{html.escape(search.name)}</h1>{said}")
-    page = file_html(
-        below(heading, beside(*plots), _table(rows), name="search"),
-        INLINE,
-        html.escape(search.name),
-        template=TEMPLATE,
-        template_variables={"style": STYLE_SHEET.read_text()},
-        theme=Theme(json=BOKEH_THEME),
-    )
-    write_atomically(path, page.encode())
-    return path
+    parts = (heading, beside(*plots), _table(rows))
+    return layout.write_page(path, search.name, *parts, name="search")
 
 
 def _history(search: Search, rows: list[dict[str, Any]]) -> Any:

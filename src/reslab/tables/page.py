@@ -60,7 +60,7 @@ def write_page(findings: Findings, path: Path, pictures: Sequence[Path] = ()) ->
     page = file_html(
         plots,
         INLINE,
-        html.escape(table.heading),
+        table.heading,  # which Bokeh escapes
         template=TEMPLATE.read_text(),
         theme=Theme(json=BOKEH_THEME),
         template_variables=_escaped(content) | {"style": STYLE_SHEET.read_text()},

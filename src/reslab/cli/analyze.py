@@ -1,0 +1,44 @@
+"""The command that analyzes runs."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reslab.cli.group import DATA_DIR, PATH_OR_NAME, RUNS_DIR, cli, output_option
+from reslab.cli.use import BATCH_SIZE, DEVICE
+
+
+@cli.command()
+@click.argument(
+    "words", nargs=-1, required=True, type=PATH_OR_NAME, metavar="RUN... KIND [KEY=VALUE]..."
+)
+@output_option("outputs/analyses", "Where a folder for the kind is written.")
+@DATA_DIR
+@BATCH_SIZE
+@DEVICE
+@RUNS_DIR
+def analyze(words: tuple[str, ...], output: Path, **asked: Any) -> None:
+    """What finished runs are like inside, side by side on one scale.
+
+    KIND is `landscape`: the loss around the trained weights, along random directions.
+
+    What was found is kept in each run's folder, so that it is found once; after Ctrl-C the same
+    command goes on.
+    """
+    from reslab.analyze.kinds import KINDS, analyze
+    from reslab.errors import UserError
+    from reslab.terminal.reporter import Terminal
+
+    at = next((at for at, word in enumerate(words) if word in KINDS), None)
+    if at is None:
+        raise UserError(f"name the kind of analysis behind the runs: {', '.join(KINDS)}")
+    if at == 0:
+        raise UserError(f"name a run before {words[0]}")
+    done = analyze(
+        words[:at], words[at], words[at + 1 :], output=output, reporter=Terminal(), **asked
+    )
+    for name, line in done.lines:
+        print(f"{name}: {line}")
+    for written in done.written:
+        print(written)

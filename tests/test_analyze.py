@@ -1,0 +1,185 @@
+"""The command that analyzes runs: what it finds, keeps and draws."""
+
+import copy
+import shutil
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from PIL import Image
+
+from browser import opened
+from processes import run
+from reslab.analysis.landscape import draw_direction
+from reslab.analyze.kinds import KINDS, analyze
+from reslab.analyze.landscape import Settings, find
+from reslab.errors import UserError
+from reslab.predicting.load import data_of, load
+from reslab.reporter import Reporter
+from reslab.runs.store import RunDirectory, list_runs
+from training import SMALL, only_run
+
+ASKED = ("points=3", "line_points=5", "reach=0.5", "split=test", "seed=4")
+SETTINGS = Settings(points=3, line_points=5, reach=0.5, split="test", seed=4)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with two runs of narrow networks, analyzed by the command."""
+    folder = tmp_path_factory.mktemp("analyzed")
+    short = ("trainer.max_epochs=1", "+trainer.limit_train_batches=5", "logger=none")
+    swept = run(folder, "train", "-m", *SMALL, "optimizer.lr=0.01", "seed=0,1", *short)
+    assert swept.code == 0, swept.err
+    names = [one.name for one in list_runs(folder / "outputs/runs")]
+    done = run(folder, "analyze", *names, "landscape", *ASKED)
+    assert done.code == 0, done.err
+    return folder, names, done
+
+
+@pytest.fixture
+def alone(trained, tmp_path):
+    """A copy of a run, and nothing found for it."""
+    shutil.copytree(only_run(trained), tmp_path / only_run(trained).name)
+    return RunDirectory(tmp_path / only_run(trained).name)
+
+
+def found_for(directory: RunDirectory, reporter: Reporter | None = None):
+    classifier = load(directory.path, device="cpu")
+    return find(classifier, data_of(classifier), SETTINGS, reporter or Reporter())
+
+
+@pytest.mark.slow
+def test_at_the_weights_it_is_what_the_record_says_and_around_them_what_moved_networks_do(folder):
+    """In fp32 or, where the processor has it, in bf16."""
+    directory = list_runs(folder[0] / "outputs/runs")[0]
+    (kept,) = directory.analyses.glob("landscape-*.npz")
+    values = np.load(kept)["values"]
+    line, plane = values[:5], values[5:].reshape(3, 3, 2)
+    record = directory.record()
+    for place in (line[2], plane[1, 1]):
+        assert place == pytest.approx((record.test_loss, record.test_accuracy), rel=0.02)
+    classifier = load(directory.path)
+    data = data_of(classifier)
+    ways = [draw_direction(classifier.network, seed) for seed in (8, 9)]
+    for (first, second), place in {(0.5, 0): plane[1, 2], (-0.5, 0.5): plane[2, 0]}.items():
+        moved = copy.deepcopy(classifier.network)
+        with torch.no_grad():
+            for name, parameter in moved.named_parameters():
+                if name in ways[0]:
+                    parameter += first * ways[0][name] + second * ways[1][name]
+            logits = moved(classifier.description.preprocessing(data.test_images))
+        loss = F.cross_entropy(logits, data.test_labels).item()
+        share = (logits.argmax(1) == data.test_labels).float().mean().item()
+        assert place == pytest.approx((loss, share), rel=0.05)
+    assert line[4] == pytest.approx(plane[1, 2]), "the line is along the first direction"
+
+
+@pytest.mark.slow
+def test_it_says_and_draws_what_was_found(folder):
+    where, names, done = folder
+    lines = done.out.splitlines()
+    assert [line.split(":")[0] for line in lines[:2]] == names
+    png, pdf, page = (where / line for line in lines[2:])
+    with Image.open(png) as picture:
+        shades = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+        assert len(np.unique(shades, axis=0)) > 300, "it has hardly a color"
+    content = page.read_text()
+    assert "mean over 360 test images" in content
+    assert pdf.read_bytes().startswith(b"%PDF")
+    with opened(page) as shown:
+        assert shown.title() == f"Landscape of {names[0]}, {names[1]}"
+        assert shown.locator(".bk-Figure").count() == 3
+        assert shown.problems == []
+
+
+def test_after_ctrl_c_it_goes_on_where_it_was(alone):
+    class Impatient(Reporter):
+        """Is interrupted at a point, and counts those that are computed."""
+
+        def __init__(self, patience):
+            self.left, self.calls = patience, 0
+
+        @contextmanager
+        def progress(self, total, unit):
+            def advance():
+                self.calls += 1
+                if self.calls == self.left:
+                    raise KeyboardInterrupt
+
+            yield advance
+
+    with pytest.raises(KeyboardInterrupt):
+        found_for(alone, Impatient(6))
+    (kept,) = alone.analyses.iterdir()
+    assert len(np.load(kept)["values"]) == 6
+    before = np.load(kept)["values"]
+    whole = found_for(alone)
+    assert np.array_equal(np.load(kept)["values"][:6], before)
+    kept.unlink()
+    undisturbed = found_for(alone)
+    assert np.array_equal(whole.plane, undisturbed.plane)
+    assert np.array_equal(whole.line, undisturbed.line)
+
+
+def test_what_is_kept_is_not_found_again_and_of_other_weights_it_is(alone, monkeypatch):
+    whole = found_for(alone)
+    with monkeypatch.context() as patch:
+        patch.setattr("reslab.analyze.landscape.losses", None)  # nothing computes
+        assert np.array_equal(found_for(alone).plane, whole.plane)
+    classifier = load(alone.path, device="cpu")
+    with torch.no_grad():
+        next(classifier.network.parameters()).mul_(1.5)
+    other = find(classifier, data_of(classifier), SETTINGS, Reporter())
+    assert len(list(alone.analyses.iterdir())) == 2
+    assert not np.allclose(other.plane, whole.plane)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 but no more", b"\x93NUMPY"])
+def test_a_file_that_is_spoilt_is_named(alone, content):
+    found_for(alone)
+    (kept,) = alone.analyses.iterdir()
+    kept.write_bytes(content)
+    with pytest.raises(UserError, match=f"{kept.name} is damaged or foreign: delete it"):
+        found_for(alone)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("landscape", "points=4"), "points=4: choose an odd number"),
+        (("landscape", "line_points=1"), "line_points=1: choose an odd number"),
+        (("landscape", "reach=0"), "reach=0: choose a positive number"),
+        (("landscape", "reach=.nan"), "reach=nan: choose a positive number"),
+        (("landscape", "images=0"), "images=0: choose at least 1"),
+        (("landscape", "images=1e3"), "images is '1e3'"),
+        (("landscape", "split=mine"), "split is 'mine'"),
+        (("landscape", "points"), "points is no setting: choose points=, "),
+        (("landscape", "sede=1"), "sede=1 is no setting: choose points=, "),
+        (("landscape", "points=[3"), r"points=\[3: this is no value"),
+        (("landscapes",), "landscapes is no analysis: choose landscape"),
+    ],
+)
+def test_what_cannot_be_found_is_told_in_a_line(alone, words, said, in_empty_folder):
+    with pytest.raises(UserError, match=said):
+        analyze([str(alone.path)], words[0], words[1:])
+    assert not alone.analyses.exists()
+    assert not list(in_empty_folder.glob("outputs"))
+
+
+def test_a_file_alone_is_no_run(copied, in_empty_folder):
+    with pytest.raises(UserError, match=r"copied.ckpt is no finished run"):
+        analyze([str(copied)], "landscape")
+
+
+def test_the_command_s_words_are_runs_a_kind_and_settings(tmp_path):
+    assert "landscape" in KINDS
+    for words, said in {
+        ("x",): "name the kind of analysis behind the runs: landscape",
+        ("landscape",): "name a run before landscape",
+        ("x", "landscape"): "no run is called x",
+    }.items():
+        assert said in run(tmp_path, "analyze", *words).error_line()
+    helped = run(tmp_path, "analyze", "--help").out
+    assert all(kind in helped for kind in KINDS)
