@@ -153,6 +153,16 @@ def test_a_batch_that_does_not_fit_into_memory_is_named_with_one_that_does(tmp_p
     assert done.code == 0, done.err
 
 
+def test_a_sweep_goes_on_when_there_is_no_memory_for_one_of_its_runs(tmp_path):
+    asked = ("train", "-m", *SMALL, "logger=none", "trainer=cpu", "trainer.max_epochs=1")
+    ended = run(tmp_path, *asked, "dataset.batch_size=1257,64", kill=("memory", 200))
+    assert ended.code == 1
+    assert "dataset.batch_size=1257: out of memory on cpu; dataset.batch_size=157 fits" in ended.err
+    assert "Traceback" not in ended.err
+    (record,) = tmp_path.glob("outputs/runs/*/metrics.json")
+    assert "batch_size: 64" in record.with_name("config.yaml").read_text()
+
+
 def test_where_nothing_fits_it_is_not_said_what_does(tmp_path):
     asked = ("train", *SMALL, "logger=none", "trainer=cpu")
     line = run(tmp_path, *asked, kill=("memory", 0)).error_line()

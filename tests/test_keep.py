@@ -105,6 +105,16 @@ def test_whatever_a_kept_record_lacks_it_is_copied_again_if_the_run_is_at_hand(n
         assert verdict(folder).record == "PASS", how
 
 
+@pytest.mark.parametrize("more", [b"a b c\n", b"alone\n", b"\xff\xfe  metrics.json\n", b"\n"])
+def test_digests_of_a_kept_record_that_are_spoilt_are_named(more, folder):
+    keep(folder)
+    path = kept(folder) / "SHA256SUMS"
+    path.write_bytes(path.read_bytes() + more)
+    one = verdict(folder)
+    assert one.record == "FAIL"
+    assert "SHA256SUMS is missing or damaged" in " ".join(one.reasons)
+
+
 def test_what_was_kept_by_half_is_run_where_no_run_is_at_hand(folder, monkeypatch):
     keep(folder)
     shutil.rmtree(folder / "outputs/runs")

@@ -233,7 +233,7 @@ def test_what_is_chosen_again_and_again_is_what_the_address_and_the_command_say(
         assert page.problems == []
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_run_is_started_stopped_gone_on_with_and_finished_by_the_page(studio, tmp_path):
     runs = tmp_path / "runs"
     with visited(f"{studio.address}#train") as page:

@@ -91,7 +91,7 @@ def test_in_the_same_environment_one_logit_of_the_run_at_hand_fails_by_its_image
     assert f"for 4, not {value:.3f}"[:-1] in reason
 
 
-def test_one_logit_of_the_kept_record_fails_whoever_mends_its_digests(folder):
+def test_one_logit_of_the_kept_record_fails_beside_a_run_at_hand_whoever_mends_its_digests(folder):
     rewrite(kept(folder), one_logit)
     reasons = " ".join(verdict(folder).reasons)
     assert "metrics.json, predictions.npz: changed since the record was kept" in reasons

@@ -91,10 +91,10 @@ def copy_record(run: FinishedRun, target: RunDirectory) -> None:
 def changes(folder: Path) -> str:
     """What is not as it was when a record was kept, empty where all is."""
     try:
-        lines = (folder / DIGESTS).read_text().splitlines()
+        lines = [line.split() for line in (folder / DIGESTS).read_text().splitlines()]
+        said = {name: digest for digest, name in lines}
     except (OSError, ValueError):
         return f"{DIGESTS} is missing or damaged"
-    said = {name: digest for digest, name in (line.split() for line in lines if " " in line)}
     found = _digests(folder)
     names = [name for name in sorted(said | found) if said.get(name) != found.get(name)]
     return f"{', '.join(names)}: changed since the record was kept" if names else ""
