@@ -16,6 +16,7 @@ from cells import machine, make  # noqa: F401  # fixtures
 from cluster import commands, working  # noqa: F401  # fixtures
 from narrow import narrow_reference, narrow_table  # noqa: F401  # fixtures
 from processes import run
+from reslab.config import places
 from sleeping import sleeping  # noqa: F401  # a fixture
 from training import SMALL, make_older, only_run
 
@@ -27,6 +28,13 @@ REPOSITORY = Path(__file__).parents[1]
 @pytest.fixture(autouse=True)
 def _seed():
     torch.default_generator.manual_seed(0)  # not `torch.manual_seed`, in which threads meet
+
+
+@pytest.fixture(autouse=True)
+def _folders_of_its_own():
+    """A command that is called in a test's own process adds what its `--config-dir` names."""
+    yield
+    places._own_folders.clear()
 
 
 @pytest.fixture
