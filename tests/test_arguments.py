@@ -159,6 +159,7 @@ def test_what_is_added_or_left_out_in_vain_says_so(override, hint):
         compose([override])
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_flag_comes_last_without_a_logger_trains_the_usual_runs(tmp_path):
     finished = run(tmp_path, "train", *SMALL, "max_steps=1", "seed=3,4", "~logger", "--multirun")
     assert finished.code == 0, finished.err
@@ -168,6 +169,7 @@ def test_a_sweep_whose_flag_comes_last_without_a_logger_trains_the_usual_runs(tm
     assert not list(tmp_path.rglob("events.out*"))
 
 
+@pytest.mark.slow
 def test_the_home_is_meant_where_no_shell_has_seen_to_it(tmp_path):
     home = tmp_path / "home"
     run(tmp_path, "runs", HOME=str(home))
@@ -207,6 +209,7 @@ def test_the_home_is_meant_wherever_a_path_may_stand():
     assert tried > 20
 
 
+@pytest.mark.slow
 def test_runs_and_labels_may_be_given_from_the_home(trained, tmp_path):
     home = {"HOME": str(trained)}
     (trained / "home.csv").write_text("pictures/3,3\n")

@@ -99,6 +99,7 @@ def test_a_rerun_starts_over_once_and_goes_on_when_it_was_broken(finished, whole
     assert number(finished) == 2
 
 
+@pytest.mark.slow
 def test_a_run_that_was_broken_without_it_is_started_over(tmp_path, whole):
     assert run(tmp_path, *TRAIN, EVERY_STEP, kill=("step", 10)).killed
     rerun = run(tmp_path, *TRAIN, "rerun=true")
@@ -107,6 +108,7 @@ def test_a_run_that_was_broken_without_it_is_started_over(tmp_path, whole):
     assert_same_results(only_run(tmp_path), whole)
 
 
+@pytest.mark.slow
 def test_a_numbered_rerun_may_be_given_again_when_all_is_done(finished):
     assert run(finished, *TRAIN, "rerun=2").code == 0
     assert number(finished) == 2

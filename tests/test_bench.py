@@ -151,6 +151,7 @@ class TenSteps(Stopwatch):
         return self.steps == 10 - WARMUP_STEPS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [(), ("+trainer.gradient_clip_val=0.01",), ("max_steps=3",)])
 def test_the_loop_trains_as_reslab_does(asked, monkeypatch):
     short = ("trainer=exact", "trainer.quiet=true", "dataset.batch_size=256")  # two epochs begin
@@ -198,6 +199,7 @@ def test_the_variants_of_files_read_them(variant, monkeypatch):
             measured(*arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [True, False, None])
 def test_inference_is_compiled_where_that_is_asked_for_in_loop_and_reslab_alike(asked, monkeypatch):
     calls = []

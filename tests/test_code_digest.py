@@ -102,6 +102,7 @@ def test_whatever_changes_what_the_code_does_changes_it():
     assert len(set(digests)) == len(digests)
 
 
+@pytest.mark.slow
 def test_every_version_of_python_says_the_same():
     """Of this text, held here, and of reslab's own sources in the versions that are at hand."""
     held = "59f8f9b2e948f4e1a77261a885daa091da54524d4457525e0890992a8ee94fb0"

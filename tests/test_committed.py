@@ -30,6 +30,7 @@ def call(*arguments: str) -> str:
     return done.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", KEPT, ids=KEPT.get)
 def test_the_committed_records_are_whole_and_give_the_committed_table(
     table, in_empty_folder, monkeypatch

@@ -277,6 +277,7 @@ def test_what_runs_on_another_host_is_not_stopped_from_here(running, tmp_path):
     assert running.state() == "running"
 
 
+@pytest.mark.slow
 def test_a_stop_of_a_copy_reaches_nobody(running, tmp_path, monkeypatch):
     """Also where another process has the copy and has not yet written down that it has."""
     from reslab import locks
@@ -333,6 +334,7 @@ def test_watching_cuts_no_name_on_a_narrow_terminal(running, width):
     assert all(len(line) <= width for line in text.splitlines())
 
 
+@pytest.mark.slow
 def test_watching_ends_with_what_it_watches(running, tmp_path):
     watching = subprocess.Popen(
         command("watch", running.name),

@@ -252,6 +252,7 @@ def test_mnist_has_its_published_statistics(data_dir):
     assert data.normalization.std.item() == pytest.approx(0.3081, abs=5e-5)
 
 
+@pytest.mark.slow
 def test_cifar10_has_its_published_statistics_and_torchvision_s_images(data_dir):
     from torchvision.datasets import CIFAR10
 

@@ -112,6 +112,7 @@ def test_a_network_with_synchronized_statistics_has_the_same_weights_and_costs(m
     plain.network.load_state_dict(found)  # which refuses what differs by name or shape
 
 
+@pytest.mark.slow
 def test_what_was_trained_with_synchronized_statistics_is_used_as_any_other(
     several, tmp_path, monkeypatch
 ):

@@ -3,12 +3,15 @@
 import os
 import subprocess
 
+import pytest
+
 from processes import run
 from training import SMALL
 
 SWEEP = ("train", "-m", *SMALL, "logger=none", "max_steps=2")
 
 
+@pytest.mark.slow
 def test_what_is_printed_are_scripts_each_whole_and_what_is_finished_is_said_elsewhere(
     tmp_path, commands
 ):

@@ -219,6 +219,7 @@ def test_tensorboard_has_each_scalar_once_an_epoch_also_after_a_resume(events, d
         assert np.allclose([scalar.value for scalar in scalars], rows[name], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_tensorboard_after_a_restart_without_a_checkpoint_has_nothing_twice(tmp_path):
     quick = ("train", *SMALL, "trainer.max_epochs=3", "+trainer.limit_train_batches=4")
     assert run(tmp_path, *quick, kill=("step", 6)).killed

@@ -105,6 +105,7 @@ def two_of_cosine(cosine, tmp_path):
     return tmp_path / "cosine"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -175,6 +176,7 @@ def test_an_extension_of_an_extension(two_of_cosine, plateau, two):
     assert list(history(second)["lr"][2:]) == pytest.approx(rates)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "moment",
     [
@@ -218,6 +220,7 @@ def test_an_inexact_extension_that_is_killed_goes_on_whatever_is_finished_since(
     assert_same_results(two_of_cosine / "outputs/runs" / whole.name, whole)
 
 
+@pytest.mark.slow
 def test_the_best_epoch_may_be_the_source_s(tmp_path):
     """With a rate that ruins the network from the third epoch on."""
     ruined = (*PLAIN, *RUINED, "optimizer.schedule.milestones=[2]")
@@ -255,6 +258,7 @@ def test_where_the_state_was_not_kept_it_is_said_what_is_missing(two):
     trained(two, *arguments, FOUR, EXTEND)
 
 
+@pytest.mark.slow
 def test_of_several_that_have_kept_its_state_goes_before_a_longer_one(two):
     (source,) = list_runs(two / "outputs/runs")
     arguments = SCHEDULES["adam, plateau"]
@@ -263,6 +267,7 @@ def test_of_several_that_have_kept_its_state_goes_before_a_longer_one(two):
     assert extends(longer)["run"] == source.name
 
 
+@pytest.mark.slow
 def test_of_as_long_ones_that_which_was_one_run_goes_before_an_extension(cosine, tmp_path):
     folder = tmp_path / "two"
     shutil.copytree(cosine[0], folder)
@@ -273,6 +278,7 @@ def test_of_as_long_ones_that_which_was_one_run_goes_before_an_extension(cosine,
     assert [one.name for one in shorter_runs(longer)][-2:] == [extended.name, plain.name]
 
 
+@pytest.mark.slow
 def test_a_new_run_names_the_finished_one_that_it_could_have_gone_on_from(two):
     (source,) = list_runs(two / "outputs/runs")
     arguments = SCHEDULES["adam, plateau"]
@@ -315,6 +321,7 @@ def test_what_cannot_be_extended_is_one_line(asked, line, two):
     assert content(source.path) == before
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_finished_is_finished_first(tmp_path):
     arguments = (*PLAIN, TWO, KEEP)
     assert run(tmp_path, *arguments, EVERY_STEP, kill=("step", 5)).killed
@@ -355,6 +362,7 @@ def test_a_run_that_steps_end_may_be_killed_before_its_record(fifty, tmp_path):
     assert_same_results(extension, fifty)
 
 
+@pytest.mark.slow
 def test_what_is_asked_for_behind_the_last_step_inside_an_epoch_is_not_there(tmp_path):
     """The state before the last validation has gone, and that behind it is no part of a run."""
     stepped = (*PLAIN, "trainer.max_epochs=-1")
@@ -364,6 +372,7 @@ def test_what_is_asked_for_behind_the_last_step_inside_an_epoch_is_not_there(tmp
     assert "keep_state=true rerun=true keeps them" in line
 
 
+@pytest.mark.slow
 def test_another_s_state_and_a_damaged_one_are_refused(two, cosine):
     (source,) = list_runs(two / "outputs/runs")
     (other,) = list_runs(cosine[0] / "outputs/runs")

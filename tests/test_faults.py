@@ -99,6 +99,7 @@ def tmpfs(tmp_path):
         subprocess.run(["umount", "-l", str(path)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_old_checkpoint_and_says_so(tmpfs, tmp_path, whole):
     disk = tmpfs("outputs", "size=900k")
     line = run(tmp_path, *EXACT, EVERY_STEP).error_line()
@@ -149,11 +150,13 @@ def test_resume_must_never_starts_from_scratch(tmp_path):
     assert not list(tmp_path.glob("outputs/runs/*/metrics.csv"))
 
 
+@pytest.mark.slow
 def test_resume_must_resumes(broken, whole):
     assert run(broken, *EXACT, "resume=must").code == 0
     assert_same_results(only_run(broken), whole)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_run_is_refused_with_the_keys_that_differ(broken, tmp_path):
     other = tmp_path / "other"
     arguments = (*EXACT, "optimizer.lr=0.02", "seed=3")
@@ -209,6 +212,7 @@ def test_another_environment_warns_and_is_recorded_as_not_exact(broken):
     assert json.loads((only_run(folder) / "metrics.json").read_text())["exact"] is False
 
 
+@pytest.mark.slow
 def test_exact_refuses_another_environment_and_goes_on_in_its_own(broken, whole):
     line = run(broken, *EXACT, TEST_THREADS="2").error_line()
     assert "threads" in line
@@ -216,6 +220,7 @@ def test_exact_refuses_another_environment_and_goes_on_in_its_own(broken, whole)
     assert_same_results(only_run(broken), whole)
 
 
+@pytest.mark.slow
 def test_a_second_process_on_a_run_is_refused_and_the_first_goes_on(tmp_path, whole):
     first = start(tmp_path, *EXACT, EVERY_STEP, kill=("stall", 5))
     first.wait_for_text("stalled")
@@ -225,6 +230,7 @@ def test_a_second_process_on_a_run_is_refused_and_the_first_goes_on(tmp_path, wh
     assert_same_results(only_run(tmp_path), whole)
 
 
+@pytest.mark.slow
 def test_the_lock_goes_with_its_holder(tmp_path):
     first = start(tmp_path, *EXACT, EVERY_STEP, kill=("stall", 5))
     first.wait_for_text("stalled")

@@ -142,6 +142,7 @@ def test_a_sweep_goes_on_when_one_of_its_runs_diverges(tmp_path):
     assert len(list(tmp_path.glob("outputs/runs/*/metrics.json"))) == 1
 
 
+@pytest.mark.slow
 def test_a_batch_that_does_not_fit_into_memory_is_named_with_one_that_does(tmp_path):
     asked = ("train", *SMALL, "logger=none", "trainer=cpu", "trainer.max_epochs=1")
     line = run(tmp_path, *asked, "dataset.batch_size=1257", kill=("memory", 200)).error_line()
@@ -163,6 +164,7 @@ def test_a_sweep_goes_on_when_there_is_no_memory_for_one_of_its_runs(tmp_path):
     assert "batch_size: 64" in record.with_name("config.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_where_nothing_fits_it_is_not_said_what_does(tmp_path):
     asked = ("train", *SMALL, "logger=none", "trainer=cpu")
     line = run(tmp_path, *asked, kill=("memory", 0)).error_line()

@@ -50,6 +50,7 @@ def training(server):
     return process, folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [
@@ -74,6 +75,7 @@ def test_what_it_prints_and_how_it_ends_is_that_of_a_process_of_its_own(server, 
     assert (status, output.read_text()) == (alone.returncode, alone.stdout)
 
 
+@pytest.mark.slow
 def test_a_forked_run_has_the_bits_of_one_that_is_not(server, tmp_path):
     process, output = forked(server, *ARGUMENTS, "trainer.max_epochs=2", "hydra.run.dir=two")
     assert ended(process) == 0, output.read_text()
@@ -92,6 +94,7 @@ def test_it_has_the_folder_the_environment_and_a_group_of_its_own(server):
     assert (folder / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_what_is_told_to_end_saves_and_ends(server):
     process, folder = training(server)
     os.killpg(process.pid, signal.SIGTERM)
@@ -99,6 +102,7 @@ def test_what_is_told_to_end_saves_and_ends(server):
     assert (folder / "checkpoints/last.ckpt").exists()
 
 
+@pytest.mark.slow
 def test_several_go_on_at_a_time_and_each_has_its_own_end(server):
     process, _ = training(server)
     codes = [forked(server, *command)[0] for command in (("--help",), ("no-such-command",))]
@@ -108,6 +112,7 @@ def test_several_go_on_at_a_time_and_each_has_its_own_end(server):
     assert ended(process) == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_where_none_can_be_forked_those_that_run_go_on(tmp_path):
     """By a parent that ignores the ends of children, and with room for one process."""
     (tmp_path / "sitecustomize.py").write_text(
@@ -149,6 +154,7 @@ def test_a_server_goes_with_what_uses_it_and_so_does_one_that_cannot_import(tmp_
         forked(broken, "--help")
 
 
+@pytest.mark.slow
 def test_code_that_has_been_edited_is_not_forked_and_a_server_s_runs_save_when_it_is_killed(
     tmp_path,
 ):
@@ -180,6 +186,7 @@ def _broken(folder: Path) -> Path:
     return folder / "modules"
 
 
+@pytest.mark.slow
 def test_a_sweep_forks_its_runs(tmp_path):
     sweep = ("train", "-m", *ARGUMENTS[1:], *LONG[:2], "seed=0,1", "hydra/launcher=local")
     started = start(tmp_path, *sweep, "hydra.launcher.slots=2")

@@ -9,6 +9,8 @@ import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 import reslab
 
 PACKAGE = Path(reslab.__file__).parent
@@ -192,6 +194,7 @@ WITHOUT = {
 }
 
 
+@pytest.mark.slow
 def test_what_answers_at_once_does_not_import_what_it_does_not_need():
     code = (
         "import importlib, sys\n"

@@ -318,6 +318,7 @@ def test_thousands_of_runs_are_listed_at_once(thousands, show, lines, capsys):
     assert cpu_seconds(listed) < 1.5 * SHARE
 
 
+@pytest.mark.slow
 def test_a_studio_that_begins_has_thousands_of_runs_at_once(thousands):
     def sent():
         scan = Scan(thousands)
@@ -327,6 +328,7 @@ def test_a_studio_that_begins_has_thousands_of_runs_at_once(thousands):
     assert cpu_seconds(sent) < 2 * SHARE
 
 
+@pytest.mark.slow
 def test_a_studio_that_has_thousands_of_runs_is_idle_between_changes(thousands):
     scan = Scan(thousands)
     scan.read_all()

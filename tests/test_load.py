@@ -94,6 +94,7 @@ def test_the_command_predicts_by_a_copied_checkpoint_as_by_its_run(trained, copi
     assert ours["model"]["test_accuracy"] is not None
 
 
+@pytest.mark.slow
 def test_a_copied_checkpoint_is_evaluated_and_exported_from_where_it_lies(trained, copied):
     evaluated = run(copied.parent, "evaluate", "copied.ckpt")
     assert evaluated.code == 0, evaluated.err
@@ -131,6 +132,7 @@ def test_a_run_of_an_older_version_is_described_by_its_configuration(classifier,
     assert not reslab.load(older).description.mirrored
 
 
+@pytest.mark.slow
 def test_a_run_that_an_older_version_trained_to_its_end_is_described_when_it_is_finished(tmp_path):
     """It was killed when all was saved and nothing recorded: nothing is left to train."""
     arguments = ("train", *SMALL, "logger=none", "trainer.max_epochs=1", EVERY_STEP)

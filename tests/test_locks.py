@@ -209,6 +209,7 @@ def test_where_the_system_does_not_say_how_it_is_mounted_its_locks_are_trusted(
         assert not locks.lease(lock).exists()
 
 
+@pytest.mark.slow
 def test_without_locks_of_the_system_too_it_is_one_process_s(holder, no_flock):
     lock, how = no_flock
     process = holder(lock, **how)

@@ -222,6 +222,7 @@ def test_a_table_in_whose_folder_another_was_rendered_meanwhile_is_rendered_anew
     assert len(drawn) == 3
 
 
+@pytest.mark.slow
 def test_of_a_user_s_folder_configurations_count_and_nothing_else(drawn):
     run, *options = (
         Path("mine") / name

@@ -46,6 +46,7 @@ def test_bhise_and_karale_s_schedule_is_its_closed_form():
     assert seen[-1] == pytest.approx(1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [20, 110])
 def test_he_et_al_s_schedule_is_the_paper_s_over_64_000_steps(depth):
     cfg = compose([f"recipe=he2016/resnet{depth}"])

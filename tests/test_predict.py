@@ -137,6 +137,7 @@ def test_a_folder_of_bad_files_is_finished_and_each_is_reported(trained, tmp_pat
     assert {Path(cell).name for cell in cells} == expected
 
 
+@pytest.mark.slow
 def test_of_a_folder_of_everything_it_is_said_what_became_of_every_file(trained, tmp_path):
     """Real pictures in every format and litter beside them, in folders that are classes."""
     folder, threes = tmp_path / "all", sorted((trained / "pictures/3").glob("*.png"))

@@ -4,11 +4,14 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+
 from predicted import predict, results
 from processes import run, start
 from training import only_run
 
 
+@pytest.mark.slow
 def test_nothing_of_an_earlier_call_stands_beside_new_results(trained, tmp_path):
     predict(
         trained, "pictures", "--labels", "folders", "--format", "kaggle", "--output", str(tmp_path)
@@ -20,6 +23,7 @@ def test_nothing_of_an_earlier_call_stands_beside_new_results(trained, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"predictions.json", "predictions.csv"}
 
 
+@pytest.mark.slow
 def test_its_own_results_are_no_pictures(trained, tmp_path):
     for number in range(3):
         shutil.copy(next((trained / "pictures/3").glob("*.png")), tmp_path / f"{number}.png")
@@ -28,6 +32,7 @@ def test_its_own_results_are_no_pictures(trained, tmp_path):
         assert len(results(tmp_path / "out")["images"]) == 3
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_no_half_written_results(trained, tmp_path):
     import signal
 
@@ -52,6 +57,7 @@ def test_ctrl_c_leaves_no_half_written_results(trained, tmp_path):
         assert after == expected
 
 
+@pytest.mark.slow
 def test_results_take_the_place_of_nobody_else_s_files(trained, tmp_path):
     a_run = only_run(trained)
     record = (a_run / "metrics.json").read_bytes()

@@ -75,6 +75,7 @@ def nested(plain, key):
     return select(plain, key.rpartition(".")[0]) if "." in key else plain
 
 
+@pytest.mark.slow
 @examples(6)
 @given(chosen(COMPUTING), chosen(HOSTING), st.randoms(use_true_random=False))
 def test_the_order_of_overrides_and_where_a_run_lies_never_matter(computing, hosting, order):

@@ -67,6 +67,7 @@ def test_a_reproduction_is_what_was_run_what_failed_and_what_was_written(
     assert "A ResNet of three stages" not in capsys.readouterr().out, "nothing prints the table"
 
 
+@pytest.mark.slow
 def test_a_user_s_recipe_with_a_wrong_number_is_refused_before_anything_runs(in_empty_folder):
     """`table` lets it pass, which does not wait for the optimizers' library."""
     rows = "[{name: Good, recipe: resnet3}, {name: Wrong, recipe: wrong}]"

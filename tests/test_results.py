@@ -47,6 +47,7 @@ def cells(path: Path) -> list[list[str]]:
         return list(csv.reader(lines))
 
 
+@pytest.mark.slow
 def test_no_table_has_a_cell_that_a_spreadsheet_would_run(tmp_path):
     names = ["=1+1", "@cat", "dog"]
     answers = [("a/=cmd.png", 0, 0), ("a/-1.png", 1, 0), ("b/c.png", 0, 1), ("b/d.png", 2, 2)]
@@ -63,6 +64,7 @@ def test_no_table_has_a_cell_that_a_spreadsheet_would_run(tmp_path):
     assert not [c for path in tables for row in cells(path) for c in row if c[:1] in [*"=+-@"]]
 
 
+@pytest.mark.slow
 def test_ids_that_files_of_several_folders_share_are_said(tmp_path, capsys):
     answers = [("a/1.png", None, 0), ("b/1.png", None, 1), ("c/1.png", None, 1), ("c/2.png", 0, 1)]
     print_outcome(reported(tmp_path, ["cat", "dog"], answers, kaggle=True))
@@ -95,6 +97,7 @@ def test_a_name_that_looks_like_a_formula_is_drawn_as_it_is(tmp_path, monkeypatc
         assert drawn == pictures(tmp_path / "expected")
 
 
+@pytest.mark.slow
 def test_where_only_some_are_labelled_the_terminal_says_of_which_it_speaks(tmp_path, capsys):
     answers = [("1.png", 0, 0), ("2.png", 1, 0), ("3.png", None, 1)]
     some = reported(tmp_path, ["cat", "dog"], answers)
@@ -106,6 +109,7 @@ def test_where_only_some_are_labelled_the_terminal_says_of_which_it_speaks(tmp_p
     assert "labeled" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_where_only_some_are_labelled_titles_of_figures_say_so(tmp_path, monkeypatch):
     titles = []
     monkeypatch.setattr(figures, "draw_confidence", lambda *arguments: titles.append(arguments[3]))
@@ -137,6 +141,7 @@ def test_an_answer_that_is_not_finite_is_an_error_in_its_row(tmp_path, odd):
     assert content["metrics"]["accuracy"] == 0.5
 
 
+@pytest.mark.slow
 def test_the_schema_describes_the_metrics_and_nothing_else(tmp_path):
     names = ["cat", "dog", "bird", "fish"]
     answers = [("1.png", 0, 0), ("2.png", 1, 0), ("3.png", 2, 2), ("4.png", None, 1)]

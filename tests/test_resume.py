@@ -58,6 +58,7 @@ def test_a_run_killed_before_its_record_is_finished_by_the_same_command(referenc
     assert record["test/accuracy"] == expected["test/accuracy"] > 0.6
 
 
+@pytest.mark.slow
 def test_a_run_killed_behind_its_record_is_tidied_by_the_same_command(reference, tmp_path):
     assert run(tmp_path, *EXACT, kill=("finished", 1)).killed
     checkpoints, progress = only_run(tmp_path) / "checkpoints", only_run(tmp_path) / "progress.json"
@@ -100,11 +101,13 @@ def test_a_run_killed_at_any_moment_ends_bitwise_the_same(moments, reference, tm
     assert "resuming at step" in resume_and_compare(tmp_path, reference, EVERY_STEP).err
 
 
+@pytest.mark.slow
 def test_a_run_without_a_checkpoint_yet_starts_again(reference, tmp_path):
     assert run(tmp_path, *EXACT, kill=("step", 15)).killed
     resume_and_compare(tmp_path, reference)
 
 
+@pytest.mark.slow
 def test_a_save_killed_with_tmpdir_on_another_filesystem_loses_nothing(reference, tmp_path):
     assert run(tmp_path, *EXACT, EVERY_STEP, kill=("save", 25), TMPDIR="/dev/shm").killed
     strays = list(only_run(tmp_path).rglob(".*.tmp"))
@@ -170,6 +173,7 @@ def test_a_limit_of_steps_inside_an_epoch_ends_bitwise_the_same(tmp_path):
     assert_same_results(only_run(folder), only_run(tmp_path / "whole"))
 
 
+@pytest.mark.slow
 def test_sigterm_saves_at_the_next_step_and_exits_143(reference, tmp_path):
     process = start(tmp_path, *EXACT, kill=("stall", 30))
     process.wait_for_text("stalled")

@@ -178,6 +178,7 @@ def test_a_sampler_a_pruner_and_a_storage_are_refused_by_their_options(asked, sa
     assert said in str(error.value)
 
 
+@pytest.mark.slow
 def test_the_same_search_has_the_same_study_however_it_is_typed_and_run(in_empty_folder):
     name = plan(ASKED).name
     others = (*reversed(ASKED), "search.trials=90", "logger=none", "data_dir=there", *TWO)
@@ -270,6 +271,7 @@ def test_a_search_goes_on_with_more_trials_as_one_of_so_many_would_have(faked): 
     assert len({one["run"] for one in ours}) == 5, "no draw is repeated"
 
 
+@pytest.mark.slow
 def test_a_trial_that_is_worse_than_others_were_is_pruned_and_not_tested(faked, monkeypatch):  # noqa: F811
     monkeypatch.setenv("SECONDS", "0.1")
     listener = Listener()
@@ -285,6 +287,7 @@ def test_a_trial_that_is_worse_than_others_were_is_pruned_and_not_tested(faked, 
         assert not (faked / "outputs/runs" / one["run"] / "metrics.json").exists()
 
 
+@pytest.mark.slow
 def test_a_failed_trial_is_named_and_the_same_command_tries_it_again(faked):  # noqa: F811
     asked = [*GRID, "optimizer.lr=0.01,0.02", "model.dropout=0.0,0.7"]
     listener = Listener()
@@ -307,6 +310,7 @@ def test_a_trial_whose_metric_is_no_number_has_failed_and_without_others_so_has_
         search([*GRID, "optimizer.lr=0.01,0.02", "model.dropout=0.6"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "torn", [b'{"op_code":6,"worker_id":"a', b"\0" * 64], ids=["half", "zeros"]
 )
@@ -330,6 +334,7 @@ def test_equal_trials_are_run_once(faked):  # noqa: F811
     assert sorted(test for _, test in begun(faked)) == ["false", "false", "true"]
 
 
+@pytest.mark.slow
 def test_a_database_may_have_the_study_and_its_password_is_not_written_down(faked):  # noqa: F811
     search([*ASKED, "search.trials=2", f"search.storage=sqlite:///{faked}/studies.db"])
     assert (faked / "studies.db").exists()
@@ -342,6 +347,9 @@ def test_a_database_may_have_the_study_and_its_password_is_not_written_down(fake
 
 @pytest.mark.parametrize(("times", "said"), [(1, "stopped"), (2, "killed before it had saved")])
 def test_a_second_ctrl_c_ends_trials_at_once(times, said, faked, monkeypatch):  # noqa: F811
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        pytest.skip("this signal is ignored here, and stays so")
+
     class Impatient(Listener):
         def say(self, text):
             super().say(text)
@@ -418,6 +426,7 @@ def test_a_trial_is_taken_over_from_a_searcher_that_is_gone_for_sure(
         assert taken.number == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("host", "set_by"), [("here", 0), ("another", -3600), ("here", 7200)])
 def test_a_searcher_in_another_folder_is_gone_once_it_gives_no_sign(
     host, set_by, tmp_path, monkeypatch
@@ -452,6 +461,7 @@ def test_a_searcher_in_another_folder_is_gone_once_it_gives_no_sign(
     ours.give_sign()
 
 
+@pytest.mark.slow
 def test_what_was_found_stays_found_when_the_same_command_is_stopped_and_not_with_more_trials(
     faked,  # noqa: F811
     monkeypatch,

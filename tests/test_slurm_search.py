@@ -92,6 +92,7 @@ def test_without_a_cluster_a_line_says_so_before_anything_is_there(in_empty_fold
     assert not list(in_empty_folder.iterdir())
 
 
+@pytest.mark.slow
 def test_trials_are_jobs_of_which_so_many_at_a_time_and_the_best_reads_the_test_set_as_one(
     faked,  # noqa: F811
     working,
@@ -155,6 +156,7 @@ def test_a_trial_that_is_worse_is_canceled_saves_and_has_not_failed(faked, worki
     assert leftovers(faked) == []
 
 
+@pytest.mark.slow
 def test_a_trial_that_is_preempted_and_queued_again_has_not_failed(faked, working, monkeypatch):  # noqa: F811
     monkeypatch.setenv("SECONDS", "0.6")
 
@@ -172,6 +174,7 @@ def test_a_trial_that_is_preempted_and_queued_again_has_not_failed(faked, workin
     assert len(begun(faked)) == 4, "one was begun twice, by one job"
 
 
+@pytest.mark.slow
 def test_a_failed_trial_is_named_with_its_last_line(faked, working):  # noqa: F811
     asked = [one for one in GRID if "dropout" not in one]
     search([*asked, "model.dropout=0.0,0.7", *TWO])

@@ -86,6 +86,7 @@ def test_what_children_compute_is_not_others(monkeypatch):
     assert others_cpu_seconds() - before < -0.9
 
 
+@pytest.mark.slow
 def test_the_memory_of_worker_processes_counts():
     """One of them holds 200 MB of its own; the process has no other, as the one of the tests may."""
     asked = [sys.executable, "-c", WITH_A_WORKER]

@@ -91,6 +91,7 @@ def test_what_the_form_does_not_have_is_refused_by_its_name(key, value):
     assert wish.overrides == ["dataset=digits"]
 
 
+@pytest.mark.slow
 def test_values_that_no_run_takes_are_refused_each_at_its_field():
     wrong = {
         "seed": "-1",

@@ -377,6 +377,7 @@ def test_the_page_stays_true_by_itself_and_copies_what_goes_on(studio, runs):
         assert page.problems == []
 
 
+@pytest.mark.slow
 def test_another_search_is_chosen_by_its_name_and_what_is_hostile_runs_nowhere(studio, runs):
     hostile = [trial(0, value=0.5, run=HOSTILE, reason=HOSTILE, chosen={HOSTILE: HOSTILE})]
     write_search(runs, HOSTILE, hostile, command=HOSTILE, goes_on=HOSTILE, overrides=[HOSTILE])

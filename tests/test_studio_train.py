@@ -108,6 +108,7 @@ def test_no_command_is_shown_while_anything_is_wrong(answering):
         assert "command" not in found
 
 
+@pytest.mark.slow
 def test_what_is_in_the_queue_is_not_offered_to_be_started(answering):
     before = asked(answering, "train/preview", values=TINY | {"seed": "0,1"}).json
     assert (before["begun"], before["finished"]) == (0, 0)

@@ -51,6 +51,7 @@ def test_a_sweeper_optimizes_what_chose_the_best_epoch_and_never_the_test_set(
     assert told[4:] == told[:4]
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_past_a_failure_names_it_and_ends_with_an_error(tmp_path):
     sweep = ("train", "-m", *SMALL, "logger=none", "trainer.max_epochs=1")
     finished = run(tmp_path, *sweep, "seed=0,-1,1")
@@ -66,6 +67,7 @@ def test_a_sweep_goes_on_past_a_failure_names_it_and_ends_with_an_error(tmp_path
     assert len(list(tmp_path.glob("outputs/runs/*/metrics.json"))) == 2
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_skips_what_is_finished_and_resumes_what_is_broken(tmp_path):
     sweep = ("train", "-m", *SMALL, "logger=none", "trainer.max_epochs=1", "seed=0,1")
     assert run(tmp_path, *sweep, EVERY_STEP, kill=("step", 25)).killed

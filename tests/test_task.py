@@ -19,6 +19,7 @@ from reslab.terminal.reporter import Terminal
 from training import SMALL, only_run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_gradients_are_clipped_to_the_given_norm(tmp_path, precision):
     """With plain SGD, one step moves the weights by lr x the clipped norm."""

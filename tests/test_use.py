@@ -32,6 +32,7 @@ def runs_dir(trained):
     return trained / "outputs/runs"
 
 
+@pytest.mark.slow
 def test_predict_gives_what_it_wrote_and_tells_how_far_it_is(trained, runs_dir, tmp_path, capfd):
     (tmp_path / "truth.csv").write_text("".join(f"{p},3\n" for p in trained.glob("pictures/3/*")))
     (tmp_path / "broken.png").touch()
@@ -60,6 +61,7 @@ def test_predict_gives_what_it_wrote_and_tells_how_far_it_is(trained, runs_dir, 
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_evaluate_gives_the_metrics_of_the_test_set(trained, runs_dir, tmp_path, capfd):
     outcome = use.evaluate("digits", output=tmp_path, runs_dir=runs_dir, device="cpu")
     assert outcome.metrics["images"] == outcome.counts.total() == 360
@@ -67,6 +69,7 @@ def test_evaluate_gives_the_metrics_of_the_test_set(trained, runs_dir, tmp_path,
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_export_gives_the_file_its_card_and_how_near_it_is(runs_dir, tmp_path, capfd):
     exported = use.export("digits", "safetensors", output=tmp_path, runs_dir=runs_dir)
     assert exported.path.suffix == ".safetensors"
