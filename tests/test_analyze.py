@@ -30,6 +30,7 @@ def folder(tmp_path_factory):
     """A folder with two runs of narrow networks, analyzed by the command."""
     folder = tmp_path_factory.mktemp("analyzed")
     short = ("trainer.max_epochs=1", "+trainer.limit_train_batches=5", "logger=none")
+    short = (*short, "dataset.name=all.digits")  # whose files have no other ending for it
     swept = run(folder, "train", "-m", *SMALL, "optimizer.lr=0.01", "seed=0,1", *short)
     assert swept.code == 0, swept.err
     names = [one.name for one in list_runs(folder / "outputs/runs")]
@@ -47,7 +48,7 @@ def alone(trained, tmp_path):
 
 def found_for(directory: RunDirectory, reporter: Reporter | None = None):
     classifier = load(directory.path, device="cpu")
-    return find(classifier, data_of(classifier), SETTINGS, reporter or Reporter())
+    return find(classifier, lambda: data_of(classifier), SETTINGS, reporter or Reporter())
 
 
 @pytest.mark.slow
@@ -81,6 +82,7 @@ def test_it_says_and_draws_what_was_found(folder):
     where, names, done = folder
     lines = done.out.splitlines()
     assert [line.split(":")[0] for line in lines[:2]] == names
+    assert all(name.startswith("all.digits-") for name in names)
     png, pdf, page = (where / line for line in lines[2:])
     with Image.open(png) as picture:
         shades = np.asarray(picture.convert("RGB")).reshape(-1, 3)
@@ -127,11 +129,14 @@ def test_what_is_kept_is_not_found_again_and_of_other_weights_it_is(alone, monke
     whole = found_for(alone)
     with monkeypatch.context() as patch:
         patch.setattr("reslab.analyze.landscape.losses", None)  # nothing computes
-        assert np.array_equal(found_for(alone).plane, whole.plane)
+        patch.setattr("test_analyze.data_of", None)  # nor reads the images
+        again = found_for(alone)
+    assert np.array_equal(again.plane, whole.plane)
+    assert again.images == whole.images == 360
     classifier = load(alone.path, device="cpu")
     with torch.no_grad():
         next(classifier.network.parameters()).mul_(1.5)
-    other = find(classifier, data_of(classifier), SETTINGS, Reporter())
+    other = find(classifier, lambda: data_of(classifier), SETTINGS, Reporter())
     assert len(list(alone.analyses.iterdir())) == 2
     assert not np.allclose(other.plane, whole.plane)
 

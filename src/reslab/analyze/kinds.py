@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,15 @@ class Kind:
 
     Attributes:
         settings: The data class of what may be asked.
-        find: Finds it for a run, by the run's network, its data, the settings, and who is told.
+        find: Finds it for a run, by the run's network, what gets its data ready if they are
+            needed, the settings, and who is told.
         draw: Draws what was found for several: takes that, each one's name with its test accuracy,
             the settings, and a path without an ending.
         show: The same as parts of a page.
     """
 
     settings: Any
-    find: Callable[[Classifier, ImageData, Any, Reporter], Any]
+    find: Callable[[Classifier, Callable[[], ImageData], Any, Reporter], Any]
     draw: Callable[[Sequence[Any], Sequence[str], Any, Path], Path]
     show: Callable[[Sequence[Any], Sequence[str], Any], list[UIElement]]
 
@@ -70,7 +72,7 @@ def analyze(
     runs_dir: Path = Path("outputs/runs"),
     reporter: Reporter = SILENT,
 ) -> Analyzed:
-    """Analyzes finished runs, each once, and draws them together below `output/KIND`.
+    """Analyzes finished runs, each once, and draws them together in a folder in `output/KIND`.
 
     Args:
         runs: Each as `load` takes a run.
@@ -98,25 +100,25 @@ def analyze(
     found = []
     for classifier in classifiers:
         reporter.say(f"{kind} of {classifier.name}")
-        data = data_of(classifier, data_dir, reporter)
+        data = partial(data_of, classifier, data_dir, reporter)
         found.append(one.find(classifier, data, settings, reporter))
     titles = [f"{one.name}, {one.record.test_accuracy:.2%}" for one in classifiers if one.record]
     names = [one.name for one in classifiers]
-    path = output / kind / _stem(names)
+    path = output / kind / _folder(names) / kind
     path.parent.mkdir(parents=True, exist_ok=True)
     one.draw(found, titles, settings, path)
     page = write_page(
-        path.with_name(f"{path.name}.html"),
+        path.with_suffix(".html"),
         f"{kind.capitalize()} of {', '.join(names)}",
         *one.show(found, titles, settings),
         name=kind,
     )
-    pictures = (path.with_name(f"{path.name}.{suffix}") for suffix in ("png", "pdf"))
+    pictures = (path.with_suffix(suffix) for suffix in (".png", ".pdf"))
     return Analyzed(tuple(zip(names, map(str, found), strict=True)), (*pictures, page))
 
 
-def _stem(names: Sequence[str]) -> str:
-    """What files of some runs are called; of several by the first one's and a digest of all."""
+def _folder(names: Sequence[str]) -> str:
+    """Of some runs' pictures: of several by the first one's name and a digest of all."""
     if len(names) == 1:
         return names[0]
     digest = hashlib.sha256("\0".join(names).encode()).hexdigest()[:8]

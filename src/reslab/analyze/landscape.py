@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -90,7 +91,7 @@ class Landscape:
 
 def find(
     classifier: Classifier,
-    data: ImageData,
+    data: Callable[[], ImageData],
     settings: Settings,
     reporter: Reporter = SILENT,
 ) -> Landscape:
@@ -98,7 +99,7 @@ def find(
 
     Args:
         classifier: The run's network, on the device that is to compute.
-        data: Its data set, ready.
+        data: Gets its data set ready, which is asked for where something is missing.
         settings: What is asked for.
         reporter: Told how far it is.
     """
@@ -107,9 +108,11 @@ def find(
     asked = asdict(settings) | {"weights": _digest(network), "bf16": engine.bf16}
     assert classifier.directory is not None
     kept = Analysis(classifier.directory, "landscape", asked)
-    found = list(kept.read().get("values", np.empty((0, 2))))
-    images, labels = _drawn(data, settings)
+    known = kept.read()
+    found, number = list(known.get("values", ())), int(known.get("images", 0))
     if len(found) < len(places):
+        images, labels = _drawn(data(), settings)
+        number = len(labels)
         plane = _plane(engine, network, settings.seed)
         missing = losses(plane, places[len(found) :], lambda: engine(images), labels)
         saved = time.monotonic()
@@ -121,14 +124,14 @@ def find(
                     found.append(np.array(value))
                     advance()
                     if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
-                        kept.write({"values": np.array(found)})
+                        kept.write({"values": np.array(found), "images": np.array(number)})
                         saved = time.monotonic()
         finally:  # of Ctrl-C, too
             if found:
-                kept.write({"values": np.array(found)})
+                kept.write({"values": np.array(found), "images": np.array(number)})
     values = np.array(found)
     line, side = values[: settings.line_points], values[settings.line_points :]
-    return Landscape(line, side.reshape(settings.points, settings.points, 2), len(labels))
+    return Landscape(line, side.reshape(settings.points, settings.points, 2), number)
 
 
 def _opened(classifier: Classifier) -> tuple[Engine, nn.Module]:

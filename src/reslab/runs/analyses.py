@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,9 +36,17 @@ class Analysis:
             UserError: The file is damaged or foreign.
         """
         try:
-            return _read(self.path, self._asked)
+            with np.load(self.path) as content:
+                arrays = dict(content)
+            if str(arrays.pop(ASKED)) != self._asked:
+                raise ValueError("it is of something else")
+            return arrays
         except FileNotFoundError:
             return {}
+        except Exception as error:  # whatever a foreign or damaged file makes numpy stumble over
+            raise UserError(
+                f"{self.path} is damaged or foreign: delete it to have it made anew"
+            ) from error
 
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Keeps arrays in place of those that were kept.
@@ -52,18 +59,6 @@ class Analysis:
         except OSError as error:
             raise UserError(f"cannot write {self.path}: {error.strerror}") from error
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **{ASKED: np.array(self._asked)}, **arrays)
+        content: dict[str, Any] = {ASKED: np.array(self._asked), **arrays}
+        np.savez_compressed(buffer, **content)
         write_atomically(self.path, buffer.getvalue())
-
-
-def _read(path: Path, asked: str) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            arrays = dict(content)
-        if str(arrays.pop(ASKED)) != asked:
-            raise ValueError("it is of something else")
-        return arrays
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # whatever a foreign or damaged file makes numpy stumble over
-        raise UserError(f"{path} is damaged or foreign: delete it to have it made anew") from error
