@@ -182,6 +182,7 @@ def test_pairs_that_are_one_request_are_one_configuration():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", range(len(RECIPES)))
 def test_a_group_chosen_on_the_command_line_beats_the_recipe(index):
     """For each recipe an option or two, so that each option comes up with some recipe."""

@@ -138,6 +138,7 @@ def spoil(path: Path, how, other: RunDirectory) -> None:
         path.write_bytes(how if isinstance(how, bytes) else how(content))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "how"), CASES)
 def test_whatever_is_wrong_with_a_file_of_one_cell_the_others_are_rendered(
     name, how, made, records, copy

@@ -296,6 +296,7 @@ def test_a_new_run_names_the_finished_one_that_it_could_have_gone_on_from(two):
     assert "begun with keep_state=true, it could be gone on from" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "line"),
     [

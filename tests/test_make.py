@@ -178,6 +178,7 @@ def test_another_question_is_another_table(drawn, monkeypatch):
     assert len(drawn) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "asked", ["${oc.env:RUNS}", "${oc.env: 'RUNS'}", "${oc.env:RUNS,elsewhere}"]
 )

@@ -20,6 +20,7 @@ STEPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "number"),
     [("reslab.data.Augment", 3), ("reslab.data.augment.Augment", 2), ("mine.Any", 2)],

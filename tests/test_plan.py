@@ -133,6 +133,7 @@ def test_an_augmentation_by_override_is_a_change_and_a_seed_counts_once():
     assert [cell.seed for cell in table.cells] == [0] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", list_options("table"))
 def test_every_table_has_a_quick_scale(table):
     spec = load_table(table, quick=True)

@@ -107,6 +107,7 @@ def test_a_table_that_cannot_be_is_refused_before_anything_is_trained(tmp_path):
     assert not list(tmp_path.glob("outputs/runs/*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [("-m",), ("--cfg", "job"), ()])
 def test_an_own_folder_goes_with_hydra_s_flags(flags, tmp_path):
     (tmp_path / "conf/recipe").mkdir(parents=True)

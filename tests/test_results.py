@@ -73,6 +73,7 @@ def test_ids_that_files_of_several_folders_share_are_said(tmp_path, capsys):
     assert "repeat" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [r"$\frac$", "$5", r"\$", "$a$ and $b$"])
 def test_a_name_that_looks_like_a_formula_is_drawn_as_it_is(tmp_path, monkeypatch, name):
     """Compared with pictures for which matplotlib is told to parse no formula at all."""

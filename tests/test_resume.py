@@ -84,9 +84,12 @@ def test_the_reference_lowers_its_rate_and_the_run_has_a_state_to_lose(reference
         pytest.param(
             [("save", STEPS_PER_EPOCH), ("step", 1), ("step", 2), ("validation", 2)],
             id="before and behind an epoch's last step",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
-            [("epoch", 1), ("record", 1), ("epoch", 2)], id="at the edges of three epochs"
+            [("epoch", 1), ("record", 1), ("epoch", 2)],
+            id="at the edges of three epochs",
+            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -187,7 +190,7 @@ def test_sigterm_saves_at_the_next_step_and_exits_143(reference, tmp_path):
     assert "resuming at step 30" in resumed.err
 
 
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_ctrl_c_leaves_a_checkpoint_and_exits_130(times, reference, tmp_path):
     """Once: after the step, with a checkpoint of it. Twice: at once, with the one before."""
     process = start(tmp_path, *EXACT, EVERY_STEP, kill=("stall", 30))

@@ -240,6 +240,7 @@ def test_trials_side_by_side_leave_the_test_set_to_the_best_and_the_result_is_a_
     assert len(begun(faked)) == 7, "nothing is run twice"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "asked",
     [

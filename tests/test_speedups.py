@@ -36,6 +36,7 @@ def trained(model: str) -> nn.Module:
     return network.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [name for name in list_options("model") if "10" not in name])
 def test_a_folded_network_computes_the_same_with_no_batch_norm(model):
     network = trained(model)
@@ -154,6 +155,7 @@ def test_the_gradient_of_the_fast_path_is_that_of_fp32(model, bf16, bound):
 BOTH = (False, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "bf16", "device", "compile"),
     [
