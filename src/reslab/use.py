@@ -83,7 +83,14 @@ def predict(
             files.append(found.path)
     truth = read_labels(labels, classifier.class_names, files, paths) if labels else None
     pictures = find_pictures(paths, leave_out=folder)
-    stream = predict_files(classifier, pictures, batch_size, mirror=options.mirror, labels=truth)
+    stream = predict_files(
+        classifier,
+        pictures,
+        batch_size,
+        mirror=options.mirror,
+        grad_cam=options.grad_cam,
+        labels=truth,
+    )
     about = classifier.description
     return report(stream, total, about, options, folder, reporter, skipped=skipped, labels=truth)
 
@@ -129,6 +136,7 @@ def evaluate(
         data.test_labels,
         batch_size,
         mirror=options.mirror,
+        grad_cam=options.grad_cam,
     )
     total = len(data.test_labels)
     return report(stream, total, classifier.description, options, folder, reporter)

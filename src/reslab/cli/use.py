@@ -45,6 +45,9 @@ COMPILE = click.option(
 LATEST = click.option(
     "--latest", is_flag=True, help="Take the run's latest checkpoint in place of its best."
 )
+GRAD_CAM = click.option(
+    "--grad-cam", is_flag=True, help="Also show where in each picture its class is seen."
+)
 TTA = click.option("--tta", is_flag=True, help="Average over each picture and its mirror image.")
 
 
@@ -67,6 +70,7 @@ TTA = click.option("--tta", is_flag=True, help="Average over each picture and it
 )
 @click.option("--format", "form", type=click.Choice(["kaggle"]), help="Also write ID,Labels.")
 @TTA
+@GRAD_CAM
 @BATCH_SIZE
 @DEVICE
 @COMPILE
@@ -79,6 +83,7 @@ def predict(
     threshold: float,
     form: str | None,
     tta: bool,
+    grad_cam: bool,
     **asked: Any,
 ) -> None:
     """Ranked classes of pictures, or of all pictures below folders.
@@ -91,7 +96,7 @@ def predict(
     from reslab.terminal.reporter import Terminal
     from reslab.use import predict
 
-    options = Options(top_k, threshold, tta, form == "kaggle")
+    options = Options(top_k, threshold, tta, form == "kaggle", grad_cam)
     outcome = predict(run, paths, options=options, reporter=Terminal(), **asked)
     print_outcome(outcome)
     if failed := outcome.counts["failed"]:
@@ -107,18 +112,21 @@ def predict(
 @output_option("outputs/evaluation", "Where a folder for each run is written.")
 @DATA_DIR
 @TTA
+@GRAD_CAM
 @BATCH_SIZE
 @DEVICE
 @LATEST
 @RUNS_DIR
-def evaluate(runs: tuple[str, ...], threshold: float, tta: bool, **asked: Any) -> None:
+def evaluate(
+    runs: tuple[str, ...], threshold: float, tta: bool, grad_cam: bool, **asked: Any
+) -> None:
     """Metrics, pictures and dashboard of RUNS on their test sets."""
     from reslab.reports.report import Options
     from reslab.terminal.outcome import print_outcome
     from reslab.terminal.reporter import Terminal
     from reslab.use import evaluate
 
-    options = Options(threshold=threshold, mirror=tta)
+    options = Options(threshold=threshold, mirror=tta, grad_cam=grad_cam)
     for run in runs:
         print_outcome(evaluate(run, options=options, reporter=Terminal(), **asked))
 

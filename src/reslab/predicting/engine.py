@@ -5,6 +5,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from reslab.analysis.fold import fold_batch_norms
+from reslab.analysis.grad_cam import grad_cam, last_maps
 from reslab.machine import compiled
 from reslab.preprocess import Preprocessing, resized
 
@@ -54,6 +55,24 @@ class Engine:
     def __call__(self, images: Tensor) -> Tensor:
         """Logits fp32 `[N, K]` on the CPU, of uint8 images `[N, C, H, W]` of any size."""
         return torch.cat([self._batch(batch) for batch in images.split(self.batch_size)]).cpu()
+
+    def grad_cam(self, images: Tensor, classes: Tensor) -> Tensor:
+        """Where the network finds classes `[N]` in uint8 images `[N, C, H, W]`: see `grad_cam`.
+
+        On the CPU, float `[N, S, S]`, at the size that the network takes.
+
+        Raises:
+            UserError: No layer of the network puts out maps.
+        """
+        heats = []
+        for batch, asked in zip(
+            images.split(self.batch_size), classes.split(self.batch_size), strict=True
+        ):
+            prepared = self.preprocessing(resized(batch.to(self.device), self.preprocessing.size))
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+                layer = last_maps(self.network, prepared[:1])
+                heats.append(grad_cam(self.network, layer, prepared, asked).cpu())
+        return torch.cat(heats)
 
     def _batch(self, images: Tensor) -> Tensor:
         number = len(images)

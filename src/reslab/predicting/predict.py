@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from reslab.classifier import Classifier
+from reslab.errors import UserError
 from reslab.pictures.checks import BadPictureError
 from reslab.pictures.decode import decode
 from reslab.pictures.find import Found
+from reslab.predicting.engine import Engine
 
 Labels = Callable[[Path], int | None]  # the class of a file, None where it has none
 
@@ -33,6 +35,8 @@ class Predicted:
         notes: What was done to the picture that changes what it shows.
         problem: Why there is no prediction; the three above are then empty.
         label: The number of its class, if that is known.
+        heat: How much each place of the picture speaks for the likeliest class, from 0 to 1, float
+            `[S, S]`; None where it was not asked for.
     """
 
     path: Path
@@ -41,6 +45,7 @@ class Predicted:
     probabilities: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     problem: str | None = None
+    heat: Tensor | None = None
 
 
 def predict_files(
@@ -49,6 +54,7 @@ def predict_files(
     batch_size: int,
     *,
     mirror: bool = False,
+    grad_cam: bool = False,
     labels: Labels | None = None,
 ) -> Iterator[Predicted]:
     """Predicts pictures in their order; memory does not grow with their number.
@@ -58,15 +64,19 @@ def predict_files(
         pictures: The files.
         batch_size: Pictures computed at once.
         mirror: Whether to average over each picture and its mirror image.
+        grad_cam: Whether to find where in each picture its class is seen.
         labels: What gives a file's class.
+
+    Raises:
+        UserError: Nothing but the answers is known of this network.
     """
     batch: list[Predicted] = []
     for one in _decoded(classifier, pictures, labels or (lambda path: None), batch_size):
         batch.append(one)
         if len(batch) == batch_size:
-            yield from _ask(classifier, batch, mirror)
+            yield from _ask(classifier, batch, mirror, grad_cam)
             batch = []
-    yield from _ask(classifier, batch, mirror)
+    yield from _ask(classifier, batch, mirror, grad_cam)
 
 
 def _decoded(
@@ -97,6 +107,7 @@ def predict_arrays(
     batch_size: int,
     *,
     mirror: bool = False,
+    grad_cam: bool = False,
 ) -> Iterator[Predicted]:
     """Predicts uint8 `[N, C, S, S]` with labels `[N]`, as if they were files `<name>/<number>`."""
     start = 0
@@ -107,6 +118,7 @@ def predict_arrays(
             classifier,
             [Predicted(Path(f"{name}/{at:05}"), truth, image) for at, (image, truth) in numbered],
             mirror,
+            grad_cam,
         )
         start += len(batch)
 
@@ -128,17 +140,33 @@ def _decode_all(chunk: list[Found], classifier: Classifier, labels: Labels) -> l
     return decoded
 
 
-def _ask(classifier: Classifier, decoded: list[Predicted], mirror: bool) -> Iterator[Predicted]:
+def _ask(
+    classifier: Classifier, decoded: list[Predicted], mirror: bool, grad_cam: bool
+) -> Iterator[Predicted]:
     images = [one.image for one in decoded if one.image is not None]
     probabilities: Iterator[np.ndarray] = iter(())
+    heats: Iterator[Tensor | None] = iter(())
     if images:
-        probabilities = iter(classifier.probabilities(torch.stack(images), mirror).numpy())
+        stacked = torch.stack(images)
+        shares = classifier.probabilities(stacked, mirror)
+        probabilities = iter(shares.numpy())
+        found = _heats(classifier, stacked, shares.argmax(1)) if grad_cam else [None] * len(images)
+        heats = iter(found)
     for one in decoded:
         if one.image is None:
             yield one
             continue
-        shares = next(probabilities)
-        if np.isfinite(shares).all():
-            yield replace(one, probabilities=shares)
+        share, heat = next(probabilities), next(heats)
+        if np.isfinite(share).all():
+            yield replace(one, probabilities=share, heat=heat)
         else:
             yield Predicted(one.path, one.label, problem="the network gave no finite answer")
+
+
+def _heats(classifier: Classifier, images: Tensor, classes: Tensor) -> Tensor:
+    if not isinstance(classifier.logits, Engine):
+        raise UserError(
+            f"{classifier.name} is an export, of which nothing but the answers is known: Grad-CAM "
+            f"needs its run or checkpoint"
+        )
+    return classifier.logits.grad_cam(images, classes)

@@ -34,6 +34,7 @@ from reslab.predicting.predict import Predicted
 from reslab.preprocess import resized
 from reslab.reports import plots
 from reslab.reports.confusion import confusion
+from reslab.reports.grad_cam import overlaid
 from reslab.reports.layout import below, beside, write_page
 from reslab.reports.results import Answer
 from reslab.runs.description import Description
@@ -58,6 +59,7 @@ class Gallery:
         self.confidence = array("f")  # of all
         self._random = np.random.default_rng(0)
         self.images: list[Tensor] = []  # uint8 [C, S, S], small
+        self.looks: list[Tensor] = []  # the same below their heat, if that is known
         self.rows: dict[str, list[Any]] = {
             key: [] for key in ("file", "truth", "predicted", "confidence", "top", "verdict")
         }
@@ -86,28 +88,31 @@ class Gallery:
             self.rows[key][place : place + 1] = [value]
         size = min(one.image.shape[-1], THUMBNAIL)
         self.images[place : place + 1] = [resized(one.image, size)]
+        if one.heat is not None:
+            self.looks[place : place + 1] = [resized(overlaid(one.image, one.heat), size)]
 
-    def thumbnails(self) -> tuple[str, list[str]]:
-        """All pictures on one sheet: its CSS, and where on it each of them is."""
-        size = self.images[0].shape[-1]
-        cells = torch.stack(self.images).numpy().transpose(0, 2, 3, 1)
-        columns, rows = SHEET_COLUMNS, -(-len(cells) // SHEET_COLUMNS)
-        missing, margin = columns * rows - len(cells), THUMBNAIL - size
-        cells = np.pad(cells, ((0, missing), (0, margin), (0, margin), (0, 0)), mode="edge")
-        sheet = cells.reshape(rows, columns, THUMBNAIL, THUMBNAIL, -1).swapaxes(1, 2)
-        sheet = sheet.reshape(rows * THUMBNAIL, columns * THUMBNAIL, -1)
-        buffer = io.BytesIO()
-        Image.fromarray(sheet.squeeze(2) if sheet.shape[2] == 1 else sheet).save(
-            buffer, "JPEG", quality=85, subsampling=0
-        )
-        step = SHOWN * THUMBNAIL / size
-        address = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-        css = (
-            f".thumbnail {{ width: {SHOWN}px; height: {SHOWN}px; image-rendering: pixelated; "
-            f"background: url({address}) 0 0 / {columns * step}px; }}"
-        )
-        places = (divmod(at, columns) for at in range(len(self.images)))
-        return css, [f"{-step * column:g}px {-step * row:g}px" for row, column in places]
+
+def _thumbnails(images: list[Tensor], kind: str) -> tuple[str, list[str]]:
+    """Pictures on one sheet: the CSS of a class that shows it, and where on it each of them is."""
+    size = images[0].shape[-1]
+    cells = torch.stack(images).numpy().transpose(0, 2, 3, 1)
+    columns, rows = SHEET_COLUMNS, -(-len(cells) // SHEET_COLUMNS)
+    missing, margin = columns * rows - len(cells), THUMBNAIL - size
+    cells = np.pad(cells, ((0, missing), (0, margin), (0, margin), (0, 0)), mode="edge")
+    sheet = cells.reshape(rows, columns, THUMBNAIL, THUMBNAIL, -1).swapaxes(1, 2)
+    sheet = sheet.reshape(rows * THUMBNAIL, columns * THUMBNAIL, -1)
+    buffer = io.BytesIO()
+    Image.fromarray(sheet.squeeze(2) if sheet.shape[2] == 1 else sheet).save(
+        buffer, "JPEG", quality=85, subsampling=0
+    )
+    step = SHOWN * THUMBNAIL / size
+    address = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    css = (
+        f".{kind} {{ width: {SHOWN}px; height: {SHOWN}px; image-rendering: pixelated; "
+        f"background: url({address}) 0 0 / {columns * step}px; }}"
+    )
+    places = (divmod(at, columns) for at in range(len(images)))
+    return css, [f"{-step * column:g}px {-step * row:g}px" for row, column in places]
 
 
 def write_dashboard(
@@ -126,7 +131,9 @@ def write_dashboard(
         predictions: Of the labelled pictures, if there are any.
         threshold: Where the slider stands at first.
     """
-    css, places = gallery.thumbnails()
+    css, places = _thumbnails(gallery.images, "thumbnail")
+    if gallery.looks:
+        css += _thumbnails(gallery.looks, "look")[0]
     source = ColumnDataSource(gallery.rows | {"thumbnail": places}, name="images")
     filters = _filters(gallery)
     parts: list[UIElement] = [_heading(gallery, counts, predictions)]
@@ -154,7 +161,7 @@ def write_dashboard(
     parts += [
         Div(text=f"<h2>Pictures{shown}</h2>"),
         beside(*filters.values()),
-        _table(source, filters, css),
+        _table(source, filters, css, looks=bool(gallery.looks)),
     ]
     return write_page(path, gallery.name, *parts, name="dashboard")
 
@@ -181,7 +188,9 @@ def _filters(gallery: Gallery) -> dict[str, Select]:
     }
 
 
-def _table(source: ColumnDataSource, filters: dict[str, Select], css: str) -> UIElement:
+def _table(
+    source: ColumnDataSource, filters: dict[str, Select], css: str, *, looks: bool
+) -> UIElement:
     number = len(source.data["file"])
     kept = IndexFilter(indices=list(range(number)))
     count = Div(text=f"{number:,} pictures", name="count")
@@ -199,14 +208,10 @@ def _table(source: ColumnDataSource, filters: dict[str, Select], css: str) -> UI
     )
     for select in filters.values():
         select.js_on_change("value", change)
-    picture = HTMLTemplateFormatter(
-        template='<div class="thumbnail" style="background-position: <%= value %>"></div>'
-    )
+    titles = {"thumbnail": "Picture"} | ({"look": "Grad-CAM"} if looks else {})
     labelled = [key for key in ("truth", "verdict") if key in filters]
     columns = [
-        TableColumn(
-            field="thumbnail", title="Picture", formatter=picture, width=60, sortable=False
-        ),
+        *(_pictures(kind, title) for kind, title in titles.items()),
         TableColumn(field="file", title="File", width=300, formatter=StringFormatter()),
         *(TableColumn(field=key, title=key.capitalize(), width=90) for key in labelled),
         TableColumn(field="predicted", title="Predicted", width=90),
@@ -231,3 +236,12 @@ def _table(source: ColumnDataSource, filters: dict[str, Select], css: str) -> UI
         stylesheets=[InlineStyleSheet(css=WITHIN_BOKEH + css)],
     )
     return below(count, table)
+
+
+def _pictures(kind: str, title: str) -> TableColumn:
+    """A column that shows of each row its part of a sheet."""
+    template = f'<div class="{kind}" style="background-position: <%= value %>"></div>'
+    formatter = HTMLTemplateFormatter(template=template)
+    return TableColumn(
+        field="thumbnail", title=title, formatter=formatter, width=70, sortable=False
+    )

@@ -18,6 +18,7 @@ from reslab.pictures.labels import Labels
 from reslab.predicting.predict import Predicted
 from reslab.reporter import SILENT, Reporter
 from reslab.reports.dashboard import Gallery, write_dashboard
+from reslab.reports.grad_cam import Looks
 from reslab.reports.labelled import Labelled, write_metrics
 from reslab.reports.results import UNCERTAIN, Answer, results_files
 from reslab.runs.description import Description
@@ -28,6 +29,8 @@ OF_LABELLED = (
     *("confusion.png", "per_class.png", "reliability.png"),
 )
 OF_MANY = ("confidence.png", "dashboard.html")
+GRAD_CAM = "grad_cam.png"
+ALL = {*RESULTS, *OF_LABELLED, *OF_MANY, GRAD_CAM}
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,14 @@ class Options:
         threshold: Confidence below which the answer is `uncertain`.
         mirror: Whether each picture's mirror image counts too.
         kaggle: Whether to write `submission.csv` too.
+        grad_cam: Whether to show where in each picture its class is seen.
     """
 
     top_k: int = 5
     threshold: float = 0.5
     mirror: bool = False
     kaggle: bool = False
+    grad_cam: bool = False
 
 
 @dataclass
@@ -86,9 +91,8 @@ def check_output(folder: Path) -> None:
     if (folder / "config.yaml").exists():
         raise UserError(f"--output {folder} is the directory of a run: choose another folder")
     files = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    ours = {*RESULTS, *OF_LABELLED, *OF_MANY}
-    pictures = {name for name in files - ours if Path(name).suffix.lower() in SUFFIXES}
-    foreign = pictures if "predictions.json" in files else pictures | (files & ours)
+    pictures = {name for name in files - ALL if Path(name).suffix.lower() in SUFFIXES}
+    foreign = pictures if "predictions.json" in files else pictures | (files & ALL)
     if foreign:
         raise UserError(
             f"--output {folder} holds {min(foreign)}, which is none of its results: "
@@ -126,6 +130,7 @@ def report(
     outcome = Outcome(folder, skipped=skipped or Skipped(), labels=labels)
     gallery = Gallery(description)
     labelled = Labelled(description.class_names)
+    looks = Looks(description.class_names)
     asked = {"top_k": options.top_k, "threshold": options.threshold, "tta": options.mirror}
     with (
         results_files(folder, description, asked, kaggle=options.kaggle) as writer,
@@ -137,6 +142,7 @@ def report(
             if given:
                 gallery.add(one, given)
                 labelled.add(one)
+                looks.add(one)
             advance()
         predictions = labelled.predictions()
         if predictions:
@@ -150,7 +156,7 @@ def report(
     outcome.repeated_ids = writer.repeated_ids
     written = list(RESULTS if options.kaggle else RESULTS[:2])
     if is_ours:  # nothing of an earlier call is to stand beside what follows
-        for name in {*RESULTS, *OF_LABELLED, *OF_MANY} - {*written}:
+        for name in ALL - {*written}:
             (folder / name).unlink(missing_ok=True)
     if predictions and outcome.metrics:
         write_metrics(folder, outcome.metrics, labelled.mistakes())
@@ -164,6 +170,9 @@ def report(
         sure = np.array(gallery.confidence)
         figures.draw_confidence(sure, None, options.threshold, title, folder / "confidence.png")
         written += ["confidence.png"]
+    if looks.shown:
+        looks.draw(f"{description.name}: where it looks, by Grad-CAM", folder / GRAD_CAM)
+        written += [GRAD_CAM]
     if total > 1 and gallery.seen:
         write_dashboard(
             folder / "dashboard.html", gallery, outcome.counts, predictions, options.threshold

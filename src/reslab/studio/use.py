@@ -16,6 +16,8 @@ from reslab.studio.runs import COLUMNS
 from reslab.studio.security import Handler, RequestError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from reslab.classifier import Classifier
     from reslab.studio.scan import Scan
 
@@ -155,30 +157,36 @@ def predict(run: str, latest: bool, file: str) -> dict[str, Any]:
         file: The picture.
 
     Returns:
-        What the network sees, as the address of a picture; the ranking; what was done to the
-        picture. Or the `problem` with it.
+        What the network sees, and where it looked (Grad-CAM), as addresses of pictures; the
+        ranking; what was done to the picture. Or the `problem` with it.
     """
-    from PIL import Image
-
     from reslab.pictures.find import Found
     from reslab.predicting.predict import predict_files
+    from reslab.reports.grad_cam import overlaid
     from reslab.reports.report import Options
     from reslab.reports.results import answer
 
     classifier = network(run, latest)
-    (one,) = predict_files(classifier, [Found(Path(file))], batch_size=1)
-    if one.image is None or one.probabilities is None:
+    (one,) = predict_files(classifier, [Found(Path(file))], batch_size=1, grad_cam=True)
+    if one.image is None or one.probabilities is None or one.heat is None:
         return {"problem": one.problem}
-    pixels = one.image.permute(1, 2, 0).numpy()
-    picture = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(picture, "PNG")
     given = answer(one.probabilities, classifier.class_names, MOST_CLASSES, Options().threshold)
     return {
-        "seen": f"data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}",
+        "seen": _address(one.image),
+        "looked": _address(overlaid(one.image, one.heat)),
         "answer": given.answer,
         "top": given.top,
         "notes": one.notes,
     }
+
+
+def _address(image: "Tensor") -> str:
+    """That of a picture uint8 `[C, S, S]` which holds all of it."""
+    from PIL import Image
+
+    pixels, content = image.permute(1, 2, 0).numpy(), io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(content, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
 def network(run: str, latest: bool) -> "Classifier":
