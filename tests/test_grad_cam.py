@@ -13,10 +13,10 @@ from processes import run
 from reslab.analysis.grad_cam import grad_cam, last_maps
 from reslab.config import compose, instantiate
 from reslab.errors import UserError
+from reslab.evaluation.looks import overlaid
 from reslab.nn.blocks import Head
 from reslab.predicting.engine import Engine
 from reslab.preprocess import Normalization, Preprocessing
-from reslab.reports.grad_cam import overlaid
 
 CPU = torch.device("cpu")
 

@@ -270,7 +270,9 @@ def test_a_digit_is_predicted_by_upload_and_by_drawing_in_a_browser(trained, run
         bars = page.locator("figure progress").evaluate_all("(all) => all.map((one) => one.value)")
         assert bars[:5] == [one["probability"] for one in row["top"]]
         assert page.get_by_role("heading", name="<b>.png").is_visible()
-        widths = page.locator("figure img").evaluate_all("(all) => all.map((one) => one.naturalWidth)")
+        widths = page.locator("figure img").evaluate_all(
+            "(all) => all.map((one) => one.naturalWidth)"
+        )
         assert widths == [16, 16], "what it sees, and where it looks"
         page.locator("input[type=file]").set_input_files([tmp_path / "page.png"])
         page.get_by_text("not a picture").wait_for()

@@ -28,13 +28,13 @@ from bokeh.models import (
 from PIL import Image
 from torch import Tensor
 
+from reslab.evaluation.looks import overlaid
 from reslab.evaluation.palette import WITHIN_BOKEH
 from reslab.evaluation.predictions import Predictions
 from reslab.predicting.predict import Predicted
 from reslab.preprocess import resized
 from reslab.reports import plots
 from reslab.reports.confusion import confusion
-from reslab.reports.grad_cam import overlaid
 from reslab.reports.layout import below, beside, write_page
 from reslab.reports.results import Answer
 from reslab.runs.description import Description

@@ -170,7 +170,7 @@ def report(
         sure = np.array(gallery.confidence)
         figures.draw_confidence(sure, None, options.threshold, title, folder / "confidence.png")
         written += ["confidence.png"]
-    if looks.shown:
+    if looks.images:
         looks.draw(f"{description.name}: where it looks, by Grad-CAM", folder / GRAD_CAM)
         written += [GRAD_CAM]
     if total > 1 and gallery.seen:

@@ -160,9 +160,9 @@ def predict(run: str, latest: bool, file: str) -> dict[str, Any]:
         What the network sees, and where it looked (Grad-CAM), as addresses of pictures; the
         ranking; what was done to the picture. Or the `problem` with it.
     """
+    from reslab.evaluation.looks import overlaid
     from reslab.pictures.find import Found
     from reslab.predicting.predict import predict_files
-    from reslab.reports.grad_cam import overlaid
     from reslab.reports.report import Options
     from reslab.reports.results import answer
 
