@@ -1,11 +1,19 @@
-"""The command that analyzes runs."""
+"""The commands that look into networks."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from reslab.cli.group import DATA_DIR, PATH_OR_NAME, RUNS_DIR, cli, output_option
+from reslab.cli.group import (
+    CONFIG_DIR,
+    DATA_DIR,
+    OVERRIDES,
+    PATH_OR_NAME,
+    RUNS_DIR,
+    cli,
+    output_option,
+)
 from reslab.cli.use import BATCH_SIZE, DEVICE
 
 
@@ -42,3 +50,36 @@ def analyze(words: tuple[str, ...], output: Path, **asked: Any) -> None:
         print(f"{name}: {line}")
     for written in done.written:
         print(written)
+
+
+@cli.command()
+@OVERRIDES
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 100),
+    default=5,
+    show_default=True,
+    help="How often weights are drawn.",
+)
+@click.option(
+    "--images",
+    type=click.IntRange(2, 10_000),
+    default=32,
+    show_default=True,
+    help="Training images in the batch.",
+)
+@output_option("outputs/flow", "Where a folder for the network is written.")
+@CONFIG_DIR
+def flow(overrides: tuple[str, ...], **asked: Any) -> None:
+    """How gradients flow back through a network before training, with its skips and without.
+
+    OVERRIDES are those of `train`; of several values each is a network in the same picture.
+    """
+    from reslab.analyze.flow import flow
+    from reslab.terminal.reporter import Terminal
+
+    found, written = flow(overrides, reporter=Terminal(), **asked)
+    for one in found:
+        print(f"{one.title}: {one}")
+    for path in written:
+        print(path)
