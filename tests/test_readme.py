@@ -32,6 +32,7 @@ ON_DIGITS = (
     "analyze",
     "capsule",
     "doctor",
+    "flow",
     "runs",
     "search",
     "summary",
@@ -60,6 +61,8 @@ def shortened(words: list[str]) -> list[str]:
     """What is added to a command that would take long."""
     if words[1] == "analyze":
         return ["points=3", "line_points=3", "images=20"]
+    if words[1] == "flow":
+        return ["--seeds", "1", "--images", "4"]
     if words[1] not in ("train", "search", "reproduce") or {"--from", "recipe=tiny"} & set(words):
         return []  # what it goes by has it, or it is short
     trials = ["search.trials=2"] if words[1] == "search" else []
