@@ -219,6 +219,7 @@ def test_every_command_is_run_by_some_test():
         "reslab bench",
         "reslab predict",
         "reslab analyze",
+        "reslab flow",
         "reslab evaluate",
         "reslab export",
         "reslab verify",
