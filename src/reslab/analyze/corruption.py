@@ -17,6 +17,7 @@ from reslab.reporter import SILENT, Reporter
 from reslab.runs.analyses import Analysis
 
 DRAWN = "frost"  # without the photographs, and so in no mean that is held against published ones
+CIFAR10 = "cifar10"  # the data set's name
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,14 @@ class Settings:
         return [(kind, severity) for kind in self.kinds for severity in SEVERITIES]
 
     @property
-    def compared(self) -> tuple[str, ...]:
-        """The kinds that are in the mean: the benchmark's, but for what is only drawn of it."""
-        drawn = () if self.official else (DRAWN,)
-        return tuple(kind for kind in self.kinds if kind in PUBLISHED and kind not in drawn)
+    def benchmark(self) -> tuple[str, ...]:
+        """The benchmark's kinds, but for the one that is only drawn."""
+        return tuple(kind for kind in PUBLISHED if self.official or kind != DRAWN)
+
+    @property
+    def averaged(self) -> tuple[str, ...]:
+        """The kinds that are in the mean: the benchmark's; where none is asked for, all."""
+        return tuple(kind for kind in self.benchmark if kind in self.kinds) or tuple(self.kinds)
 
 
 @dataclass(frozen=True)
@@ -69,36 +74,43 @@ class Corrupted:
         shares: The same of each kind at each severity, `[K, 5]`.
         images: How many they are.
         kinds: The K kinds.
-        compared: Those of them that are in the mean.
-        dataset: The data set's name.
+        averaged: Those of them that are in the mean.
+        is_benchmark: Whether they are CIFAR-10's images, and all that is in the benchmark's mean.
     """
 
     clean: float
     shares: np.ndarray
     images: int
     kinds: tuple[str, ...]
-    compared: tuple[str, ...]
-    dataset: str
+    averaged: tuple[str, ...]
+    is_benchmark: bool
 
     @property
     def by_severity(self) -> np.ndarray:
-        """The mean over the compared kinds at each severity, `[5]`; NaN where there are none."""
-        chosen = [self.shares[self.kinds.index(kind)] for kind in self.compared]
-        return np.mean(chosen, 0) if chosen else np.full(len(SEVERITIES), np.nan)
+        """The mean over the kinds that are in it, at each severity `[5]`."""
+        chosen = [self.shares[self.kinds.index(kind)] for kind in self.averaged]
+        means: np.ndarray = np.mean(chosen, 0)
+        return means
 
     @property
     def mean(self) -> float:
-        """Over the compared kinds and all severities; NaN where there are none."""
+        """Over the same kinds and all severities."""
         return float(self.by_severity.mean())
+
+    @property
+    def mean_of(self) -> str:
+        """What that is the mean of."""
+        number = len(self.averaged)
+        return "mean of 1 kind" if number == 1 else f"mean of {number} kinds"
 
     def __str__(self) -> str:
         """A line."""
         means = self.shares.mean(1)
         worst = int(means.argmin())
-        parts = [f"clean {self.clean:.2%}"]
-        if self.compared:
-            parts.append(f"corrupted {self.mean:.2%} (mean of {_counted(len(self.compared))})")
-        return f"{', '.join(parts)}, worst {self.kinds[worst]} {means[worst]:.2%}"
+        return (
+            f"clean {self.clean:.2%}, corrupted {self.mean:.2%} ({self.mean_of}), "
+            f"worst {self.kinds[worst]} {means[worst]:.2%}"
+        )
 
 
 def find(
@@ -140,12 +152,9 @@ def find(
                 advance()
     clean, *shares = np.array(right) / number
     by_kind = np.reshape(shares, (len(settings.kinds), len(SEVERITIES)))
-    name = classifier.description.dataset
-    return Corrupted(clean, by_kind, number, tuple(settings.kinds), settings.compared, name)
-
-
-def _counted(kinds: int) -> str:
-    return "1 kind" if kinds == 1 else f"{kinds} kinds"
+    averaged = settings.averaged
+    is_benchmark = averaged == settings.benchmark and classifier.description.dataset == CIFAR10
+    return Corrupted(clean, by_kind, number, tuple(settings.kinds), averaged, is_benchmark)
 
 
 def _taken(data: ImageData, settings: Settings) -> Tensor:

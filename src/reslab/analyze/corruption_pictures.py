@@ -14,19 +14,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from reslab.analysis.corruption import SEVERITIES
+from reslab.analysis.corruption import PUBLISHED, SEVERITIES
 from reslab.analyze.corruption import DRAWN, Corrupted, Settings
 from reslab.evaluation.figures import literal, own_style, plain, save_figure
 from reslab.evaluation.palette import COLORS, GRAY
 from reslab.reports.layout import FITS, beside
 
 MOST_ABREAST = 3
-COLUMNS = ("clean", *map(str, SEVERITIES), "mean")
+COLUMNS = (*map(str, SEVERITIES), "mean")
+STEPS = ("clean", *COLUMNS[:-1])
+GROUPS = "gaussian_noise", "defocus_blur", "snow", "contrast", "shift"  # each one's first kind
 
 # Modas et al. 2022, PRIME: A Few Primitives Can Boost Robustness to Common Corruptions: clean and
-# mean over the fifteen kinds of the official CIFAR-10-C, whose name is CIFAR-10's here.
-RESNET18 = {"published ResNet-18": (0.950, 0.740), "the same with AugMix": (0.952, 0.886)}
-COMPARABLE = "cifar10"
+# mean over the fifteen kinds of the official CIFAR-10-C.
+RESNET18 = {
+    "ResNet-18, published, of the official 15 kinds": (0.950, 0.740),
+    "ResNet-18 with AugMix, published, likewise": (0.952, 0.886),
+}
 
 
 @own_style
@@ -56,10 +60,12 @@ def draw(found: Sequence[Corrupted], titles: Sequence[str], settings: Settings, 
         axes.set_xticks(range(len(COLUMNS)), COLUMNS, fontsize=8)
         axes.set_yticks(range(len(one.kinds)), _names(settings), fontsize=9)
         axes.tick_params(length=0)
-        for at in (0.5, len(SEVERITIES) + 0.5):
-            axes.axvline(at, color="white", lw=3)
+        axes.axvline(len(SEVERITIES) - 0.5, color="white", lw=3)
+        for at, kind in enumerate(one.kinds):
+            if kind in GROUPS:
+                axes.axhline(at - 0.5, color="white", lw=3)
         axes.spines[:].set_visible(False)
-        axes.set_title(textwrap.fill(literal(title), 40), loc="left", fontsize=9)
+        axes.set_title(textwrap.fill(literal(title), 46), loc="left", fontsize=9)
     for axes in panels[len(found) :]:
         axes.set_axis_off()
     bar = above.colorbar(image, ax=panels.tolist(), shrink=0.85, format=PercentFormatter(1))
@@ -75,24 +81,25 @@ def _draw_lines(axes: Axes, found: Sequence[Corrupted]) -> None:
     for at, one in enumerate(found):
         shares = [one.clean, *one.by_severity]
         axes.plot(range(len(shares)), shares, color=COLORS[at % len(COLORS)], marker="o", ms=4)
-    axes.set_xticks(range(len(SEVERITIES) + 1), COLUMNS[:-1])
-    axes.set_xlabel(f"Severity, {_of(found[0])}")
+    axes.set_xticks(range(len(STEPS)), STEPS)
+    axes.set_xlabel(f"Severity, {found[0].mean_of}")
     axes.set_ylabel("Accuracy")
-    axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     plain(axes)
 
 
 def _draw_means(axes: Axes, means: Sequence[tuple[str, float, float, str]]) -> None:
     """What each loses: a line from its mean on corrupted images to its accuracy on clean ones."""
+    place = axes.get_yaxis_transform()
     for at, (title, clean, mean, color) in enumerate(means):
         axes.plot([mean, clean], [at, at], color=color, lw=2, alpha=0.5)
         axes.plot(mean, at, marker="o", color=color)
         axes.plot(clean, at, marker="o", color=color, mfc="white")
-        axes.text(0, at - 0.3, literal(title), fontsize=8, color=color, va="center")
+        axes.text(
+            0.01, at - 0.35, literal(title), transform=place, fontsize=8, color=color, va="center"
+        )
     axes.set_yticks([])
     axes.set_ylim(len(means) - 0.5, -0.75)
-    axes.set_xlim(0, 1.02)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel("Accuracy: clean (open), mean of the corrupted (filled)")
     plain(axes)
@@ -138,15 +145,14 @@ def _lines(found: Sequence[Corrupted], titles: Sequence[str]) -> Any:
     drawn = plot(
         height=360,
         sizing_mode="stretch_width",
-        x_axis_label=f"Severity, {_of(found[0])}",
+        x_axis_label=f"Severity, {found[0].mean_of}",
         y_axis_label="Accuracy",
-        x_range=list(COLUMNS[:-1]),
-        y_range=(0, 1.02),
+        x_range=list(STEPS),
         tools="hover,save",
         tooltips=[("run", "$name"), ("severity", "@x"), ("accuracy", "@y{0.00%}")],
     )
     for at, (one, title) in enumerate(zip(found, titles, strict=True)):
-        source = ColumnDataSource({"x": list(COLUMNS[:-1]), "y": [one.clean, *one.by_severity]})
+        source = ColumnDataSource({"x": list(STEPS), "y": [one.clean, *one.by_severity]})
         more = {"color": COLORS[at % len(COLORS)], "name": title, "legend_label": title}
         drawn.line("x", "y", source=source, line_width=2, **more)
         drawn.scatter("x", "y", source=source, size=6, **more)
@@ -173,15 +179,14 @@ def _means(
         (title, one.clean, one.mean, COLORS[at % len(COLORS)])
         for at, (one, title) in enumerate(zip(found, titles, strict=True))
     ]
-    if any(one.dataset == COMPARABLE for one in found):
+    if any(one.is_benchmark for one in found):
         means += [(title, *shares, GRAY) for title, shares in RESNET18.items()]
     return means
 
 
 def _table(one: Corrupted) -> np.ndarray:
-    """Of each kind the accuracy on clean images, at each severity, and their mean: `[K, 7]`."""
-    clean = np.full(len(one.kinds), one.clean)
-    return np.column_stack([clean, one.shares, one.shares.mean(1)])
+    """Of each kind the accuracy at each severity, and their mean: `[K, 6]`."""
+    return np.column_stack([one.shares, one.shares.mean(1)])
 
 
 def _names(settings: Settings) -> list[str]:
@@ -191,13 +196,9 @@ def _names(settings: Settings) -> list[str]:
     ]
 
 
-def _of(one: Corrupted) -> str:
-    return f"mean of {len(one.compared)} kinds"
-
-
 def _said(found: Sequence[Corrupted], settings: Settings) -> str:
     numbers = " or ".join(f"{number:,}" for number in sorted({one.images for one in found}))
-    origin = "the official CIFAR-10-C"
-    if not settings.official:
-        origin = "regenerated at CIFAR-10-C's severities"
-    return f"{numbers} test images, {origin}"
+    if not PUBLISHED.keys() & set(settings.kinds):
+        return f"{numbers} test images"
+    origin = "the official" if settings.official else "regenerated at the severities of"
+    return f"{numbers} test images, {origin} CIFAR-10-C"
