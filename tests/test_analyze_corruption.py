@@ -185,6 +185,7 @@ def test_what_cannot_be_found_is_told_in_a_line(alone, word, said, in_empty_fold
     assert not alone.analyses.exists()
 
 
+@pytest.mark.slow
 def test_it_says_and_draws_what_was_found(alone, in_empty_folder):
     done = analyze([str(alone.path)], "corruption", ["kinds=[fog,frost,rotation]", "images=50"])
     ((name, line),) = done.lines
