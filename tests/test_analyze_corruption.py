@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from browser import opened
 from reslab.analysis.corruption import KINDS, PUBLISHED, SEVERITIES, corrupt
 from reslab.analyze import corruption_pictures
 from reslab.analyze.corruption import Corrupted, Settings, find
@@ -197,6 +198,10 @@ def test_it_says_and_draws_what_was_found(alone, in_empty_folder):
     content = page.read_text()
     assert "50 test images, regenerated at the severities of CIFAR-10-C" in content
     assert "frost (drawn)" in content
+    with opened(page) as shown:
+        assert shown.title() == f"Corruption of {alone.name}"
+        assert shown.locator(".bk-Figure").count() == 2
+        assert shown.problems == []
 
 
 def test_beside_cifar_10_s_whole_benchmark_stand_the_published_means():

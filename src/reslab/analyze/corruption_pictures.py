@@ -168,7 +168,7 @@ def _list(found: Sequence[Corrupted], titles: Sequence[str]) -> Div:
         for title, clean, mean, _ in _means(found, titles)
     )
     head = "<tr><th></th><th>clean</th><th>corrupted, mean</th></tr>"
-    return Div(text=f"<table>{head}{rows}</table>")
+    return Div(text=f"<table style='border-spacing: 1rem 0.2rem'>{head}{rows}</table>")
 
 
 def _means(
