@@ -60,7 +60,7 @@ def call(command: list[str], cwd: Path, **how) -> Finished:
 def shortened(words: list[str]) -> list[str]:
     """What is added to a command that would take long."""
     if words[1] == "analyze":
-        return ["points=3", "line_points=3", "images=20"]
+        return ["images=20", *(["points=3", "line_points=3"] if "landscape" in words else [])]
     if words[1] == "flow":
         return ["--seeds", "1", "--images", "4"]
     if words[1] not in ("train", "search", "reproduce") or {"--from", "recipe=tiny"} & set(words):

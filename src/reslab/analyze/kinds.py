@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from bokeh.models import UIElement
 
-from reslab.analyze import landscape, landscape_pictures
+from reslab.analyze import corruption, corruption_pictures, landscape, landscape_pictures
 from reslab.classifier import Classifier
 from reslab.content import build
 from reslab.data import ImageData
@@ -43,6 +43,9 @@ class Kind:
 KINDS = {
     "landscape": Kind(
         landscape.Settings, landscape.find, landscape_pictures.draw, landscape_pictures.show
+    ),
+    "corruption": Kind(
+        corruption.Settings, corruption.find, corruption_pictures.draw, corruption_pictures.show
     ),
 }
 

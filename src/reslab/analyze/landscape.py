@@ -1,6 +1,5 @@
 """The loss landscape of runs: how their networks' loss changes around their weights."""
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from reslab.analysis.fold import fold_batch_norms
 from reslab.analysis.landscape import Plane, draw_direction, folded, losses, steps
+from reslab.analyze.opened import opened, weights_digest
 from reslab.classifier import Classifier
 from reslab.data import ImageData
 from reslab.errors import UserError
@@ -104,8 +104,8 @@ def find(
         reporter: Told how far it is.
     """
     places = settings.places
-    engine, network = _opened(classifier)
-    asked = asdict(settings) | {"weights": _digest(network), "bf16": engine.bf16}
+    engine, network = opened(classifier)
+    asked = asdict(settings) | {"weights": weights_digest(network), "bf16": engine.bf16}
     assert classifier.directory is not None
     kept = Analysis(classifier.directory, "landscape", asked)
     known = kept.read()
@@ -132,22 +132,6 @@ def find(
     values = np.array(found)
     line, side = values[: settings.line_points], values[settings.line_points :]
     return Landscape(line, side.reshape(settings.points, settings.points, 2), number)
-
-
-def _opened(classifier: Classifier) -> tuple[Engine, nn.Module]:
-    """What computes on the device, and the network as it was trained."""
-    engine, network = classifier.logits, classifier.network
-    assert isinstance(engine, Engine)
-    assert network is not None
-    return engine, network
-
-
-def _digest(network: nn.Module) -> str:
-    """Of its weights: another training's are another landscape."""
-    digest = hashlib.sha256()
-    for name, value in network.state_dict().items():
-        digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _plane(engine: Engine, network: nn.Module, seed: int) -> Plane:

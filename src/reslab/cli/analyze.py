@@ -27,9 +27,10 @@ from reslab.cli.use import BATCH_SIZE, DEVICE
 @DEVICE
 @RUNS_DIR
 def analyze(words: tuple[str, ...], output: Path, **asked: Any) -> None:
-    """What finished runs are like inside, side by side on one scale.
+    """What finished runs are like beyond their accuracy, side by side on one scale.
 
-    KIND is `landscape`: the loss around the trained weights, along random directions.
+    KIND is `landscape`: the loss around the trained weights, along random directions; or
+    `corruption`: how many test images are right when they are noisy, blurred, snowed on or moved.
 
     What was found is kept in each run's folder, so that it is found once; after Ctrl-C the same
     command goes on.
