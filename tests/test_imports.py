@@ -55,7 +55,10 @@ BELOW: dict[str, set[str]] = {
         *("pictures", "export"),
     },
     "reports": {"preprocess", "runs", "evaluation", "pictures", "predicting"},
-    "analyze": {"analysis", "classifier", "data", "evaluation", "predicting", "reports", "runs"},
+    "analyze": {
+        *("analysis", "classifier", "config", "data", "evaluation", "nn", "predicting"),
+        *("preprocess", "reports", "runs"),
+    },
     "use": {"classifier", "pictures", "predicting", "export", "reports"},
     "tables": {"analysis", "runs", "evaluation", "markdown", "config", "progress", "search"},
     "capsule": {"config", "data", "machine", "runs", "search", "tables"},
