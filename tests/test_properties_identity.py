@@ -27,6 +27,8 @@ COMPUTING = {
     "patience": COUNT,
     "max_steps": COUNT,
     "class_weights": st.just("balanced"),
+    "ema": st.floats(0.5, 0.999),
+    "lookahead": COUNT,
     "monitor": st.sampled_from(["val/loss", "train/loss", "train/accuracy"]),
     "optimizer.lr": POSITIVE,
     "optimizer.weight_decay": SHARE,

@@ -29,6 +29,7 @@ NAMES = ("dataset.name", "model.name")
 # What no constructor decides: key to the lowest and the highest value.
 WHOLE = {
     "seed": (0, 2**32 - 1),
+    "lookahead": (2, math.inf),
     "patience": (1, math.inf),
     "max_steps": (1, math.inf),
     "trainer.limit_train_batches": (1, math.inf),
@@ -37,12 +38,13 @@ WHOLE = {
 } | {f"dataset.{name}": limits for name, limits in IMAGE_DATA.items()}
 REAL = {
     "checkpoint_every": (0, math.inf),
+    "ema": (0.5, 0.99999),
     "label_smoothing": (0, 0.999),
     "trainer.gradient_clip_val": (0, 1e9),
 }
 OPTIONAL = (
     *("patience", "max_steps", "dataset.val_size", "trainer.gradient_clip_val"),
-    *("trainer.limit_train_batches", "trainer.limit_val_batches"),
+    *("ema", "lookahead", "trainer.limit_train_batches", "trainer.limit_val_batches"),
 )
 
 UNLIMITED = -1  # what Lightning calls epochs without end
@@ -76,8 +78,8 @@ def check_values(cfg: DictConfig) -> None:
     _refuse_what_nobody_reads(cfg)
     for key, limits in WHOLE.items():
         _check_range(cfg, key, check_whole, limits)
-    for key, limits in REAL.items():
-        _check_range(cfg, key, check_number, limits)
+    for key, bounds in REAL.items():
+        _check_range(cfg, key, check_number, bounds)
     if cfg.monitor not in MONITORS:
         raise UserError(f"monitor={cfg.monitor}: not a metric{suggest(str(cfg.monitor), MONITORS)}")
     if cfg.class_weights is not None:
