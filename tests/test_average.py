@@ -145,9 +145,11 @@ def test_weights_of_any_layout_and_counts_follow():
 
 @pytest.mark.slow
 def test_a_run_with_both_goes_on_to_the_same_bits_and_is_loaded_as_it_was_tested(tmp_path):
-    """Killed between Lookahead's steps and again behind an epoch's validation."""
+    """Killed among small images, between Lookahead's steps, and behind an epoch's validation."""
     arguments = ("train", *PLAIN, "optimizer.optimizer.momentum=0.9", "ema=0.95", "lookahead=4")
-    arguments += ("trainer.max_epochs=2", "keep_state=true")
+    arguments += ("model=resnet20", "model.widths=[8,16,32]", "trainer.max_epochs=2")
+    arguments += ("dataset.small_size=6", "dataset.small_epochs=1", "keep_state=true")
+    arguments = tuple(one for one in arguments if one not in SMALL)
     assert run(tmp_path / "whole", *arguments).code == 0
     broken = (*arguments, EVERY_STEP)
     for moment in (("step", 6), ("epoch", 1), ("step", 3)):

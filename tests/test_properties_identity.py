@@ -35,6 +35,8 @@ COMPUTING = {
     "dataset.batch_size": COUNT,
     "dataset.val_size": COUNT,
     "dataset.split_seed": COUNT,
+    "dataset.small_size": COUNT,
+    "dataset.small_epochs": COUNT,
     "model.dropout": SHARE,
     "model.widths": st.lists(COUNT, min_size=4, max_size=4),
     "trainer.max_epochs": COUNT,

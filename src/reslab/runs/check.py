@@ -44,7 +44,8 @@ REAL = {
 }
 OPTIONAL = (
     *("patience", "max_steps", "dataset.val_size", "trainer.gradient_clip_val"),
-    *("ema", "lookahead", "trainer.limit_train_batches", "trainer.limit_val_batches"),
+    *("dataset.small_size", "dataset.small_epochs", "ema", "lookahead"),
+    *("trainer.limit_train_batches", "trainer.limit_val_batches"),
 )
 
 UNLIMITED = -1  # what Lightning calls epochs without end
@@ -99,15 +100,21 @@ def check_values(cfg: DictConfig) -> None:
     check_trainer(cfg.trainer)
 
 
-def try_network(cfg: DictConfig, network: "nn.Module") -> "list[Layer]":
+def try_network(cfg: DictConfig, network: "nn.Module", size: str = "dataset.size") -> "list[Layer]":
     """The network's layers for one of the data set's images.
+
+    Args:
+        cfg: The configuration.
+        network: The network.
+        size: The field that has the image's height and width.
 
     Raises:
         UserError: It does not take such images, or does not tell as many classes apart.
     """
     from reslab.analysis.summary import list_layers
 
-    shape = cfg.dataset.channels, cfg.dataset.size, cfg.dataset.size
+    pixels = OmegaConf.select(cfg, size)
+    shape = cfg.dataset.channels, pixels, pixels
     text = "x".join(map(str, shape))
     try:
         layers = list_layers(network, shape)
@@ -115,9 +122,7 @@ def try_network(cfg: DictConfig, network: "nn.Module") -> "list[Layer]":
         raise
     except Exception as error:
         line = str(error).partition("\n")[0]
-        raise UserError(
-            f"model does not take images of {text}: {line}; try dataset.size"
-        ) from error
+        raise UserError(f"model does not take images of {text}: {line}; try {size}") from error
     output = layers[-1].output if layers else ()
     if output != (cfg.dataset.num_classes,):
         raise UserError(
