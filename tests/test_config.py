@@ -267,6 +267,22 @@ def make(*overrides, folder):
         ("dataset.batch_size=6.5", "dataset.batch_size"),
         ("dataset.size=abc", "dataset.size"),
         ("label_smoothing=abc", "label_smoothing"),
+        ("ema=1", "ema must be a number from 0.5 to 0.99999, got 1"),
+        ("lookahead=1", "lookahead must be a whole number at least 2, got 1"),
+        ("lookahead=2.5", "lookahead"),
+        ("dataset.small_size=24", "small_size and small_epochs go together, got 24 and None"),
+        (
+            "dataset.small_size=28 dataset.small_epochs=1",
+            "small_size must be below size=28, got 28",
+        ),
+        (
+            "dataset.small_size=0 dataset.small_epochs=1",
+            "dataset.small_size must be a whole number",
+        ),
+        (
+            "model=baseline_cnn dataset.small_size=8 dataset.small_epochs=1",
+            "model does not take images of 1x8x8",
+        ),
         ("class_weights=heavy", "class_weights must be null or balanced, got heavy"),
         ("checkpoint_every=abc", "checkpoint_every"),
         ("seed=true", "seed"),

@@ -308,3 +308,27 @@ def test_the_test_set_can_stand_for_the_validation_set_and_that_is_said():
     ]
     with pytest.raises(UserError, match=r"validate_on_test needs val_size=null, got 180"):
         instantiate(compose(asked[1:]), "dataset")
+
+
+def test_the_first_epochs_have_small_images_as_pillow_makes_them_and_validation_never_has():
+    """Of the same augmented images as without: what is drawn does not depend on the size."""
+    asked = ["augment=crop_flip", "augment.crop.padding=2", "dataset.batch_size=300"]
+    small = [*asked, "dataset.small_size=5", "dataset.small_epochs=2"]
+    ours, whole = (instantiate(compose(more), "dataset") for more in (small, asked))
+    ours.setup()
+    whole.setup()
+    for epoch, side in enumerate([5, 5, 16]):
+        loaders = ours.train_dataloader(), whole.train_dataloader()
+        for loader in loaders:
+            loader.sampler.set_epoch(epoch)
+        for (images, labels), (large, same_labels) in zip(*loaders, strict=True):
+            assert images.shape == (300, 1, side, side)
+            assert torch.equal(labels, same_labels)
+            if side == 16:
+                assert torch.equal(images, large)
+                continue
+            for image, other in zip(images[:20, 0].numpy(), large[:20, 0].numpy()):
+                expected = Image.fromarray(other, mode="F").resize((side, side), Image.BILINEAR)
+                assert np.abs(image - np.asarray(expected)).max() < 1e-4
+    assert {images.shape[2] for images, _ in ours.val_dataloader()} == {16}
+    assert {images.shape[2] for images, _ in ours.predict_dataloader()} == {16}

@@ -38,7 +38,10 @@ DDP = (
     *(*ARGUMENTS, "trainer.max_epochs=3"),
     *("trainer=ddp", "trainer.accelerator=cpu", "dataset.batch_size=48"),
 )
-EXACT = (*DDP, "trainer.deterministic=true", "trainer.precision=32-true")
+EXACT = (
+    *(*DDP, "trainer.deterministic=true", "trainer.precision=32-true"),
+    *("ema=0.9", "lookahead=3"),
+)
 STEPS_PER_EPOCH = 1257 // 48
 PLAIN = Normalization([0.0], [1.0])
 

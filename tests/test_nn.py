@@ -24,6 +24,7 @@ PARAMETERS = {
     "Liu & Goh ResNet-18, stride 1": (("model=resnet18_projections",), 11_178_186),
     "Liu & Goh Mini-ResNet, stride 1": (("model=mini_resnet_stride1",), 2_798_698),
     "Bhise & Karale": (("model=compact_resnet",), 4_893_566),
+    "ResNet-10 of half widths": (("model=resnet10_stride2",), 1_228_970),
     "ResNet-20": (("model=resnet20", "join=pad"), 269_722),
     "ResNet-32": (("model=resnet32", "join=pad"), 464_154),
     "ResNet-44": (("model=resnet44", "join=pad"), 658_586),
@@ -100,6 +101,11 @@ MACS = {
         ("model=mini_resnet_stride1",),
         residual_macs(HALF, (1, 2, 2, 2), 32, 3, skip=True) + 32 * 32 * 32 * 32,
         "0.140",
+    ),
+    "ResNet-10 of half widths": (
+        ("model=resnet10_stride2",),
+        residual_macs(HALF, (1, 2, 2, 2), 32, 3, skip=True, stem_stride=2, blocks=(1, 1, 1, 1)),
+        "0.016",
     ),
     "Bhise & Karale": (
         ("model=compact_resnet",),

@@ -36,6 +36,13 @@ def test_steps_divide_by_ten_after_half_and_three_quarters():
     assert rates(optimizer, schedule, [None] * 40) == pytest.approx(expected)
 
 
+def test_one_cycle_is_two_lines_and_has_its_height_after_a_quarter():
+    optimizer, schedule = build("optimizer=sgd_one_cycle", "optimizer.lr=0.4", "max_steps=40")
+    up = [0.4 / 25 + (0.4 - 0.4 / 25) * step / 9 for step in range(10)]
+    down = [0.4 - (0.4 - 0.4 / 25 / 1e4) * step / 30 for step in range(1, 31)]
+    assert rates(optimizer, schedule, [None] * 40) == pytest.approx(up + down)
+
+
 def test_bhise_and_karale_s_schedule_is_its_closed_form():
     """Five epochs of linear warm-up to the rate, then a line to a tenth in the eightieth."""
     optimizer, schedule = build("optimizer=adam_warmup_linear", "trainer.max_epochs=80")
@@ -62,7 +69,7 @@ def test_he_et_al_s_schedule_is_the_paper_s_over_64_000_steps(depth):
     assert seen == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd_he2016", "sgd_he2016_warmup"])
+@pytest.mark.parametrize("optimizer", ["sgd_he2016", "sgd_he2016_warmup", "sgd_one_cycle"])
 def test_a_schedule_by_steps_needs_their_number(optimizer):
     with pytest.raises(UserError, match="max_steps"):
         build(f"optimizer={optimizer}")

@@ -4,6 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from reslab.config import CONF_DIR, compose, instantiate, list_options
+from reslab.runs.identity import differing_keys, hashed_config
 from reslab.tables.plan import load_table
 
 MOMENTUM = {"momentum": 0.9}
@@ -24,6 +25,15 @@ HE2016 = {
     "schedule": "MultiStepLR",
     "length": (-1, 64_000),
     "rest": ("val/accuracy", None, 0.0, 0.0),
+}
+# What is ours: docs/speed-recipe.md.
+SPEED = {
+    "data": ("cifar10", 32, 512, None, None),
+    "augment": {"crop": {"padding": 2, "mode": "reflect"}, "flip": {"probability": 0.5}},
+    "optimizer": ("SGD", 0.4, 5e-4, MOMENTUM | {"nesterov": True}),
+    "schedule": "OneCycleLR",
+    "length": (-1, 16 * (45_000 // 512)),
+    "rest": ("val/accuracy", None, 0.1, 0.0),
 }
 
 # Data set, size, batch, mean, std; augmentation; optimizer, rate, decay; schedule; epochs, steps;
@@ -83,7 +93,36 @@ RECIPES = {
     },
     **{f"he2016/{kind}{n}": HE2016 for kind in ("plain", "resnet") for n in (20, 32, 44, 56)},
     **{f"he2016/{kind}110": HE2016 | {"schedule": "InTurn"} for kind in ("plain", "resnet")},
+    **{
+        f"speed/{name}": SPEED
+        for name in ("resnet18_94", "no_average", "no_lookahead", "no_small_images")
+    },
+    "speed/no_smoothing": SPEED | {"rest": ("val/accuracy", None, 0.0, 0.0)},
+    "speed/constant_rate": SPEED | {"schedule": None},
+    "speed/cpu_10_minutes": SPEED
+    | {
+        "data": ("cifar10", 32, 128, None, None),
+        "optimizer": ("SGD", 0.1, 5e-4, MOMENTUM | {"nesterov": True}),
+        "length": (-1, 14 * (45_000 // 128)),
+    },
 }
+
+
+def test_each_ablation_of_the_speed_recipe_leaves_one_thing_out():
+    whole = hashed_config(compose(["recipe=speed/resnet18_94"]))
+    assert (whole["label_smoothing"], whole["ema"], whole["lookahead"]) == (0.1, 0.99, 5)
+    assert (whole["dataset"]["small_size"], whole["dataset"]["small_epochs"]) == (24, 8)
+    left_out = {
+        "no_smoothing": ["label_smoothing"],
+        "no_average": ["ema"],
+        "no_lookahead": ["lookahead"],
+        "no_small_images": ["dataset.small_epochs", "dataset.small_size"],
+        "constant_rate": ["optimizer.schedule"],
+    }
+    for name, keys in left_out.items():
+        assert differing_keys(whole, hashed_config(compose([f"recipe=speed/{name}"]))) == keys
+    rows = load_table("speed").publication.rows
+    assert [row.recipe for row in rows] == [f"speed/{n}" for n in ("resnet18_94", *left_out)]
 
 
 def test_every_recipe_is_here():
@@ -147,6 +186,14 @@ PUBLISHED = {
         "ResNet-56": (100 - 6.97, "0.85M", None, None),
         "ResNet-110": (100 - 6.43, "1.7M", None, None),
     },
+    "speed": dict.fromkeys(
+        (
+            *("The recipe", "No label smoothing", "No moving average", "No Lookahead"),
+            *("No small images", "Constant rate"),
+        ),
+        (None, None, None, None),
+    ),
+    "speed_cpu": {"ResNet-10": (None, None, None, None)},
 }
 
 

@@ -195,7 +195,7 @@ def test_the_commands_on_the_real_data_run_shortened(tmp_path, data_dir):
         else:
             continue
         seen += 1
-    assert seen == 7
+    assert seen == 11
 
 
 def test_every_command_is_run_by_some_test():

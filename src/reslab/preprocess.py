@@ -8,7 +8,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 
 def resized(pixels: Tensor, size: int) -> Tensor:
-    """uint8 `[..., C, H, W]` at `size` by `size` pixels: bilinear, antialiased."""
+    """uint8 or float `[..., C, H, W]` at `size` by `size` pixels: bilinear, antialiased."""
     if pixels.shape[-2:] == (size, size):
         return pixels
     return transforms.resize(pixels, [size, size], antialias=True)

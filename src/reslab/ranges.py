@@ -14,6 +14,8 @@ IMAGE_DATA = {
     "num_classes": (2, math.inf),
     "seed": (0, 2**32 - 1),
     "size": (1, math.inf),
+    "small_epochs": (1, math.inf),
+    "small_size": (1, math.inf),
     "split_seed": (0, 2**32 - 1),
     "val_size": (1, math.inf),
 }

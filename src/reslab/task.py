@@ -10,6 +10,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from reslab import ranks
+from reslab.average import Lookahead, MovingAverage, follower_of
 from reslab.errors import UserError
 from reslab.finite import FiniteGuard
 from reslab.lightning_bypass import QuickModule
@@ -83,6 +84,10 @@ class ImageClassifier(QuickModule):
         compile: Whether network and loss are compiled for training; None: on a GPU.
         class_weights: A key of `CLASS_WEIGHTS`, by which images count in training; None: all alike,
             as they do in validation and in every accuracy whatever this is.
+        ema: The decay of a moving average of the weights, which is evaluated in their place; None:
+            none is kept.
+        lookahead: After how many steps the weights go back half of the way to where they were then,
+            see `Lookahead`; None: they do not.
     """
 
     def __init__(
@@ -95,10 +100,17 @@ class ImageClassifier(QuickModule):
         gradient_clip_algorithm: str | None = None,
         compile: bool | None = None,
         class_weights: str | None = None,
+        ema: float | None = None,
+        lookahead: int | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.network = network
+        self.ema, self.lookahead = ema, lookahead
+        if lookahead is not None:
+            self.slow = follower_of(network)
+        if ema is not None:
+            self.averaged = follower_of(network)
         self.optimization, self.label_smoothing = optimization, label_smoothing
         self.monitor = monitor
         self.gradient_clip_val = gradient_clip_val
@@ -123,9 +135,14 @@ class ImageClassifier(QuickModule):
             "lr_scheduler": {"scheduler": schedule, "monitor": self.monitor},
         }
 
+    @property
+    def evaluated(self) -> nn.Module:
+        """What is validated, tested and kept: the average, else slow weights, else the network."""
+        return getattr(self, "averaged", getattr(self, "slow", self.network))
+
     def forward(self, images: Tensor) -> Tensor:
         """`[B, C, H, W] -> [B, K]`, logits."""
-        return self.network(images)
+        return self.evaluated(images)
 
     def training_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Mean smoothed cross-entropy of logits `[B, K]`, labels `[B]` or shares `[B, K]`.
@@ -158,6 +175,17 @@ class ImageClassifier(QuickModule):
             trainer.num_training_batches,
             scaled=getattr(trainer.precision_plugin, "scaler", None) is not None,
         )
+        self._follow(begins=trainer.global_step == 0)
+
+    def _follow(self, *, begins: bool) -> None:
+        """Has the copies follow the network from now on, from where it is if training `begins`."""
+        self._followers: list[Lookahead | MovingAverage] = []
+        if self.lookahead is not None:
+            self._followers.append(Lookahead(self.slow, self.network, self.lookahead))
+        if self.ema is not None:  # of what Lookahead has left
+            self._followers.append(MovingAverage(self.averaged, self.network, self.ema))
+        for follower in self._followers if begins else ():
+            follower.draw_near(1)
 
     def weigh_classes(self, labels: Tensor, num_classes: int, device: torch.device) -> None:
         """Has classes count from now on as is asked for, by the training set's labels `[N]`."""
@@ -210,6 +238,8 @@ class ImageClassifier(QuickModule):
         self.finite.check(loss)
         self.limit_gradients()
         optimizer.step()
+        for follower in self._followers:
+            follower.follow(self.finite.steps)
         if self.optimization.interval == "step":
             self._step_schedule()
         self.last_loss = loss
@@ -230,7 +260,7 @@ class ImageClassifier(QuickModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Cross-entropy without smoothing, and accuracy."""
         images, labels = batch
-        logits = self.network(images)
+        logits = self(images)
         loss = F.cross_entropy(logits, labels)
         self.val_metrics.update(loss, count_right(logits, labels), len(labels))
 
@@ -265,4 +295,4 @@ class ImageClassifier(QuickModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Logits `[B, K]`, on the CPU."""
-        return self.network(batch[0]).float().cpu()
+        return self(batch[0]).float().cpu()

@@ -153,6 +153,8 @@ class FolderData(ImageData):
         std: float | Sequence[float] | None = None,
         val_size: None = None,
         validate_on_test: bool | None = None,
+        small_size: int | None = None,
+        small_epochs: int | None = None,
     ) -> None:
         for field, share in {"val_share": val_share, "test_share": test_share}.items():
             check_number(field, share, 0.001, 0.9)
@@ -189,6 +191,8 @@ class FolderData(ImageData):
             mean=mean,
             std=std,
             validate_on_test=validate_on_test,
+            small_size=small_size,
+            small_epochs=small_epochs,
         )
 
     def prepare_data(self) -> None:

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from reslab import ranks
 from reslab.data.augment import Augment
-from reslab.preprocess import Normalization, scaled
+from reslab.preprocess import Normalization, resized, scaled
 
 
 def generator_of(*seeds: int) -> Generator:
@@ -68,6 +68,16 @@ class TrainingLoader:
     the position in the epoch, which Lightning keeps in the checkpoint.
 
     Yields (images float `[B, C, H, W]`, labels int64 `[B]`, or shares `[B, K]` of mixed images).
+
+    Args:
+        images: uint8 `[N, C, H, W]`.
+        labels: int64 `[N]`.
+        batch_size: Images in a batch, that of all devices together.
+        normalize: What follows augmentation.
+        augment: What happens to each image, and to a batch.
+        seed: Seed of order and augmentation.
+        small_size: Height and width to which the augmented images of the first epochs are resized.
+        small_epochs: How many epochs these are.
     """
 
     def __init__(
@@ -78,10 +88,13 @@ class TrainingLoader:
         normalize: Normalization,
         augment: Augment,
         seed: int,
+        small_size: int | None = None,
+        small_epochs: int = 0,
     ) -> None:
         self.images, self.labels = images, labels
         self.batch_size, self.normalize = batch_size, normalize.to(images.device)
         self.augment, self.seed = augment, seed
+        self.small_size, self.small_epochs = small_size, small_epochs
         self.sampler = EpochSampler()
         self._position = 0
         self._resume: dict[str, int] = {}
@@ -117,7 +130,10 @@ class TrainingLoader:
 
     def augmented(self, indices: Tensor, drawn: list[Tensor]) -> Tensor:
         """Float images `[B, C, H, W]` on the 0-1 scale, before normalization."""
-        return self.augment.apply(scaled(self.images[indices]), drawn)
+        images = self.augment.apply(scaled(self.images[indices]), drawn)
+        if self.small_size is not None and self.sampler.epoch < self.small_epochs:
+            images = resized(images, self.small_size)
+        return images
 
     def preview(self, num_images: int) -> Tensor:
         """The first images of the epoch as the network will meet them, on the 0-1 scale."""

@@ -19,6 +19,7 @@ from reslab.ranges import IMAGE_DATA, check_whole
 from reslab.reporter import SILENT, Reporter
 
 EVALUATION_BATCH_SIZE = 500
+OPTIONAL = ("val_size", "small_size", "small_epochs")
 PEEKS = Remark("the test set is the validation set too: the epoch is chosen on what is reported")
 
 
@@ -43,6 +44,9 @@ class ImageData(LightningDataModule):
         augment: What happens to training images.
         validate_on_test: Whether the test set stands for the validation set too, as in papers that
             have no other: the best epoch is then chosen on what is reported. `val_size` is None.
+        small_size: Height and width of training images in the first epochs, which are quicker so;
+            None: `size`, as it is in validation always.
+        small_epochs: How many epochs these are.
 
     Raises:
         ValueError: A number is out of range, or the images are not what was declared.
@@ -64,6 +68,8 @@ class ImageData(LightningDataModule):
         mean: float | Sequence[float] | None = None,
         std: float | Sequence[float] | None = None,
         validate_on_test: bool | None = None,
+        small_size: int | None = None,
+        small_epochs: int | None = None,
     ) -> None:
         super().__init__()
         self.name, self.source, self.data_dir = name, source, Path(data_dir)
@@ -71,9 +77,16 @@ class ImageData(LightningDataModule):
         self.channels, self.num_classes, self.size = channels, num_classes, size
         self.batch_size, self.val_size = batch_size, val_size
         self.seed, self.split_seed = seed, split_seed
+        self.small_size, self.small_epochs = small_size, small_epochs
         for field, limits in IMAGE_DATA.items():
-            if field != "val_size" or val_size is not None:
+            if getattr(self, field) is not None or field not in OPTIONAL:
                 check_whole(field, getattr(self, field), *limits)
+        if (small_size is None) != (small_epochs is None):
+            raise ValueError(
+                f"small_size and small_epochs go together, got {small_size} and {small_epochs}"
+            )
+        if small_size is not None and small_size >= size:
+            raise ValueError(f"small_size must be below size={size}, got {small_size}")
         if validate_on_test and val_size is not None:
             raise ValueError(f"validate_on_test needs val_size=null, got {val_size}")
         self.validate_on_test = validate_on_test
@@ -168,7 +181,9 @@ class ImageData(LightningDataModule):
                 raise UserError(refusal)
         images, labels = self._on_device(self.train_images, self.train_labels)
         return TrainingLoader(
-            images, labels, self.batch_size, self.normalization, self.augment, self.seed
+            *(images, labels, self.batch_size, self.normalization, self.augment, self.seed),
+            small_size=self.small_size,
+            small_epochs=self.small_epochs or 0,
         )
 
     def val_dataloader(self) -> EvaluationLoader:

@@ -24,5 +24,7 @@ def build_task(cfg: DictConfig) -> ImageClassifier:
         cfg.label_smoothing,
         cfg.monitor,
         class_weights=cfg.class_weights,
+        ema=cfg.ema,
+        lookahead=cfg.lookahead,
         **{key: cfg.trainer.get(key) for key in THE_TASK_S},
     )

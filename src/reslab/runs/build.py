@@ -61,6 +61,8 @@ def build(
     task = build_task(cfg)
     task.reporter = reporter
     macs = sum(layer.macs for layer in try_network(cfg, task.network))
+    if cfg.dataset.get("small_size") is not None:
+        try_network(cfg, task.network, "dataset.small_size")
     prepare_network(cfg, task)
     history = History(directory.metrics_file)
     checkpoints = SaveCheckpoints(

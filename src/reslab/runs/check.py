@@ -29,6 +29,7 @@ NAMES = ("dataset.name", "model.name")
 # What no constructor decides: key to the lowest and the highest value.
 WHOLE = {
     "seed": (0, 2**32 - 1),
+    "lookahead": (2, math.inf),
     "patience": (1, math.inf),
     "max_steps": (1, math.inf),
     "trainer.limit_train_batches": (1, math.inf),
@@ -37,11 +38,13 @@ WHOLE = {
 } | {f"dataset.{name}": limits for name, limits in IMAGE_DATA.items()}
 REAL = {
     "checkpoint_every": (0, math.inf),
+    "ema": (0.5, 0.99999),
     "label_smoothing": (0, 0.999),
     "trainer.gradient_clip_val": (0, 1e9),
 }
 OPTIONAL = (
     *("patience", "max_steps", "dataset.val_size", "trainer.gradient_clip_val"),
+    *("dataset.small_size", "dataset.small_epochs", "ema", "lookahead"),
     *("trainer.limit_train_batches", "trainer.limit_val_batches"),
 )
 
@@ -76,8 +79,8 @@ def check_values(cfg: DictConfig) -> None:
     _refuse_what_nobody_reads(cfg)
     for key, limits in WHOLE.items():
         _check_range(cfg, key, check_whole, limits)
-    for key, limits in REAL.items():
-        _check_range(cfg, key, check_number, limits)
+    for key, bounds in REAL.items():
+        _check_range(cfg, key, check_number, bounds)
     if cfg.monitor not in MONITORS:
         raise UserError(f"monitor={cfg.monitor}: not a metric{suggest(str(cfg.monitor), MONITORS)}")
     if cfg.class_weights is not None:
@@ -97,15 +100,21 @@ def check_values(cfg: DictConfig) -> None:
     check_trainer(cfg.trainer)
 
 
-def try_network(cfg: DictConfig, network: "nn.Module") -> "list[Layer]":
+def try_network(cfg: DictConfig, network: "nn.Module", size: str = "dataset.size") -> "list[Layer]":
     """The network's layers for one of the data set's images.
+
+    Args:
+        cfg: The configuration.
+        network: The network.
+        size: The field that has the image's height and width.
 
     Raises:
         UserError: It does not take such images, or does not tell as many classes apart.
     """
     from reslab.analysis.summary import list_layers
 
-    shape = cfg.dataset.channels, cfg.dataset.size, cfg.dataset.size
+    pixels = OmegaConf.select(cfg, size)
+    shape = cfg.dataset.channels, pixels, pixels
     text = "x".join(map(str, shape))
     try:
         layers = list_layers(network, shape)
@@ -113,9 +122,7 @@ def try_network(cfg: DictConfig, network: "nn.Module") -> "list[Layer]":
         raise
     except Exception as error:
         line = str(error).partition("\n")[0]
-        raise UserError(
-            f"model does not take images of {text}: {line}; try dataset.size"
-        ) from error
+        raise UserError(f"model does not take images of {text}: {line}; try {size}") from error
     output = layers[-1].output if layers else ()
     if output != (cfg.dataset.num_classes,):
         raise UserError(

@@ -45,7 +45,7 @@ def finish(
     peak = peak_memory_bytes(run.trainer.strategy.root_device)
     last_logits = _test_logits(run)  # also warms up, for the time of what follows
     best_saved = files.load(directory.best)
-    run.task.network.load_state_dict(best_saved["state_dict"])
+    run.task.evaluated.load_state_dict(best_saved["state_dict"])
     begun, others = time.perf_counter(), others_cpu_seconds()
     logits = _test_logits(run)
     seconds = time.perf_counter() - begun
@@ -56,7 +56,7 @@ def finish(
     for name, choice in run.checkpoints.choices().items():
         accuracy = test["accuracy"]
         if choice["epoch"] != run.checkpoints.best_epoch:
-            run.task.network.load_state_dict(choice["weights"])
+            run.task.evaluated.load_state_dict(choice["weights"])
             accuracy = score(_test_logits(run), labels)["accuracy"]
         choices[name] = Choice(choice["epoch"], accuracy)
     images = last["step"] * run.data.batch_size

@@ -15,7 +15,9 @@ from reslab.runs.description import Description
 from reslab.runs.network import build_network
 from reslab.runs.store import RunDirectory
 
-OF_NETWORK = "network."  # before the names of weights in what a run is resumed from
+# Before the names of weights in what a run is resumed from, of what it evaluates the first that
+# there is, see `ImageClassifier.evaluated`.
+EVALUATED = ("averaged.", "slow.", "network.")
 
 
 def load_best(directory: RunDirectory) -> tuple[Description, nn.Module]:
@@ -40,11 +42,13 @@ def load_latest(directory: RunDirectory) -> tuple[Description, nn.Module]:
         raise UserError(f"{directory.path} has no latest checkpoint yet")
     path, saved, _ = found
     _require_ours(saved, path)
-    weights = {
-        name.removeprefix(OF_NETWORK): weight
-        for name, weight in saved["state_dict"].items()
-        if name.startswith(OF_NETWORK)
-    }
+    weights: dict[str, Any] = {}
+    for prefix in EVALUATED:
+        weights = weights or {
+            name.removeprefix(prefix): weight
+            for name, weight in saved["state_dict"].items()
+            if name.startswith(prefix)
+        }
     return _network_of(directory, saved | {"state_dict": weights}, path)
 
 

@@ -88,7 +88,7 @@ class SaveCheckpoints(Checkpoint):
             if not is_better(values[name], best["value"], name):
                 continue
             if weights is None:  # one copy for all
-                state = pl_module.network.state_dict()
+                state = pl_module.evaluated.state_dict()
                 weights = {key: tensor.to("cpu", copy=True) for key, tensor in state.items()}
             new = {"epoch": trainer.current_epoch + 1, "value": values[name], "weights": weights}
             if name == self.monitor:

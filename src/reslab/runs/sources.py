@@ -15,6 +15,7 @@ SOURCES_THAT_MATTER = (
     "data/module.py",
     "preprocess.py",
     "ranks.py",
+    "average.py",
     "loss.py",
     "monitor.py",
     "optim.py",

@@ -31,6 +31,8 @@ HYPERPARAMETERS = {
     "Batch": "dataset.batch_size",
     "Augmentation": "augment",
     "Label smoothing": "label_smoothing",
+    "Moving average of the weights": "ema",
+    "Lookahead": "lookahead",
     "Network": "model",
 }
 MEBIBYTE = 2**20
@@ -124,6 +126,8 @@ def _selection(run: FinishedRun) -> str:
 
 def _hyperparameters(runs: Sequence[FinishedRun]) -> Iterator[str]:
     for name, key in HYPERPARAMETERS.items():
+        if all(OmegaConf.select(run.cfg, key) is None for run in runs):
+            continue  # an option that is not used, or came later
         yield from (f"**{name}.** {line}" for line in _each(runs, partial(_configured, key)))
 
 
