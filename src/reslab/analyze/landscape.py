@@ -1,8 +1,7 @@
 """The loss landscape of runs: how their networks' loss changes around their weights."""
 
-import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -12,12 +11,14 @@ from torch import Tensor, nn
 
 from reslab.analysis.fold import fold_batch_norms
 from reslab.analysis.landscape import Plane, draw_direction, folded, losses, steps
+from reslab.analyze.opened import opened, weights_digest
 from reslab.classifier import Classifier
 from reslab.data import ImageData
 from reslab.errors import UserError
 from reslab.predicting.engine import Engine
 from reslab.reporter import SILENT, Reporter
 from reslab.runs.analyses import Analysis
+from reslab.runs.store import RunDirectory
 
 SECONDS_BETWEEN_SAVES = 20
 
@@ -104,8 +105,8 @@ def find(
         reporter: Told how far it is.
     """
     places = settings.places
-    engine, network = _opened(classifier)
-    asked = asdict(settings) | {"weights": _digest(network), "bf16": engine.bf16}
+    engine, network = opened(classifier)
+    asked = asdict(settings) | {"weights": weights_digest(network), "bf16": engine.bf16}
     assert classifier.directory is not None
     kept = Analysis(classifier.directory, "landscape", asked)
     known = kept.read()
@@ -129,25 +130,22 @@ def find(
         finally:  # of Ctrl-C, too
             if found:
                 kept.write({"values": np.array(found), "images": np.array(number)})
-    values = np.array(found)
+    return _of_values(np.array(found), number, settings)
+
+
+def read(
+    run: RunDirectory, settings: Settings, arrays: Mapping[str, np.ndarray]
+) -> Landscape | None:
+    """The landscape that arrays hold which were kept beside a run, None before it is whole."""
+    values = arrays["values"]
+    if len(values) < len(settings.places):
+        return None
+    return _of_values(values, int(arrays["images"]), settings)
+
+
+def _of_values(values: np.ndarray, images: int, settings: Settings) -> Landscape:
     line, side = values[: settings.line_points], values[settings.line_points :]
-    return Landscape(line, side.reshape(settings.points, settings.points, 2), number)
-
-
-def _opened(classifier: Classifier) -> tuple[Engine, nn.Module]:
-    """What computes on the device, and the network as it was trained."""
-    engine, network = classifier.logits, classifier.network
-    assert isinstance(engine, Engine)
-    assert network is not None
-    return engine, network
-
-
-def _digest(network: nn.Module) -> str:
-    """Of its weights: another training's are another landscape."""
-    digest = hashlib.sha256()
-    for name, value in network.state_dict().items():
-        digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
+    return Landscape(line, side.reshape(settings.points, settings.points, 2), images)
 
 
 def _plane(engine: Engine, network: nn.Module, seed: int) -> Plane:
