@@ -57,7 +57,16 @@ BELOW: dict[str, set[str]] = {
     "reports": {"preprocess", "runs", "evaluation", "pictures", "predicting"},
     "analyze": {"analysis", "classifier", "data", "evaluation", "predicting", "reports", "runs"},
     "use": {"classifier", "pictures", "predicting", "export", "reports"},
-    "tables": {"analysis", "runs", "evaluation", "markdown", "config", "progress", "search"},
+    "tables": {
+        "analysis",
+        "analyze",
+        "runs",
+        "evaluation",
+        "markdown",
+        "config",
+        "progress",
+        "search",
+    },
     "capsule": {"config", "data", "machine", "runs", "search", "tables"},
     "bench": {
         *("data", "callbacks", "runs", "config", "machine", "evaluation", "markdown"),
@@ -72,7 +81,7 @@ BELOW: dict[str, set[str]] = {
     "search": {"config", "evaluation", "jobs", "locks", "reports", "runs"},
     "studio": {
         *("config", "evaluation", "pictures", "predicting", "progress", "reports", "runs"),
-        *("classifier", "tables", "use", "analysis", "jobs", "locks", "loss", "machine"),
+        *("analyze", "classifier", "tables", "use", "analysis", "jobs", "locks", "loss", "machine"),
         "search",
     },
     "doctor": {"config", "jobs", "locks", "machine"},

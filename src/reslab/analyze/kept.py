@@ -33,9 +33,7 @@ class Question:
     @property
     def words(self) -> str:
         """What was asked other than is usual, as one would type it."""
-        asked, usual = asdict(self.settings), asdict(KINDS[self.kind].settings())
-        words = (f"{key}={_typed(value)}" for key, value in asked.items() if value != usual[key])
-        return " ".join(words)
+        return typed(self.settings, but=KINDS[self.kind].settings())
 
 
 @dataclass
@@ -120,12 +118,18 @@ def side_by_side(
     return in_order, spoilt
 
 
+def typed(settings: Any, but: Any = None) -> str:
+    """Settings as one would type them; without those that others have as well, if there are any."""
+    left_out = asdict(but) if but else {}
+    return " ".join(
+        f"{key}={','.join(map(str, value)) if isinstance(value, list | tuple) else value}"
+        for key, value in asdict(settings).items()
+        if value is not None and (key, value) not in left_out.items()
+    )
+
+
 def _place(question: Question, order: Sequence[str]) -> tuple[int, str, str]:
     return order.index(question.kind), question.words, question.name
-
-
-def _typed(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _written(path: Path) -> tuple[int, str]:
