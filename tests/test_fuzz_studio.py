@@ -16,6 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reslab.studio import control
+from reslab.studio.analyzing import Analyzing
 from reslab.studio.security import Access, Handler
 from reslab.studio.server import application
 from searched import DEEP, PLAIN, TEXTS, examples
@@ -44,10 +45,15 @@ MEANT = {
     **{key: [RUN, OTHER, "failed-run", "no-run"] for key in ("run", "of_run", "base")},
     **{"x": ["epoch", "minutes"], "part": ["train", "val", ""], "smooth": ["0", "0.5", "1", "nan"]},
     **{"of": ["loss", "gradients", "batches", "lr", "throughput"], "theme": ["light", "dark"]},
-    **{"checkpoint": ["best", "latest"], "kind": ["onnx", "safetensors", "results", "x"]},
+    **{
+        "checkpoint": ["best", "latest"],
+        "kind": ["onnx", "safetensors", "results", "landscape", "corruption"],
+    },
     **{"table": ["liu_goh", "resnet3"], "with": ["dataset=digits seed=0", "'", "hydra.x=1", OTHER]},
     **{"search": ["one", "two"], "name": ["search.json", "search.html", "a.png"], "order": ["0"]},
     **{"names": [[RUN], [], [OTHER]], "ids": [["x"], []], "runs": [[RUN], [OTHER, "failed-run"]]},
+    **{"words": ["points=3 images=20", "points=4", "--output=x"], "ending": ["png", "pdf"]},
+    **{"job": ["0"]},
     **{"number": [1, 64, 65, 1e999, True], "quick": [True, False], "pictures": ["digits/3", "x"]},
 }
 TEXT = TEXTS | st.text(max_size=8)
@@ -122,6 +128,7 @@ def studio(trained, tmp_path_factory):
     shutil.copytree(trained / "pictures/3", data / "digits/3")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(control, "look_after", lambda app: None)
+        patch.setattr(Analyzing, "begin", lambda self, runs, kind, words: None)
         with served(runs, data_dir=data, worker=AtHand()) as studio:
             yield studio
 

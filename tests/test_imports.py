@@ -61,7 +61,10 @@ BELOW: dict[str, set[str]] = {
         *("preprocess", "reports", "runs"),
     },
     "use": {"classifier", "pictures", "predicting", "export", "reports"},
-    "tables": {"analysis", "runs", "evaluation", "markdown", "config", "progress", "search"},
+    "tables": {
+        *("analysis", "analyze", "runs", "reports", "evaluation", "markdown", "config", "progress"),
+        "search",
+    },
     "capsule": {"config", "data", "machine", "runs", "search", "tables"},
     "bench": {
         *("data", "callbacks", "runs", "config", "machine", "evaluation", "markdown"),
@@ -76,7 +79,7 @@ BELOW: dict[str, set[str]] = {
     "search": {"config", "evaluation", "jobs", "locks", "reports", "runs"},
     "studio": {
         *("config", "evaluation", "pictures", "predicting", "progress", "reports", "runs"),
-        *("classifier", "tables", "use", "analysis", "jobs", "locks", "loss", "machine"),
+        *("analyze", "classifier", "tables", "use", "analysis", "jobs", "locks", "loss", "machine"),
         "search",
     },
     "doctor": {"config", "jobs", "locks", "machine"},

@@ -65,7 +65,7 @@ def drawn(finished, tmp_path, monkeypatch):
 
     monkeypatch.setattr(figures, "draw_all", draw)
     monkeypatch.setattr(
-        page, "write_page", lambda findings, path, pictures: (path.write_text("page"), path)[1]
+        page, "write_page", lambda findings, path, *parts: (path.write_text("page"), path)[1]
     )
     return folders
 

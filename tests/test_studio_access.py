@@ -6,6 +6,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 
 from browser import visited
+from reslab.analyze.kinds import analyze
 from studio import AtHand, served, trial, write_run, write_search
 from training import only_run
 
@@ -21,6 +22,7 @@ VIEWS = {
     "searches?search=lr": (".history circle", ".history circle"),
     "use": (".pad canvas", ".answers progress"),
 }
+ASKED = ("points=3", "line_points=3", "images=20", "split=test")
 SERIOUS = ("serious", "critical")
 
 
@@ -32,6 +34,8 @@ def studio(trained_once, tmp_path_factory):
         write_run(folder, f"seed-{seed}", seed=seed, test=0.9)
     write_run(folder, "other", lr=0.2, test=0.8)
     write_run(folder, "broken", lr=0.3, failure="the loss is nan")
+    trained = only_run(trained_once).name
+    analyze([str(folder / trained)], "landscape", ASKED, output=folder.parent / "analyses")
     trials = [trial(0, value=0.5), trial(1, "pruned", 0.4), trial(2, "failed", reason="no disk")]
     write_search(folder, "lr", trials, command="reslab train", importances={"optimizer.lr": 1})
     with served(folder, worker=AtHand()) as studio:
@@ -61,6 +65,9 @@ def test_no_view_has_a_serious_fault_empty_or_filled(studio, trained_once, schem
                     page.locator("input[type=file]").set_input_files(picture)
                 page.locator(f"{content} >> visible=true").first.wait_for(timeout=60_000)
                 assert faults(page) == [], (view, query)
+                if view == "watch" and runs:
+                    page.locator(".analyses .bk-Figure >> visible=true").first.wait_for()
+                    assert faults(page) == [], "analyses"
 
 
 def test_the_rules_find_what_is_wrong(studio):

@@ -1,6 +1,6 @@
 """How many images runs have right when these are corrupted, kind by kind and by severity."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from reslab.data import ImageData
 from reslab.errors import UserError
 from reslab.reporter import SILENT, Reporter
 from reslab.runs.analyses import Analysis
+from reslab.runs.store import RunDirectory
 
 DRAWN = "frost"  # without the photographs, and so in no mean that is held against published ones
 CIFAR10 = "cifar10"  # the data set's name
@@ -150,10 +151,25 @@ def find(
                 right.append(int((engine(images).argmax(1) == labels).sum()))
                 kept.write({"right": np.array(right), "images": np.array(number)})
                 advance()
-    clean, *shares = np.array(right) / number
+    return _of_counts(np.array(right), number, settings, classifier.description.dataset)
+
+
+def read(
+    run: RunDirectory, settings: Settings, arrays: Mapping[str, np.ndarray]
+) -> Corrupted | None:
+    """What arrays hold which were kept beside a run, None before it is whole."""
+    right = arrays["right"]
+    if len(right) <= len(settings.cells):
+        return None
+    dataset = run.kept_config()["dataset"]["name"]
+    return _of_counts(right, int(arrays["images"]), settings, dataset)
+
+
+def _of_counts(right: np.ndarray, number: int, settings: Settings, dataset: str) -> Corrupted:
+    clean, *shares = right / number
     by_kind = np.reshape(shares, (len(settings.kinds), len(SEVERITIES)))
     averaged = settings.averaged
-    is_benchmark = averaged == settings.benchmark and classifier.description.dataset == CIFAR10
+    is_benchmark = averaged == settings.benchmark and dataset == CIFAR10
     return Corrupted(clean, by_kind, number, tuple(settings.kinds), averaged, is_benchmark)
 
 

@@ -1,12 +1,13 @@
 """The analyses that there are, and what is done for each of them alike."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from bokeh.models import UIElement
 
@@ -19,6 +20,7 @@ from reslab.predicting.engine import BATCH_SIZE
 from reslab.predicting.load import data_of, load
 from reslab.reporter import SILENT, Reporter
 from reslab.reports.layout import write_page
+from reslab.runs.store import RunDirectory
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Kind:
 
     Attributes:
         settings: The data class of what may be asked.
+        read: Of a run, the settings and the arrays that are kept, what was found; None if that is
+            not whole.
         find: Finds it for a run, by the run's network, what gets its data ready if they are
             needed, the settings, and who is told.
         draw: Draws what was found for several: takes that, each one's name with its test accuracy,
@@ -35,6 +39,7 @@ class Kind:
     """
 
     settings: Any
+    read: Callable[[RunDirectory, Any, Mapping[str, np.ndarray]], Any]
     find: Callable[[Classifier, Callable[[], ImageData], Any, Reporter], Any]
     draw: Callable[[Sequence[Any], Sequence[str], Any, Path], Path]
     show: Callable[[Sequence[Any], Sequence[str], Any], list[UIElement]]
@@ -42,10 +47,18 @@ class Kind:
 
 KINDS = {
     "landscape": Kind(
-        landscape.Settings, landscape.find, landscape_pictures.draw, landscape_pictures.show
+        landscape.Settings,
+        landscape.read,
+        landscape.find,
+        landscape_pictures.draw,
+        landscape_pictures.show,
     ),
     "corruption": Kind(
-        corruption.Settings, corruption.find, corruption_pictures.draw, corruption_pictures.show
+        corruption.Settings,
+        corruption.read,
+        corruption.find,
+        corruption_pictures.draw,
+        corruption_pictures.show,
     ),
 }
 
@@ -92,10 +105,8 @@ def analyze(
         UserError: There is no such kind, run or setting, a run is not finished, or its data are not
             there.
     """
-    if kind not in KINDS:
-        raise UserError(f"{kind} is no analysis: choose {', '.join(KINDS)}")
+    settings = settings_of(kind, words)
     one = KINDS[kind]
-    settings = _settings(one.settings, words)
     classifiers = [load(run, runs_dir, device=device, batch_size=batch_size) for run in runs]
     for run, classifier in zip(runs, classifiers, strict=True):
         if classifier.directory is None or classifier.record is None:
@@ -128,13 +139,16 @@ def _folder(names: Sequence[str]) -> str:
     return f"{names[0]}+{len(names) - 1}-{digest}"
 
 
-def _settings(kind: Any, words: Sequence[str]) -> Any:
-    """What words ask for.
+def settings_of(kind: str, words: Sequence[str]) -> Any:
+    """What words ask of a kind of analysis.
 
     Raises:
-        UserError: A key or value is none of the kind's.
+        UserError: There is no such kind, or a key or value is none of its.
     """
-    known = [one.name for one in fields(kind)]
+    if kind not in KINDS:
+        raise UserError(f"{kind} is no analysis: choose {', '.join(KINDS)}")
+    settings = KINDS[kind].settings
+    known = [one.name for one in fields(settings)]
     values = {}
     for word in words:
         key, equals, value = word.partition("=")
@@ -145,6 +159,6 @@ def _settings(kind: Any, words: Sequence[str]) -> Any:
         except yaml.YAMLError as error:
             raise UserError(f"{word}: this is no value") from error
     try:
-        return build(kind, values)
+        return build(settings, values)
     except ValueError as error:
         raise UserError(str(error)) from error

@@ -1,7 +1,7 @@
 """The loss landscape of runs: how their networks' loss changes around their weights."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -18,6 +18,7 @@ from reslab.errors import UserError
 from reslab.predicting.engine import Engine
 from reslab.reporter import SILENT, Reporter
 from reslab.runs.analyses import Analysis
+from reslab.runs.store import RunDirectory
 
 SECONDS_BETWEEN_SAVES = 20
 
@@ -129,9 +130,22 @@ def find(
         finally:  # of Ctrl-C, too
             if found:
                 kept.write({"values": np.array(found), "images": np.array(number)})
-    values = np.array(found)
+    return _of_values(np.array(found), number, settings)
+
+
+def read(
+    run: RunDirectory, settings: Settings, arrays: Mapping[str, np.ndarray]
+) -> Landscape | None:
+    """The landscape that arrays hold which were kept beside a run, None before it is whole."""
+    values = arrays["values"]
+    if len(values) < len(settings.places):
+        return None
+    return _of_values(values, int(arrays["images"]), settings)
+
+
+def _of_values(values: np.ndarray, images: int, settings: Settings) -> Landscape:
     line, side = values[: settings.line_points], values[settings.line_points :]
-    return Landscape(line, side.reshape(settings.points, settings.points, 2), number)
+    return Landscape(line, side.reshape(settings.points, settings.points, 2), images)
 
 
 def _plane(engine: Engine, network: nn.Module, seed: int) -> Plane:

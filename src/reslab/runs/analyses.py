@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,17 +37,14 @@ class Analysis:
             UserError: The file is damaged or foreign.
         """
         try:
-            with np.load(self.path) as content:
-                arrays = dict(content)
-            if str(arrays.pop(ASKED)) != self._asked:
+            asked, arrays = _content(self.path)
+            if asked != self._asked:
                 raise ValueError("it is of something else")
             return arrays
         except FileNotFoundError:
             return {}
         except Exception as error:  # whatever a foreign or damaged file makes numpy stumble over
-            raise UserError(
-                f"{self.path} is damaged or foreign: delete it to have it made anew"
-            ) from error
+            raise UserError(_damaged(self.path)) from error
 
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Keeps arrays in place of those that were kept.
@@ -62,3 +60,26 @@ class Analysis:
         content: dict[str, Any] = {ASKED: np.array(self._asked), **arrays}
         np.savez_compressed(buffer, **content)
         write_atomically(self.path, buffer.getvalue())
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What an analysis was asked whose file that is, and the arrays that it has found so far.
+
+    Raises:
+        UserError: The file is damaged or foreign.
+    """
+    try:
+        asked, arrays = _content(path)
+        return dict(json.loads(asked)), arrays
+    except Exception as error:  # as above
+        raise UserError(_damaged(path)) from error
+
+
+def _content(path: Path) -> tuple[str, dict[str, np.ndarray]]:
+    with np.load(path) as content:
+        arrays = dict(content)
+    return str(arrays.pop(ASKED)), arrays
+
+
+def _damaged(path: Path) -> str:
+    return f"{path} is damaged or foreign: delete it to have it made anew"

@@ -20,6 +20,7 @@ from reslab.errors import UserError
 from reslab.evaluation.palette import STYLE_SHEET
 from reslab.reporter import SILENT, Reporter
 from reslab.studio import (
+    analyses,
     compare,
     control,
     downloads,
@@ -36,7 +37,7 @@ from reslab.studio.security import LOOPBACK, Access, Handler, RequestError, read
 from reslab.studio.worker import Worker
 
 # A module a view: each has `HANDLERS`, addresses below `/api/` with what answers them.
-VIEWS = (runs, watch, train, control, compare, tables, searches, use, downloads)
+VIEWS = (runs, watch, train, control, compare, analyses, tables, searches, use, downloads)
 
 DATA_DIR = Path("data")
 PAGES = Path(__file__).with_name("pages")

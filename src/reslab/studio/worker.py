@@ -21,7 +21,7 @@ from reslab.errors import UserError
 
 TASKS_AT_ONCE = 4
 # What tasks import, before there are any: libraries that two threads import at once fail.
-AHEAD = ("reslab.use", "reslab.tables.findings")
+AHEAD = ("reslab.use", "reslab.tables.findings", "reslab.analyze.kept")
 ENDED = "what computes beside the studio has ended: try again"
 SECONDS_IDLE = 900  # until it ends by itself; the next task begins another
 

@@ -174,6 +174,7 @@ def _of_runs(paths: Iterable[str]) -> Stamps:
         files = (
             *(run.path, run.request_file, run.config_file, run.failure_file, run.record_file),
             *(run.metrics_file, run.gradients_file, run.predictions_file),
+            *(run.best, run.analyses, *sorted(run.analyses.glob("*.npz"))),
         )
         stamps[path] = [run.state() if run.path.is_dir() else "", *map(_stamp, files)]
     return stamps

@@ -28,13 +28,19 @@ TEMPLATE = Path(__file__).with_name("page.html")
 RANDOM = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")  # what Bokeh calls elements
 
 
-def write_page(findings: Findings, path: Path, pictures: Sequence[Path] = ()) -> Path:
+def write_page(
+    findings: Findings,
+    path: Path,
+    pictures: Sequence[Path] = (),
+    analyses: Sequence[UIElement] = (),
+) -> Path:
     """Writes the page: numbers say on hovering which runs they are of, curves go on and off.
 
     Args:
         findings: What the table came to.
         path: The page.
         pictures: PNG files that it holds below, those of one model (`<kind>-<model>.png`) together.
+        analyses: What was found of its runs, parts that are tagged `analysis`.
     """
     table, lines, pairs, done = findings.table, findings.lines, findings.pairs, findings.done
     behind_lines = [[one for one in done if one.cell.row.name == line["model"]] for line in lines]
@@ -58,7 +64,7 @@ def write_page(findings: Findings, path: Path, pictures: Sequence[Path] = ()) ->
         "galleries": _galleries(findings, pictures),
     }
     page = file_html(
-        plots,
+        [*plots, *analyses],
         INLINE,
         table.heading,  # which Bokeh escapes
         template=TEMPLATE.read_text(),

@@ -54,6 +54,7 @@ def render(
     warnings: list[str] = []
     if findings.done:  # else nothing waits for matplotlib, Bokeh and torch
         reporter.say("drawing its page and pictures, which takes a few seconds")
+        from reslab.tables.analyses import draw_analyses, kept_analyses, show_analyses
         from reslab.tables.checklist import checklist
         from reslab.tables.claims import claims_page
         from reslab.tables.figures import draw_all
@@ -67,7 +68,11 @@ def render(
             written.append(folder / name)
         pictures, warnings = draw_all(findings, folder / "figures", reporter)
         files = [folder / f"figures/{name}.png" for name in pictures]
-        written.append(write_page(findings, folder / "page.html", files))
+        analyses, spoilt = kept_analyses(findings)
+        draw_analyses(analyses, folder / "figures")
+        warnings.extend(spoilt)
+        page = write_page(findings, folder / "page.html", files, show_analyses(analyses))
+        written.append(page)
         written.append(folder / "figures")
     for warning in warnings:
         reporter.warn(warning)

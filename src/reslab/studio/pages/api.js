@@ -35,12 +35,11 @@ export function el(selector, ...children) {
   return one
 }
 
-// The path with parameters, whatever their values are; a list gives its name several times.
+// The path with more parameters, whatever their values are; a list gives its name several times.
 export function withParams(path, params) {
   const pairs = Object.entries(params).flatMap(([name, value]) =>
     [value].flat().filter((one) => one != null && one !== "").map((one) => [name, one]))
-  const text = new URLSearchParams(pairs).toString()
-  return text ? `${path}?${text}` : path
+  return pairs.length ? `${path}${path.includes("?") ? "&" : "?"}${new URLSearchParams(pairs)}` : path
 }
 
 // The answer to GET, or to POST with a body, a Blob or what becomes JSON: what was JSON, or the text

@@ -7,13 +7,12 @@ const shown = new WeakMap() // an element with a figure: what takes that away
 let library
 
 export function load() {
-  library ??= new Promise((done, failed) => {
-    const script = el("script", {src: "bokeh.min.js", onload: done, onerror: () => {
+  library ??= ["bokeh", "bokeh-widgets"].reduce((before, name) => before.then(() => new Promise((done, failed) => {
+    document.head.append(el("script", {src: `${name}.min.js`, onload: done, onerror: () => {
       library = null // to be tried again
       failed(new Error("Bokeh, which draws the figures, does not load."))
-    }})
-    document.head.append(script)
-  })
+    }}))
+  })), Promise.resolve())
   return library
 }
 
@@ -28,7 +27,7 @@ export async function figure(place, path, params = {}) {
   const views = await Bokeh.embed.embed_item(item, place)
   const [root] = views.roots, plot = root.model, doc = plot.document
   if (matchMedia("(pointer: coarse)").matches) // a finger that drags scrolls the page
-    for (const tool of plot.toolbar.tools) if (tool.event_types?.includes("pan")) tool.active = false
+    for (const tool of plot.toolbar?.tools ?? []) if (tool.event_types?.includes("pan")) tool.active = false
   const clear = () => {
     views.clear()
     Bokeh.documents.splice(Bokeh.documents.indexOf(doc), 1)

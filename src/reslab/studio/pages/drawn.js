@@ -2,6 +2,7 @@
 
 import {ask, el, poll, say} from "./api.js"
 import {link, remember} from "./app.js"
+import {figure} from "./bokeh.js"
 
 const kept = new WeakSet() // parts that are asked for again and again
 
@@ -42,6 +43,8 @@ export function put(place, html) {
   match(place, whole.content)
   for (const part of place.querySelectorAll("[data-from]")) if (!kept.has(part))
     keep(part, part.dataset.from, null, (error) => update(part, el("p.error", {role: "status"}, error.message)))
+  for (const part of place.querySelectorAll("[data-drawn]")) if (!kept.has(part) && kept.add(part))
+    figure(part, part.dataset.drawn).catch((error) => update(part, el("p.error", error.message)))
   if (!focused.isConnected)
     place.querySelector(`[aria-label="${CSS.escape(focused.ariaLabel)}"]:enabled`)?.focus({preventScroll: true})
 }
@@ -101,7 +104,8 @@ export function listen(place) {
     const button = target.closest("[data-sends]")
     if (!button || "busy" in button.dataset) return
     button.dataset.busy = "" // not disabled, which would take the focus
-    const error = await ask(button.dataset.sends, JSON.parse(button.value)).then(() => null, (one) => one)
+    const words = button.closest("fieldset")?.elements.words.value // which stand beside it, if any do
+    const error = await ask(button.dataset.sends, {words, ...JSON.parse(button.value)}).then(() => null, (one) => one)
     say(error ? error.message : "")
     if (!error && button.dataset.then) location.hash = link(button.dataset.then)
     delete button.dataset.busy

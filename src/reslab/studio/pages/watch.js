@@ -3,7 +3,7 @@
 import {ask, el, poll, say, withParams} from "./api.js"
 import {choose, isDark} from "./app.js"
 import {figure, savePicture} from "./bokeh.js"
-import {put} from "./drawn.js"
+import {listen, put} from "./drawn.js"
 
 export async function show(main, params) {
   put(main, await ask(`watch?${params}`))
@@ -118,6 +118,7 @@ export async function show(main, params) {
     if (lines) gradients.feed?.("lines", lines)
   }
 
+  listen(whole)
   build()
   const look = poll(() => wanted("watch/curves", {since: cursor}), take)
 }

@@ -1,0 +1,139 @@
+"""What is kept already of analyses, side by side, without the networks and the data."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bokeh.models import UIElement
+
+from reslab.analyze.kinds import KINDS
+from reslab.analyze.opened import best_digest
+from reslab.content import build
+from reslab.errors import UserError
+from reslab.runs.analyses import read
+from reslab.runs.store import RunDirectory
+
+
+@dataclass(frozen=True)
+class Question:
+    """A kind of analysis and what was asked of it."""
+
+    kind: str
+    settings: Any
+
+    @property
+    def name(self) -> str:
+        """By which it is told from others of its kind."""
+        asked = json.dumps(asdict(self.settings), sort_keys=True)
+        return f"{self.kind}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
+
+    @property
+    def words(self) -> str:
+        """What was asked other than is usual, as one would type it."""
+        return typed(self.settings, but=KINDS[self.kind].settings())
+
+
+@dataclass
+class SideBySide:
+    """What was found of several to one question.
+
+    Attributes:
+        question: The question.
+        titles: Of each its name and its run's test accuracy.
+        found: What was found.
+    """
+
+    question: Question
+    titles: list[str] = field(default_factory=list)
+    found: list[Any] = field(default_factory=list)
+
+    def draw(self, path: Path) -> Path:
+        """Draws it as PNG and PDF, at a path without an ending."""
+        settings = self.question.settings
+        return KINDS[self.question.kind].draw(self.found, self.titles, settings, path)
+
+    def show(self) -> list[UIElement]:
+        """The same as parts of a page."""
+        settings = self.question.settings
+        return KINDS[self.question.kind].show(self.found, self.titles, settings)
+
+
+def kept(run: RunDirectory) -> tuple[dict[Question, Any], list[str]]:
+    """What is kept whole of the network that a run has now, and a line for each spoilt file.
+
+    What was found of another training's weights is passed over, and what is not whole yet. Of the
+    same question that was answered with other numbers' precision, the last answer counts.
+    """
+    found: dict[Question, Any] = {}
+    spoilt = []
+    for path in sorted(run.analyses.glob("*.npz"), key=_written):
+        kind = path.name.rpartition("-")[0]
+        if kind not in KINDS or not path.resolve().is_relative_to(run.path.resolve()):
+            continue
+        try:
+            asked, arrays = read(path)
+            if asked.get("weights") != best_digest(run):
+                continue
+            settings = build(KINDS[kind].settings, asked)
+            if (one := KINDS[kind].read(run, settings, arrays)) is not None:
+                found[Question(kind, settings)] = one
+        except UserError as error:
+            spoilt.append(str(error))
+        except Exception:  # whatever arrays of another version make the kind stumble over
+            spoilt.append(f"{path} is damaged or foreign: delete it to have it made anew")
+    return found, spoilt
+
+
+def side_by_side(
+    runs: Sequence[tuple[str, Sequence[RunDirectory]]],
+) -> tuple[list[SideBySide], list[str]]:
+    """What is kept, question by question.
+
+    Args:
+        runs: Names, and for each the runs of which the first one with an answer counts.
+
+    Returns:
+        The answers, by their questions' kind; and a line for each spoilt file.
+    """
+    answers: dict[Question, SideBySide] = {}
+    spoilt = []
+    for name, candidates in runs:
+        has: set[Question] = set()
+        for run in candidates:
+            found, lines = kept(run)
+            spoilt.extend(lines)
+            record = run.record() if found else None
+            for question, one in found.items():
+                if record is None or question in has:
+                    continue
+                has.add(question)
+                answer = answers.setdefault(question, SideBySide(question))
+                answer.titles.append(f"{name}, {record.test_accuracy:.2%}")
+                answer.found.append(one)
+    order = list(KINDS)
+    in_order = sorted(answers.values(), key=lambda one: _place(one.question, order))
+    return in_order, spoilt
+
+
+def typed(settings: Any, but: Any = None) -> str:
+    """Settings as one would type them; without those that others have as well, if there are any."""
+    left_out = asdict(but) if but else {}
+    return " ".join(
+        f"{key}={','.join(map(str, value)) if isinstance(value, list | tuple) else value}"
+        for key, value in asdict(settings).items()
+        if value is not None and (key, value) not in left_out.items()
+    )
+
+
+def _place(question: Question, order: Sequence[str]) -> tuple[int, str, str]:
+    return order.index(question.kind), question.words, question.name
+
+
+def _written(path: Path) -> tuple[int, str]:
+    try:
+        return path.stat().st_mtime_ns, path.name
+    except OSError:  # deleted just now
+        return 0, path.name
