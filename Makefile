@@ -22,6 +22,7 @@ readme: install
 		$(BIN)/reslab table $$table $(RENDER) --readme docs/results.md --readme docs/claims.md || exit 1; \
 	done
 	$(BIN)/reslab table liu_goh_readings $(RENDER) --readme docs/readings.md --readme docs/claims.md
+	$(BIN)/reslab table speed_cpu $(RENDER) --readme docs/speed-recipe.md --readme docs/claims.md
 
 # The demo anew, and its check: how long docs/claims.md says that takes.
 SMOKE := outputs/reference/liu_goh/digits/smoke.md

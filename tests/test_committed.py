@@ -21,6 +21,7 @@ KEPT = {
     ("bhise_karale",): "bhise_karale/cifar10",
     ("he2016",): "he2016/cifar10",
     ("system",): "system/mnist+cifar10",
+    ("speed_cpu",): "speed_cpu/cifar10",
 }
 
 
