@@ -143,7 +143,7 @@ def draw_nothing() -> None:
     from reslab.tables import figures, page
 
     figures.draw_all = lambda findings, folder, reporter: ([], [])
-    page.write_page = lambda findings, path, pictures: path
+    page.write_page = lambda findings, path, pictures, parts: path
 
 
 def run_torchrun(number: int, arguments: list[str]) -> None:

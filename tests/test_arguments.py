@@ -94,7 +94,7 @@ def test_a_word_that_is_no_override_says_how_to_write_it(words, hint):
         (["--optimizer.lr=0.1"], "--optimizer.lr: write optimizer.lr=0.1"),
         (["seed=1", "--lr", "0.1"], "--lr: write optimizer.lr=0.1"),
         (["--model", "resnet18"], "--model: write model=resnet18"),
-        (["--epochs", "3"], "--epochs: write trainer.max_epochs=3"),
+        (["--epochs", "3"], "--epochs: write dataset.small_epochs=3 or trainer.max_epochs=3"),
         (["--batch-size=8"], "--batch-size: write dataset.batch_size=8"),
         (["--sweep"], "there is no option --sweep"),
         (["-x"], "there is no option -x"),

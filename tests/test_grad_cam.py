@@ -51,6 +51,32 @@ def test_of_a_linear_network_it_is_the_share_of_each_place_in_the_logit():
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+class Twice(nn.Module):
+    """The same ReLU before a stride and behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.relu, self.first = nn.ReLU(), nn.Conv2d(3, 6, 1)
+        self.second, self.head = nn.Conv2d(6, 2, 1, stride=2), Head(2, 4, 0.0)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.relu(self.second(self.relu(self.first(images)))))
+
+
+def test_of_a_module_that_is_met_twice_the_last_maps_count():
+    network, images, classes = Twice(), torch.randn(5, 3, 8, 8), torch.tensor([0, 1, 2, 3, 0])
+    layer = last_maps(network, images[:1])
+    assert layer is network.relu
+    with torch.no_grad():
+        maps = network.relu(network.second(network.relu(network.first(images))))
+        weights = network.head.classifier.weight[classes]
+        heat = torch.einsum("bk,bkhw->bhw", weights, maps).relu()
+    heat = F.interpolate(heat[:, None], (8, 8), mode="bilinear")[:, 0]
+    expected = heat / heat.amax((1, 2), keepdim=True).clamp(min=1e-30)
+    assert expected.count_nonzero() > 50
+    torch.testing.assert_close(grad_cam(network, layer, images, classes), expected)
+
+
 def test_where_all_speaks_against_the_class_there_is_no_heat():
     network = Linear(np.ones((1, 1)), np.array([[-1.0], [1.0]]))
     images = torch.ones(2, 1, 4, 4)

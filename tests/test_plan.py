@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from reslab import nn
-from reslab.config import list_options
+from reslab.config import compose, instantiate, list_options
 from reslab.errors import UserError
 from reslab.tables import plan, publication
 from reslab.tables.collect import collect
@@ -140,3 +140,5 @@ def test_every_table_has_a_quick_scale(table):
     assert spec.quick
     assert spec.changes
     assert len(spec.cells) == len(spec.publication.rows)
+    for cell in spec.cells:  # with those changes its row can still be meant
+        instantiate(compose(cell.overrides), "dataset")

@@ -104,6 +104,8 @@ def test_one_that_is_stopped_keeps_what_it_has_and_one_that_fails_says_why(studi
     [
         ({"kind": "landscape", "words": "points=4"}, "points=4: choose an odd number"),
         ({"kind": "landscape", "words": "--output=/tmp/x"}, "--output=/tmp/x is no setting"),
+        ({"kind": "corruption", "words": "official=/etc"}, "/etc: here it must lie below"),
+        ({"kind": "corruption", "words": "kinds='fog"}, "kinds='fog: no closing quotation"),
         ({"kind": "landscapes"}, "landscapes is no analysis"),
         ({"kind": "landscape", "runs": ["../x"]}, "no run is called ../x"),
         ({"kind": "landscape", "runs": []}, "choose from 1 to 12"),

@@ -45,8 +45,8 @@ def grad_cam(network: nn.Module, layer: nn.Module, images: Tensor, classes: Tens
     """How much each place of an image speaks for a class: float `[B, H, W]` from 0 to 1.
 
     A layer's maps are summed, each weighted by the mean of the logit's gradient over it; what is
-    negative is set to 0, and the largest of an image to 1, if it is not 0. Nothing before the layer
-    is differentiated.
+    negative is set to 0, and the largest of an image to 1, if it is not 0. Of a layer that is met
+    several times the last maps count. Nothing before it is differentiated.
 
     Args:
         network: Network input to logits.
@@ -59,18 +59,18 @@ def grad_cam(network: nn.Module, layer: nn.Module, images: Tensor, classes: Tens
     def begin_here(_: nn.Module, __: Any, output: Tensor) -> Tensor:
         torch.set_grad_enabled(True)
         maps.append(output.detach().requires_grad_())
-        return maps[0].clone()  # which the rest may change in place
+        return maps[-1].clone()  # which the rest may change in place
 
     hook = layer.register_forward_hook(begin_here)
     try:
         with torch.no_grad():
             logits = network(images)
             asked = logits.gather(1, classes[:, None].to(logits.device)).sum()
-            (gradients,) = torch.autograd.grad(asked, maps)
+            (gradients,) = torch.autograd.grad(asked, maps[-1:])
     finally:
         hook.remove()
     weights = gradients.float().mean((2, 3), keepdim=True)
-    heat = (weights * maps[0].detach().float()).sum(1, keepdim=True).relu()
+    heat = (weights * maps[-1].detach().float()).sum(1, keepdim=True).relu()
     heat = F.interpolate(heat, images.shape[2:], mode="bilinear")[:, 0]
     most = heat.amax((1, 2), keepdim=True)
     return torch.where(most > 0, heat / most, 0.0)

@@ -18,7 +18,7 @@ from reslab.runs.analyses import Analysis
 from reslab.runs.store import RunDirectory
 
 DRAWN = "frost"  # without the photographs, and so in no mean that is held against published ones
-CIFAR10 = "cifar10"  # the data set's name
+CIFAR10 = ("cifar10", 32)  # the data set's name, and pixels a side
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,9 @@ class Settings:
         if not names:
             raise UserError("kinds=[]: choose at least one")
         object.__setattr__(self, "kinds", tuple(name for name in KINDS if name in names))
+        if self.official is not None:  # wherever it is asked from, it is the same folder
+            folder = Path(self.official).expanduser().resolve()
+            object.__setattr__(self, "official", str(folder))
         if self.images < 1:
             raise UserError(f"images={self.images}: choose at least 1")
         if self.seed < 0:
@@ -62,8 +65,10 @@ class Settings:
 
     @property
     def averaged(self) -> tuple[str, ...]:
-        """The kinds that are in the mean: the benchmark's; where none is asked for, all."""
-        return tuple(kind for kind in self.benchmark if kind in self.kinds) or tuple(self.kinds)
+        """The kinds that are in the mean: the benchmark's, else published ones, else all."""
+        asked = [kind for kind in self.benchmark if kind in self.kinds]
+        published = [kind for kind in PUBLISHED if kind in self.kinds]
+        return tuple(asked or published or self.kinds)
 
 
 @dataclass(frozen=True)
@@ -151,7 +156,8 @@ def find(
                 right.append(int((engine(images).argmax(1) == labels).sum()))
                 kept.write({"right": np.array(right), "images": np.array(number)})
                 advance()
-    return _of_counts(np.array(right), number, settings, classifier.description.dataset)
+    about = classifier.description
+    return _of_counts(np.array(right), number, settings, (about.dataset, about.size))
 
 
 def read(
@@ -161,11 +167,14 @@ def read(
     right = arrays["right"]
     if len(right) <= len(settings.cells):
         return None
-    dataset = run.kept_config()["dataset"]["name"]
-    return _of_counts(right, int(arrays["images"]), settings, dataset)
+    dataset = run.kept_config()["dataset"]
+    of = dataset["name"], dataset["size"]
+    return _of_counts(right, int(arrays["images"]), settings, of)
 
 
-def _of_counts(right: np.ndarray, number: int, settings: Settings, dataset: str) -> Corrupted:
+def _of_counts(
+    right: np.ndarray, number: int, settings: Settings, dataset: tuple[str, int]
+) -> Corrupted:
     clean, *shares = right / number
     by_kind = np.reshape(shares, (len(settings.kinds), len(SEVERITIES)))
     averaged = settings.averaged

@@ -21,7 +21,7 @@ from reslab.runs.build import prepare_data
 from reslab.runs.check import check, try_network
 from reslab.runs.network import build_network
 
-POINTS = 32  # on a line between two images
+POINTS = 33  # on a line between two images
 MOST = 8  # networks, as many as can be told apart
 PLAIN = "join=none"
 

@@ -21,6 +21,7 @@ from reslab.runs.analyses import Analysis
 from reslab.runs.store import RunDirectory
 
 SECONDS_BETWEEN_SAVES = 20
+MOST_POINTS = 1001
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("points", "line_points"):
-            if (value := getattr(self, name)) < 3 or value % 2 == 0:
-                raise UserError(f"{name}={value}: choose an odd number from 3 on")
+            value = getattr(self, name)
+            if not 3 <= value <= MOST_POINTS or value % 2 == 0:
+                raise UserError(f"{name}={value}: choose an odd number from 3 to {MOST_POINTS}")
         if not 0 < self.reach < float("inf"):
             raise UserError(f"reach={self.reach}: choose a positive number")
         if self.images < 1:

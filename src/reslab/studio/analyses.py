@@ -1,6 +1,7 @@
 """Analyses of the chosen runs: those that are kept, as figures, and what finds others."""
 
 import asyncio
+import shlex
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -118,9 +119,22 @@ class Begin(OfRuns):
         for run in runs:
             if run.state() != "finished":
                 raise UserError(f"{run.name} is {run.state()}: an analysis is of finished runs")
-        await self.worker.run(check, kind=kind, words=words)
-        await asyncio.to_thread(self.analyzing.begin, runs, kind, words.split())
+        data_dir = str(self.settings["data_dir"])
+        await self.worker.run(check, kind=kind, words=words, data_dir=data_dir)
+        await asyncio.to_thread(self.analyzing.begin, runs, kind, _words(words))
         self.answer({})
+
+
+def _words(text: str) -> list[str]:
+    """A text's words, as a shell has them.
+
+    Raises:
+        UserError: A quotation has no end.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UserError(f"{text}: {str(error).lower()}") from error
 
 
 class End(OfRuns):
@@ -194,7 +208,7 @@ def draw(runs: Titled, name: str, path: str) -> None:
     _one(runs, name).draw(Path(path))
 
 
-def check(kind: str, words: str) -> None:
+def check(kind: str, words: str, data_dir: str) -> None:
     """Looks at what is to be asked.
 
     Raises:
@@ -202,7 +216,10 @@ def check(kind: str, words: str) -> None:
     """
     from reslab.analyze.kinds import settings_of
 
-    settings_of(kind, words.split())
+    settings = settings_of(kind, _words(words))
+    official = getattr(settings, "official", None)
+    if official and not Path(official).is_relative_to(Path(data_dir).resolve()):
+        raise UserError(f"official={official}: here it must lie below {data_dir}")
 
 
 def _one(runs: Titled, name: str) -> "SideBySide":

@@ -14,7 +14,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from reslab.config import own_folders
 from reslab.errors import UserError
 from reslab.runs.store import RunDirectory
 from reslab.studio.curves import tail
@@ -71,10 +70,9 @@ class Analyzing:
                 raise UserError("that is being found already")
             if len(going_on) >= MOST_AT_ONCE:
                 raise UserError(f"{MOST_AT_ONCE} analyses go on: wait for one, or stop it")
-            folders = [part for folder in own_folders() for part in ("--config-dir", folder)]
             paths = [str(run.path.resolve()) for run in runs]
             log = Path(self._folder.name) / job
-            command = [sys.executable, "-m", "reslab", "analyze", *folders]
+            command = [sys.executable, "-m", "reslab", "analyze"]
             try:
                 with log.open("wb") as output:
                     process = subprocess.Popen(
