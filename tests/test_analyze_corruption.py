@@ -177,7 +177,7 @@ def test_official_files_that_do_not_fit_are_told_in_a_line(alone, official, spoi
         ("kinds=[fog, 3]", "kinds is"),
         ("images=0", "images=0: choose at least 1"),
         ("seed=-1", "seed=-1: choose 0 or more"),
-        ("official=nowhere", "official=nowhere lacks gaussian_noise.npy, shot_noise.npy"),
+        ("official=nowhere", "nowhere lacks gaussian_noise.npy, shot_noise.npy"),
     ],
 )
 def test_what_cannot_be_found_is_told_in_a_line(alone, word, said, in_empty_folder):

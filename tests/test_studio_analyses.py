@@ -72,14 +72,14 @@ def test_what_is_kept_whole_of_the_run_s_own_weights_is_shown_and_nothing_else(s
 def test_what_is_asked_for_on_the_page_is_found_and_comes(studio, run):
     with visited(studio.address, width=1280) as page:
         page.goto(f"{studio.address}#watch?run={run.name}")
-        page.locator("[name=words]").fill(" ".join(ASKED))
+        page.get_by_role("textbox", name="Landscape").fill(" ".join(ASKED))
         page.get_by_role("button", name="Find the landscape").click()
         page.locator(".analyses .bk-Figure").first.wait_for(timeout=120_000)
         assert page.problems == []
     ((question, found),) = kept(run)[0].items()
     assert question.settings.points == 3
     assert found.images == 20
-    until(lambda: not told(studio, run)["jobs"], 60)
+    until(lambda: not told(studio, run)["jobs"], 120)
 
 
 @pytest.mark.slow
@@ -87,13 +87,13 @@ def test_one_that_is_stopped_keeps_what_it_has_and_one_that_fails_says_why(studi
     words = "points=101 line_points=3 split=test"
     assert begun(studio, runs=[run.name], kind="landscape", words=words).status == 200
     assert "already" in begun(studio, runs=[run.name], kind="landscape", words=words).json["error"]
-    (job,) = until(lambda: [one for one in told(studio, run)["jobs"] if " of " in one["said"]], 60)
+    (job,) = until(lambda: [one for one in told(studio, run)["jobs"] if " of " in one["said"]], 120)
     assert studio.ask("/api/analyses/end", json.dumps({"job": job["job"]}).encode()).status == 200
-    until(lambda: not told(studio, run)["jobs"], 60)
+    until(lambda: not told(studio, run)["jobs"], 120)
     assert len(list(run.analyses.iterdir())) == 1
     run.best.write_bytes(b"no checkpoint")
     assert begun(studio, runs=[run.name], kind="landscape", words="points=3").status == 200
-    (job,) = until(lambda: [one for one in told(studio, run)["jobs"] if one["has_ended"]], 60)
+    (job,) = until(lambda: [one for one in told(studio, run)["jobs"] if one["has_ended"]], 120)
     assert "best.ckpt" in job["said"]
     studio.ask("/api/analyses/end", json.dumps({"job": job["job"]}).encode())
     assert told(studio, run)["jobs"] == []
