@@ -84,7 +84,7 @@ def wrong_with(tmp_path, monkeypatch):
     """What a check in this process finds wrong with files, in an empty folder and without pictures."""
     compose_once(monkeypatch)
     monkeypatch.setattr(figures, "draw_all", lambda *_: ([], []))
-    monkeypatch.setattr(page, "write_page", lambda findings, path, _: path)
+    monkeypatch.setattr(page, "write_page", lambda findings, path, *parts: path)
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
 

@@ -51,7 +51,7 @@ def test_a_reproduction_is_what_was_run_what_failed_and_what_was_written(
 
     # Pictures are drawn once.
     monkeypatch.setattr(figures, "draw_all", lambda *_: ([], []))
-    monkeypatch.setattr(page, "write_page", lambda findings, path, _: path)
+    monkeypatch.setattr(page, "write_page", lambda findings, path, *parts: path)
     blocked.latest.last.unlink()
     second = reproduce("resnet3", OVERRIDES, output=output, reporter=listener)
     assert [cell.seed for cell in second.launched] == [0]
