@@ -1,7 +1,7 @@
 """How many images runs have right when these are corrupted, kind by kind and by severity."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from reslab.analysis.corruption import KINDS, PUBLISHED, SEVERITIES, SMALLEST, corrupt
-from reslab.analyze.opened import opened, weights_digest
+from reslab.analyze.opened import opened
 from reslab.classifier import Classifier
 from reslab.data import ImageData
 from reslab.errors import UserError
 from reslab.reporter import SILENT, Reporter
-from reslab.runs.analyses import Analysis
 from reslab.runs.store import RunDirectory
 
 DRAWN = "frost"  # without the photographs, and so in no mean that is held against published ones
@@ -136,11 +135,8 @@ def find(
     Raises:
         UserError: The images are too small, or CIFAR-10-C is not there or of other images.
     """
-    engine, network = opened(classifier)
-    asked = asdict(settings) | {"weights": weights_digest(network), "bf16": engine.bf16}
-    assert classifier.directory is not None
-    kept = Analysis(classifier.directory, "corruption", asked)
-    known = kept.read()
+    run = opened(classifier, "corruption", settings)
+    known = run.kept.read()
     right, number = list(known.get("right", ())), int(known.get("images", 0))
     cells = settings.cells
     if len(right) <= len(cells):
@@ -153,11 +149,13 @@ def find(
                 advance()
             for cell in [None, *cells][len(right) :]:
                 images = source(*cell, taken) if cell else ready.test_images[taken]
-                right.append(int((engine(images).argmax(1) == labels).sum()))
-                kept.write({"right": np.array(right), "images": np.array(number)})
+                right.append(int((run.engine(images).argmax(1) == labels).sum()))
+                run.kept.write({"right": np.array(right), "images": np.array(number)})
                 advance()
-    about = classifier.description
-    return _of_counts(np.array(right), number, settings, (about.dataset, about.size))
+    arrays = {"right": np.array(right), "images": np.array(number)}
+    found = read(run.directory, settings, arrays)
+    assert found is not None
+    return found
 
 
 def read(
@@ -167,18 +165,12 @@ def read(
     right = arrays["right"]
     if len(right) <= len(settings.cells):
         return None
+    number = int(arrays["images"])
     dataset = run.kept_config()["dataset"]
-    of = dataset["name"], dataset["size"]
-    return _of_counts(right, int(arrays["images"]), settings, of)
-
-
-def _of_counts(
-    right: np.ndarray, number: int, settings: Settings, dataset: tuple[str, int]
-) -> Corrupted:
     clean, *shares = right / number
     by_kind = np.reshape(shares, (len(settings.kinds), len(SEVERITIES)))
     averaged = settings.averaged
-    is_benchmark = averaged == settings.benchmark and dataset == CIFAR10
+    is_benchmark = averaged == settings.benchmark and (dataset["name"], dataset["size"]) == CIFAR10
     return Corrupted(clean, by_kind, number, tuple(settings.kinds), averaged, is_benchmark)
 
 

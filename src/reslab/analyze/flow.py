@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from reslab.analysis.flow import gradient_correlation, gradient_norms
@@ -87,8 +87,13 @@ def flow(
         raise UserError(f"that is {len(configs)} networks in one picture: choose {MOST} at most")
     found = []
     with reporter.progress(seeds * len(configs), "network") as advance:
+        batches: dict[str, tuple[Tensor, Tensor]] = {}
         for cfg in configs:
-            batch, labels = _batch(cfg, images, reporter)
+            try_network(cfg, build_network(cfg))
+            dataset = OmegaConf.to_yaml(cfg.dataset, resolve=True)
+            if dataset not in batches:
+                batches[dataset] = _batch(cfg, images, reporter)
+            batch, labels = batches[dataset]
             rows = []
             for seed in range(seeds):
                 rows.append(_found(cfg, seed, batch, labels))
@@ -141,6 +146,5 @@ def _found(
         torch.default_generator.manual_seed(seed)
         network = build_network(cfg)
         start, end = images[torch.randperm(len(images))[:2]]
-    try_network(cfg, network)
     norms = gradient_norms(network, images, labels)
     return norms, gradient_correlation(network, start, end, POINTS)

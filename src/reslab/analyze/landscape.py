@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -11,13 +11,12 @@ from torch import Tensor, nn
 
 from reslab.analysis.fold import fold_batch_norms
 from reslab.analysis.landscape import Plane, draw_direction, folded, losses, steps
-from reslab.analyze.opened import opened, weights_digest
+from reslab.analyze.opened import opened
 from reslab.classifier import Classifier
 from reslab.data import ImageData
 from reslab.errors import UserError
 from reslab.predicting.engine import Engine
 from reslab.reporter import SILENT, Reporter
-from reslab.runs.analyses import Analysis
 from reslab.runs.store import RunDirectory
 
 SECONDS_BETWEEN_SAVES = 20
@@ -107,17 +106,14 @@ def find(
         reporter: Told how far it is.
     """
     places = settings.places
-    engine, network = opened(classifier)
-    asked = asdict(settings) | {"weights": weights_digest(network), "bf16": engine.bf16}
-    assert classifier.directory is not None
-    kept = Analysis(classifier.directory, "landscape", asked)
-    known = kept.read()
+    run = opened(classifier, "landscape", settings)
+    known = run.kept.read()
     found, number = list(known.get("values", ())), int(known.get("images", 0))
     if len(found) < len(places):
         images, labels = _drawn(data(), settings)
         number = len(labels)
-        plane = _plane(engine, network, settings.seed)
-        missing = losses(plane, places[len(found) :], lambda: engine(images), labels)
+        plane = _plane(run.engine, run.network, settings.seed)
+        missing = losses(plane, places[len(found) :], lambda: run.engine(images), labels)
         saved = time.monotonic()
         try:
             with reporter.progress(len(places), "point") as advance:
@@ -127,12 +123,14 @@ def find(
                     found.append(np.array(value))
                     advance()
                     if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
-                        kept.write({"values": np.array(found), "images": np.array(number)})
+                        run.kept.write({"values": np.array(found), "images": np.array(number)})
                         saved = time.monotonic()
         finally:  # of Ctrl-C, too
             if found:
-                kept.write({"values": np.array(found), "images": np.array(number)})
-    return _of_values(np.array(found), number, settings)
+                run.kept.write({"values": np.array(found), "images": np.array(number)})
+    whole = read(run.directory, settings, {"values": np.array(found), "images": np.array(number)})
+    assert whole is not None
+    return whole
 
 
 def read(
@@ -142,12 +140,9 @@ def read(
     values = arrays["values"]
     if len(values) < len(settings.places):
         return None
-    return _of_values(values, int(arrays["images"]), settings)
-
-
-def _of_values(values: np.ndarray, images: int, settings: Settings) -> Landscape:
     line, side = values[: settings.line_points], values[settings.line_points :]
-    return Landscape(line, side.reshape(settings.points, settings.points, 2), images)
+    plane = side.reshape(settings.points, settings.points, 2)
+    return Landscape(line, plane, int(arrays["images"]))
 
 
 def _plane(engine: Engine, network: nn.Module, seed: int) -> Plane:

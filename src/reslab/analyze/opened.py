@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,26 +13,42 @@ from reslab.classifier import Classifier
 from reslab.errors import UserError
 from reslab.predicting.engine import Engine
 from reslab.runs import checkpoint as files
+from reslab.runs.analyses import Analysis
 from reslab.runs.store import RunDirectory
 
 NETWORKS_KNOWN = 256
 
 
-def opened(classifier: Classifier) -> tuple[Engine, nn.Module]:
-    """What computes on the device, and the network as it was trained."""
-    engine, network = classifier.logits, classifier.network
+@dataclass(frozen=True)
+class Opened:
+    """A run that is analyzed.
+
+    Attributes:
+        engine: What computes on the device.
+        network: The network as it was trained.
+        directory: The run.
+        kept: What is kept of the analysis, under what is asked and the weights: of another
+            training's another thing is found.
+    """
+
+    engine: Engine
+    network: nn.Module
+    directory: RunDirectory
+    kept: Analysis
+
+
+def opened(classifier: Classifier, kind: str, settings: Any) -> Opened:
+    """Opens a run's network, on the device that is to compute, for a kind of analysis."""
+    engine, network, directory = classifier.logits, classifier.network, classifier.directory
     assert isinstance(engine, Engine)
     assert network is not None
-    return engine, network
-
-
-def weights_digest(network: nn.Module) -> str:
-    """Of its weights: of another training's another thing is found."""
-    return _digest(network.state_dict())
+    assert directory is not None
+    asked = asdict(settings) | {"weights": _digest(network.state_dict()), "bf16": engine.bf16}
+    return Opened(engine, network, directory, Analysis(directory, kind, asked))
 
 
 def best_digest(run: RunDirectory) -> str:
-    """The same of a run's best network, which is read and not built.
+    """Of the weights of a run's best network, which is read and not built.
 
     Raises:
         UserError: It has no checkpoint that can be read.

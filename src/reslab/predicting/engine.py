@@ -68,7 +68,7 @@ class Engine:
         for batch, asked in zip(
             images.split(self.batch_size), classes.split(self.batch_size), strict=True
         ):
-            prepared = self.preprocessing(resized(batch.to(self.device), self.preprocessing.size))
+            prepared = self.preprocessing(batch.to(self.device))
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
                 layer = last_maps(self.network, prepared[:1])
                 heats.append(grad_cam(self.network, layer, prepared, asked).cpu())

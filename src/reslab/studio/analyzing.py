@@ -9,7 +9,7 @@ import tempfile
 import threading
 from collections.abc import Container, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class _Job:
     words: str
     process: "subprocess.Popen[bytes]"
     log: Path
-    stopping: bool = field(default=False)
+    stopping: bool = False
 
     def about(self, name: str) -> dict[str, Any]:
         """How far it is, or why it has ended."""
