@@ -12,6 +12,8 @@ from reslab.bench.report import insert_benchmarks
 from reslab.config import list_options
 from reslab.tables.render import markdown
 
+# Tables whose results are on a page about them.
+OWN_PAGE = {"liu_goh_readings": "readings.md", "speed_cpu": "speed-recipe.md"}
 TEXTS = {page: page.read_text() for page in PAGES}
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
@@ -19,7 +21,7 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_readme_is_a_front_door():
     assert len(TEXTS[README].splitlines()) <= 200
     assert set(PAGES) == {README, *REPOSITORY.glob("docs/*.md")}  # each page is a link of its
-    assert len(re.findall(r"!\[", TEXTS[README])) == 2
+    assert len(re.findall(r"!\[", TEXTS[README])) == 3
 
 
 def anchors(text: str) -> set[str]:
@@ -61,10 +63,10 @@ def test_tables_are_the_rendered_ones(page):
 
 
 def test_all_that_is_rendered_is_on_a_page_of_results():
-    pages = [REPOSITORY / "docs" / name for name in ("results.md", "readings.md")]
+    pages = [REPOSITORY / "docs" / name for name in ("results.md", *OWN_PAGE.values())]
     shown = {(page.parent / path).resolve() for page in pages for path, _ in tables(page)}
     assert shown == set(REFERENCE.glob("*/*/table.md"))
-    assert len(shown) == 8
+    assert len(shown) == 9
     assert len(tables(README)) == 1
 
 
@@ -107,16 +109,15 @@ def test_make_readme_fills_every_place_that_is_rendered():
 def test_a_table_without_records_is_said_to_be_not_yet_run():
     said = dict(
         re.findall(
-            r"^\| `(\w+)` \| .* \| (\[results\]\((?:results|readings)\.md\)|not yet run) \|$",
+            r"^\| `(\w+)` \| .* \| (?:\[results\]\(([\w-]+\.md)(?:#[\w-]+)?\)|not yet run) \|$",
             TEXTS[REPOSITORY / "docs/tables.md"],
             re.MULTILINE,
         )
     )
     kept = {path.name for path in REFERENCE.iterdir() if list(path.glob("*/runs/*"))}
     assert said == {
-        name: f"[results]({page})" if name in kept else "not yet run"
+        name: OWN_PAGE.get(name, "results.md") if name in kept else ""
         for name in list_options("table")
-        for page in ["readings.md" if name == "liu_goh_readings" else "results.md"]
     }
 
 

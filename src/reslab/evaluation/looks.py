@@ -18,8 +18,8 @@ def overlaid(image: Tensor, heat: Tensor) -> Tensor:
     """A picture uint8 `[C, S, S]` below its heat `[S, S]` from 0 to 1: uint8 `[3, S, S]`."""
     color = torch.from_numpy(matplotlib.colormaps["inferno"](heat.numpy())[..., :3])
     share = STRENGTH * heat[..., None]
-    pixels = image.expand(3, -1, -1).permute(1, 2, 0) / 255 * (1 - share) + color * share
-    return (pixels * 255).round().to(torch.uint8).permute(2, 0, 1)
+    levels = image.expand(3, -1, -1).permute(1, 2, 0) * (1 - share) + 255 * color * share
+    return levels.round().to(torch.uint8).permute(2, 0, 1)
 
 
 @own_style
