@@ -86,10 +86,11 @@ install: $(INSTALLED)
 test: install
 	$(BIN)/python -m pytest -m 'not slow and not long'
 
+# What is run on every change: a quarter of an hour on 2 cores.
 test-all: install
 	$(BIN)/python -m pytest -m 'not long'
 
-# What repeats at length what shorter tests prove, by hand.
+# Whole journeys, every moment and combination: half an hour on 2 cores, by hand.
 test-long: install
 	$(BIN)/python -m pytest -m long
 

@@ -342,7 +342,7 @@ def test_a_value_is_read_as_what_it_was(value):
     assert getattr(read, "text", read) == value
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_trains_finds_and_sweeps(trained, tmp_path):
     """By a part of the name; a finished run is found; with -m the changes are swept over."""
     shutil.copytree(trained, tmp_path / "copy")

@@ -79,7 +79,7 @@ def number(folder):
     return json.loads((only_run(folder) / "metrics.json").read_text())["rerun"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_rerun_starts_over_once_and_goes_on_when_it_was_broken(finished, whole):
     """However often it is stopped and given again, as under preemption."""
     asked = (*TRAIN, "rerun=true", EVERY_STEP)
@@ -137,7 +137,7 @@ def test_a_record_that_is_damaged_is_made_anew_by_a_rerun(finished, whole):
     assert_same_results(only_run(finished), whole)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_finished_run_whose_record_is_lost_says_what_to_do(finished, whole):
     """Its last checkpoint has its weights alone."""
     directory = RunDirectory(only_run(finished))

@@ -27,7 +27,7 @@ from training import SMALL
 QUICK = ("dataset=digits", *SMALL, "bench.seconds=0.2", "bench.rounds=1")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_json_has_what_was_measured_of_the_user_s_own_configuration(tmp_path):
     own = tmp_path / "own/model"
     own.mkdir(parents=True)
@@ -53,7 +53,7 @@ def test_the_json_has_what_was_measured_of_the_user_s_own_configuration(tmp_path
     assert json.loads(record.read_text()) == [content]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_axis_is_a_table_and_a_curve_and_pictures_may_be_files(in_empty_folder, monkeypatch):
     """The variants run in this process, for six of their own take a minute to begin."""
     monkeypatch.setattr("reslab.bench.compare._run", lambda *asked: measure(*asked[:3]))
@@ -177,7 +177,7 @@ def test_the_loop_trains_as_reslab_does(asked, monkeypatch):
     assert all(torch.equal(after[0][key], after[1][key]) for key in after[0])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("variant", ["script", "loop", "reslab"])
 def test_the_variants_of_files_read_them(variant, monkeypatch):
     def write_no_picture(data, folder):

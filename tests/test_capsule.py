@@ -142,6 +142,7 @@ def agreed(files, *, records=True):
     return files
 
 
+@pytest.mark.long
 def test_a_capsule_made_agree_with_itself_again_still_passes(files, tmp_path):
     checked = check(write(tmp_path / "x.zip", agreed(files)), tmp_path / "empty")
     assert checked.code == 0, checked.out + checked.err
@@ -352,6 +353,7 @@ def test_what_its_metadata_does_not_say_is_named(spoil, said, files, wrong_with)
     assert said in found[0], found
 
 
+@pytest.mark.long
 def test_other_sources_that_compute_the_same_are_said_to_be_others(files, wrong_with, tmp_path):
     """What the commands print, say: numbers are compared, texts are not."""
     with zipfile.ZipFile(io.BytesIO(files[WHEEL])) as file:
@@ -368,6 +370,7 @@ def test_other_sources_that_compute_the_same_are_said_to_be_others(files, wrong_
     assert found.startswith("table.json: rows[1].accuracy is")
 
 
+@pytest.mark.long
 def test_other_packages_excuse_no_text_and_no_file(files, wrong_with, tmp_path):
     """Whoever made it says which they were."""
     version = platform.python_version().encode()
@@ -428,6 +431,7 @@ def distribution_of(folder):
     return found
 
 
+@pytest.mark.long
 def test_a_table_without_runs_and_one_with_a_damaged_run_have_no_capsule(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
     (damaged,) = (copy / "outputs/runs").glob("*-nojoin-s1-*/predictions.npz")

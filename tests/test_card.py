@@ -18,7 +18,7 @@ from reslab.export.front_matter import front_matter
 from reslab.predicting.load import data_of, load
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_onnx_file_predicts_without_torch_as_its_card_says(trained, tmp_path):
     """The card's own code, in an environment that holds onnxruntime, numpy and Pillow alone."""
     done = run(trained, "export", "digits", "--output", str(tmp_path))
@@ -59,7 +59,7 @@ for folder, code in json.loads(sys.argv.pop(1)):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_code_of_a_card_predicts_a_picture_of_any_size(trained, tmp_path):
     """One process runs the code of several, each as if alone."""
     exports = [

@@ -144,7 +144,7 @@ def test_the_table_s_own_remarks_are_there(table, text):
     assert "Student's t" in last
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_search_that_a_recipe_comes_from_is_told_with_its_bounds(tmp_path):
     """A real one, whose best run fills the table's cell."""
     short = ("dataset=digits", "model=baseline_cnn", "trainer.max_epochs=1", "logger=none")

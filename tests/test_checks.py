@@ -52,7 +52,7 @@ def test_an_avif_is_refused_before_its_pixels_are_decoded(tmp_path, monkeypatch)
         decode(path, 3, 32)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_of_a_picture_that_pillow_warns_of_only_the_row_says_it(tmp_path):
     path = tmp_path / "a.png"
     Image.new("1", (10_000, 10_000)).save(path)

@@ -45,7 +45,7 @@ def trained(folder, *arguments):
     return record(folder)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_each_choice_is_what_a_run_comes_to_that_chooses_by_it(chosen_by):
     records, _ = chosen_by
     epochs = [one.best_epoch for one in records.values()]
@@ -57,7 +57,7 @@ def test_each_choice_is_what_a_run_comes_to_that_chooses_by_it(chosen_by):
         }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_choice_outlives_a_kill(chosen_by, tmp_path):
     records, asked = chosen_by
     last = max(one.best_epoch for one in records.values())

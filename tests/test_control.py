@@ -127,7 +127,7 @@ def test_the_log_is_what_it_printed_without_a_bar_s_repeats(stopped):
     assert not any(set("\r\x1b") & set(line) for line in lines)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_goes_on_from_anywhere_to_what_an_uninterrupted_one_comes_to(stopped, tmp_path):
     directory, elsewhere, *_ = stopped
     own = {"PYTHONPATH": f".:{os.environ.get('PYTHONPATH', '')}", "RESLAB_TARGETS": "own_networks"}
@@ -165,7 +165,7 @@ def interrupted(_interrupted, tmp_path):
     return tmp_path / "moved"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_all_that_were_interrupted_go_on_and_finished_ones_are_left(interrupted):
     done = run(interrupted, "resume", "--all-interrupted", kill=SPARE)
     assert done.code == 0, done.err
@@ -210,7 +210,7 @@ def test_a_stop_is_one_also_where_a_library_s_cleaning_up_fails_in_it(tmp_path, 
     assert not directory.failure_file.exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_ignored_stays_ignored(tmp_path):
     """As `nohup` has it: the terminal may go, and the run does not."""
     ignoring = "import signal, sys, os; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(*x)"

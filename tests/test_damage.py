@@ -209,7 +209,7 @@ def test_rows_of_different_test_sets_are_not_compared_and_the_others_are(made, c
     assert "Residual - Plain: not compared, being of different test sets." in findings.notes
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_commands_go_on_around_a_damaged_cell_and_do_not_overwrite_it(made, copy):
     arguments = ("--config-dir", "conf", "own", *ON_DIGITS)
     damaged, missing = (made[1].cells[at].directory.path for at in (2, 5))

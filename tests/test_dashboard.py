@@ -90,6 +90,7 @@ def first_rows(page) -> list[list[str]]:
     return [[cell.inner_text() for cell in row.locator(".slick-cell").all()] for row in rows]
 
 
+@pytest.mark.long
 def test_the_slider_moves_coverage_and_accuracy(page, ours):
     handle = page.locator(".noUi-handle").first
     handle.focus()
@@ -221,6 +222,7 @@ def test_without_labels_there_is_what_can_be_said(tmp_path, ours):
         assert page.problems == []
 
 
+@pytest.mark.long
 def test_where_only_some_are_labelled_the_page_says_that_it_speaks_of_those(tmp_path, ours):
     gallery = Gallery(description())
     image = torch.zeros(3, 4, 4, dtype=torch.uint8)
@@ -273,6 +275,7 @@ def seconds_to_open(path: Path) -> float:
     return taken
 
 
+@pytest.mark.long
 def test_ten_thousand_pictures_are_a_small_page_that_opens_soon(tmp_path):
     """Within so many times what a hundred take; one of five takes is enough, as others may run."""
     few, many = (
@@ -284,6 +287,7 @@ def test_ten_thousand_pictures_are_a_small_page_that_opens_soon(tmp_path):
     assert any(slow < 4 * fast for fast, slow in takes)
 
 
+@pytest.mark.long
 def test_nothing_is_out_of_sight_on_a_screen_of_any_width(page):
     outside = """
     [...Bokeh.index.roots].flatMap((root) => [root, ...root.children()])

@@ -324,7 +324,7 @@ def test_why_a_run_cannot_be_is_a_line_of_its_first_process_alone(asked, why, tm
     assert "Traceback" not in second.err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_of_shares_that_do_not_fit_into_memory_the_whole_is_named_with_one_whose_shares_do(
     tmp_path,
 ):
@@ -414,7 +414,7 @@ def test_metrics_are_over_all_devices(whole):
         assert (logits.argmax(1) == labels).mean() == run.record().test_accuracy > 0.5
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_whose_processes_were_all_killed_goes_on_to_the_same_bits(whole, tmp_path):
     killed = run_all(tmp_path, 3, *EXACT, EVERY_STEP, kill=("step", 40))
     assert all(one.killed or one.code == ranks.LOST for one in killed)
@@ -427,7 +427,10 @@ def test_a_run_whose_processes_were_all_killed_goes_on_to_the_same_bits(whole, t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("told", [[0, 1], [1]], ids=["all", "one"])
+@pytest.mark.parametrize(
+    "told",
+    [pytest.param([0, 1], id="all", marks=pytest.mark.long), pytest.param([1], id="one")],
+)
 def test_sigterm_has_all_save_once_and_the_run_goes_on_to_the_same_bits(told, whole, tmp_path):
     """torchrun sends it to all of its processes; `reslab stop` to the first alone."""
     processes = start_all(tmp_path, 2, *EXACT)
@@ -446,7 +449,7 @@ def test_sigterm_has_all_save_once_and_the_run_goes_on_to_the_same_bits(told, wh
     assert_same(tmp_path, whole[2])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_another_number_of_devices_goes_on_inexactly_or_not_at_all(tmp_path):
     one_epoch = "trainer.max_epochs=1"
     for asked, folder in ((DDP, tmp_path / "warned"), (EXACT, tmp_path / "refused")):
@@ -461,7 +464,7 @@ def test_another_number_of_devices_goes_on_inexactly_or_not_at_all(tmp_path):
     assert (provenance.exact, provenance.world_size) == (False, 3)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_nodes_of_one_process_make_what_one_node_of_two_does(whole, tmp_path):
     """Two of torchrun's agents, each with its own process: all that two machines have on one."""
     port = torchrun.free_port()
@@ -520,7 +523,7 @@ def processes_of(path, *started):
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_one_command_is_all_of_it(whole, tmp_path):
     """A process is killed; then the command is stopped, killed itself, and given once more.
 

@@ -20,7 +20,7 @@ from sklearn.metrics import accuracy_score
 from conftest import REPOSITORY
 from processes import run, run_undrawn
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def demo_arguments() -> list[str]:

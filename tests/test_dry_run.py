@@ -11,7 +11,7 @@ from training import SMALL
 SWEEP = ("train", "-m", *SMALL, "logger=none", "max_steps=2")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_printed_are_scripts_each_whole_and_what_is_finished_is_said_elsewhere(
     tmp_path, commands
 ):

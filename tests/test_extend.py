@@ -132,7 +132,7 @@ def test_an_extension_is_bitwise_the_run_of_its_length(arguments, tmp_path):
     assert "finished, test accuracy" in run(tmp_path, *arguments, FOUR).out
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_follows_from_the_length_makes_another_run_of_it(extended_cosine, cosine):
     two_of_cosine, extension, said = extended_cosine
     (source,) = list_runs(cosine[0] / "outputs/runs")
@@ -161,7 +161,7 @@ def test_what_follows_from_the_length_makes_another_run_of_it(extended_cosine, c
     assert f"extended from step 38 (epoch 2) of {source.name}, not as one" in card.read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_extension_of_an_extension(two_of_cosine, plateau, two):
     """Of one that is as one run, and of one that is not."""
     first, _ = trained(two, *SCHEDULES["adam, plateau"], "trainer.max_epochs=3", EXTEND, KEEP)
@@ -176,7 +176,7 @@ def test_an_extension_of_an_extension(two_of_cosine, plateau, two):
     assert list(history(second)["lr"][2:]) == pytest.approx(rates)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "moment",
     [
@@ -196,7 +196,7 @@ def test_an_extension_that_is_killed_goes_on_by_itself(moment, two, plateau):
     assert extends(extension)["epoch"] == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_rerun_of_an_extension_goes_on_with_its_source_again(two, plateau):
     arguments = (*SCHEDULES["adam, plateau"], FOUR, EXTEND)
     trained(two, *arguments)
@@ -207,7 +207,7 @@ def test_a_rerun_of_an_extension_goes_on_with_its_source_again(two, plateau):
     assert json.loads((extension / "metrics.json").read_text())["rerun"] == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_inexact_extension_that_is_killed_goes_on_whatever_is_finished_since(
     two_of_cosine, extended_cosine
 ):
@@ -232,7 +232,7 @@ def test_the_best_epoch_may_be_the_source_s(tmp_path):
     assert all((ours["state_dict"][k] == v).all() for k, v in theirs["state_dict"].items())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_tensorboard_has_the_whole_curve(tmp_path):
     arguments = ("train", *SMALL, "trainer=exact")
     trained(tmp_path, *arguments, TWO, KEEP)
@@ -243,7 +243,7 @@ def test_tensorboard_has_the_whole_curve(tmp_path):
     assert events.Images("augmented training images")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_where_the_state_was_not_kept_it_is_said_what_is_missing(two):
     (source,) = list_runs(two / "outputs/runs")
     arguments = SCHEDULES["adam, plateau"]
@@ -278,7 +278,7 @@ def test_of_as_long_ones_that_which_was_one_run_goes_before_an_extension(cosine,
     assert [one.name for one in shorter_runs(longer)][-2:] == [extended.name, plain.name]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_new_run_names_the_finished_one_that_it_could_have_gone_on_from(two):
     (source,) = list_runs(two / "outputs/runs")
     arguments = SCHEDULES["adam, plateau"]
@@ -331,7 +331,7 @@ def test_a_run_that_is_not_finished_is_finished_first(tmp_path):
     assert f"it is interrupted; `reslab resume {source.name}` finishes it" in line
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_stopped_early_is_not_extended(tmp_path):
     """One of the new length would have stopped there too."""
     ruined = (*PLAIN, *RUINED, "optimizer.schedule.milestones=[1]", KEEP)
@@ -343,7 +343,7 @@ def test_a_run_that_stopped_early_is_not_extended(tmp_path):
         assert "stopped early in epoch 2, by patience=1" in line
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("steps", [25, 38], ids=["second epoch", "its end"])
 def test_a_run_that_steps_ended_is_gone_on_with_inside_its_epoch(steps, fifty, tmp_path):
     """Its last validation, inside an epoch, is no part of the longer run."""
@@ -354,7 +354,7 @@ def test_a_run_that_steps_ended_is_gone_on_with_inside_its_epoch(steps, fifty, t
     assert (extends(extension)["step"], extends(extension)["exact"]) == (steps, True)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_steps_end_may_be_killed_before_its_record(fifty, tmp_path):
     for moment in (("step", 25), ("end", 1)):
         assert run(tmp_path, *STEPPED, "max_steps=25", KEEP, EVERY_STEP, kill=moment).killed
@@ -386,7 +386,7 @@ def test_another_s_state_and_a_damaged_one_are_refused(two, cosine):
         assert str(source.state_kept.name) in run(two, *arguments).error_line()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_extension_in_another_environment_is_recorded_as_not_exact(tmp_path):
     arguments = ("train", *SMALL, "logger=none", "trainer.precision=32-true")
     trained(tmp_path, *arguments, TWO, KEEP)
@@ -424,7 +424,7 @@ def test_what_follows_from_the_length_is_found_in_the_configuration(overrides, k
     assert (identity(settled(named)) == identity(cfg)) == (not keys)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_schedule_of_two_in_turn_goes_on_where_the_longer_run_s_would_be(tmp_path):
     """Warm-up and decay of an InTurn, by steps: 19 of 38 are done."""
     arguments = (*PLAIN, "optimizer=sgd_he2016_warmup", "trainer.max_epochs=-1")
@@ -435,7 +435,7 @@ def test_a_schedule_of_two_in_turn_goes_on_where_the_longer_run_s_would_be(tmp_p
     assert list(history(extension)["lr"][1:]) == list(history(whole)["lr"][1:])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_inexact_extensions_of_two_seeds_are_a_line_of_their_own(two_of_cosine):
     """Though each names a run of its own seed."""
     for seed in ("seed=0", "seed=1"):

@@ -36,6 +36,7 @@ def whole(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_from_anywhere_and_ends_as_if_it_had_not_been(whole, tmp_path):
     begun = tmp_path / "begun"
     begun.mkdir()
@@ -49,6 +50,7 @@ def test_a_killed_run_goes_on_from_anywhere_and_ends_as_if_it_had_not_been(whole
     assert only_run(whole).name.startswith("digits-baseline_cnn-s0-")
 
 
+@pytest.mark.long
 def test_a_run_whose_folder_moved_is_found_evaluated_exported_and_used(whole, tmp_path):
     name, record = only_run(whole).name, json.loads((only_run(whole) / "metrics.json").read_text())
     (tmp_path / "outputs").symlink_to(whole / "outputs")

@@ -50,7 +50,7 @@ def training(server):
     return process, folder
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "command",
     [
@@ -102,7 +102,7 @@ def test_what_is_told_to_end_saves_and_ends(server):
     assert (folder / "checkpoints/last.ckpt").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_several_go_on_at_a_time_and_each_has_its_own_end(server):
     process, _ = training(server)
     codes = [forked(server, *command)[0] for command in (("--help",), ("no-such-command",))]
@@ -112,7 +112,7 @@ def test_several_go_on_at_a_time_and_each_has_its_own_end(server):
     assert ended(process) == -signal.SIGKILL
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_where_none_can_be_forked_those_that_run_go_on(tmp_path):
     """By a parent that ignores the ends of children, and with room for one process."""
     (tmp_path / "sitecustomize.py").write_text(
@@ -154,7 +154,7 @@ def test_a_server_goes_with_what_uses_it_and_so_does_one_that_cannot_import(tmp_
         forked(broken, "--help")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_code_that_has_been_edited_is_not_forked_and_a_server_s_runs_save_when_it_is_killed(
     tmp_path,
 ):
@@ -186,7 +186,7 @@ def _broken(folder: Path) -> Path:
     return folder / "modules"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_sweep_forks_its_runs(tmp_path):
     sweep = ("train", "-m", *ARGUMENTS[1:], *LONG[:2], "seed=0,1", "hydra/launcher=local")
     started = start(tmp_path, *sweep, "hydra.launcher.slots=2")

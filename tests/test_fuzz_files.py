@@ -161,7 +161,7 @@ YAML = st.sampled_from(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_configuration(runs, spoilt):
     whole = (runs / NAME / "config.yaml").read_bytes()
 
@@ -173,7 +173,7 @@ def test_a_configuration(runs, spoilt):
     check()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_configuration_that_is_asked_again(runs, spoilt):
     """Where its request is gone too, each group's options are composed to find the nearest."""
     whole = (runs / NAME / "config.yaml").read_bytes()

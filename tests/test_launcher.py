@@ -71,6 +71,7 @@ def test_a_sweep_of_processes_makes_the_runs_of_one_without_and_skips_the_finish
     assert "begun" not in again.err
 
 
+@pytest.mark.long
 def test_a_killed_worker_is_named_the_others_go_on_and_the_same_command_too(tmp_path):
     asked = (*SWEEP, "trainer.max_epochs=4", EVERY_STEP, "seed=0,1", *LOCAL)
     sweep = start(tmp_path, *asked, kill=SPARE)
@@ -100,6 +101,7 @@ def test_a_killed_parent_s_cells_save_and_go(tmp_path):
     sweep.wait()
 
 
+@pytest.mark.long
 def test_ctrl_c_has_the_cells_save_and_begins_no_other(tmp_path):
     sweep = start(tmp_path, *LONG, "label_smoothing=0,0.1", kill=SPARE, OMP_NUM_THREADS="4")
     runs = training(tmp_path)
@@ -160,6 +162,7 @@ def test_a_cell_that_is_refused_before_its_directory_is_there_is_named_and_liste
     assert all(reason in one.failure_file.read_text() for one in runs)
 
 
+@pytest.mark.long
 def test_hydra_s_own_overrides_reach_the_cells_and_wrong_ones_are_refused(tmp_path):
     refused = run(tmp_path, *SHORT, *LOCAL, "hydra.job.chdir=true", "seed=0", kill=SPARE)
     assert "hydra.job.chdir is not supported" in refused.err
@@ -168,6 +171,7 @@ def test_hydra_s_own_overrides_reach_the_cells_and_wrong_ones_are_refused(tmp_pa
         assert said in line
 
 
+@pytest.mark.long
 def test_a_run_on_a_gpu_of_its_own_sees_no_other(tmp_path):
     """Two pretended ones: what a cell is given stands in its process' environment."""
     sweep = start(tmp_path, *LONG[:-1], "trainer.accelerator=auto", CUDA_VISIBLE_DEVICES="4,7")
@@ -190,6 +194,7 @@ def test_a_table_s_cells_stop_as_those_of_a_sweep(tmp_path):
     assert not (tmp_path / "outputs/tables").exists()
 
 
+@pytest.mark.long
 def test_a_table_of_two_slots_is_that_of_one_and_says_that_its_times_are_shared(tmp_path):
     table = (
         *("reproduce", "resnet3", "dataset=digits", "seed=0,1", "model=baseline_cnn"),

@@ -221,7 +221,7 @@ def test_without_locks_of_the_system_too_it_is_one_process_s(holder, no_flock):
     assert seconds_to_take(lock, 5) < 5, "its process is known to be dead"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_a_dead_node_left_is_taken_after_a_lease_and_not_before(holder, no_flock):
     """Nobody here can ask whether a process of another host lives."""
     lock, how = no_flock

@@ -160,7 +160,7 @@ print("sound")
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_narrow_network_trains_on_a_processor_without_avx_512():
     """There, torch's own kernel for its projections writes past its memory: this process dies."""
     environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}

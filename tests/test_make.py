@@ -279,7 +279,7 @@ render_table("liu_goh", ["dataset=digits", "seed=0,1"], show=show)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_who_asks_for_a_table_reads_it_before_its_pictures_are_drawn(in_empty_folder):
     """With its interval and comparisons, in two seconds; the pictures' libraries take longer."""
     for cell in load_table("liu_goh", ["dataset=digits", "seed=0,1"]).cells:

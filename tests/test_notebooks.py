@@ -31,7 +31,7 @@ def test_outputs_are_stripped(path):
             assert cell.execution_count is None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_they_run_one_after_the_other_in_one_folder(tmp_path, monkeypatch):
     folder = Path(sys.executable).parent
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")

@@ -40,6 +40,7 @@ def path(findings, tmp_path_factory):
     return write_page(findings, tmp_path_factory.mktemp("page") / "page.html")
 
 
+@pytest.mark.long
 def test_nothing_is_out_of_sight_on_a_screen_of_any_width(path, findings):
     with opened(path) as page:
         for width in (360, 390, 768, 1280, 1920):

@@ -70,7 +70,7 @@ def test_the_kaggle_file_has_numbers_of_files_and_classes(trained, tmp_path):
         assert line == f"{Path(row['file']).stem},{np.argmax(row['probabilities'])}"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_tta_averages_over_mirror_images_and_is_refused_without_such_training(trained, tmp_path):
     model = load("digits", trained / "outputs/runs", device="cpu", batch_size=64)
     images = torch.randint(0, 256, (3, 1, 16, 16), dtype=torch.uint8)
@@ -87,7 +87,7 @@ def test_tta_averages_over_mirror_images_and_is_refused_without_such_training(tr
     assert "was not trained on such" in refused.error_line()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @NEEDS_COMPILER
 def test_compiled_the_answers_are_the_same(trained, tmp_path):
     answers = {}

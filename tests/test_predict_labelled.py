@@ -59,7 +59,7 @@ def test_a_labelled_folder_a_csv_of_labels_and_the_test_set_agree(trained, evalu
         assert Image.open(evaluated / name).size[0] > 500
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_picture_deep_below_its_class_is_of_the_folder_that_training_takes(trained, tmp_path):
     shutil.copytree(trained / "pictures/3", tmp_path / "all/3/2024")
     shutil.copytree(trained / "pictures/3", tmp_path / "all/3/7")
@@ -84,7 +84,7 @@ def test_confident_mistakes_come_surest_first(evaluated):
     assert len(mistakes) == min(50, len(wrong)) > 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_csv_of_labels_may_name_some_and_must_name_one(trained, tmp_path):
     (tmp_path / "some.csv").write_text(
         f"file,label\n\n{trained}/pictures/../pictures/3/{next((trained / 'pictures/3').glob('*.png')).name},3\n\n"
@@ -111,7 +111,7 @@ def test_a_csv_of_labels_may_name_some_and_must_name_one(trained, tmp_path):
     assert "it names none of the 360 files" in refused.error_line()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_page_the_json_and_the_table_of_some_labelled_pictures_agree(trained, tmp_path):
     """One folder is no class: its pictures are predicted and counted, and are in no share."""
     shutil.copytree(trained / "pictures", tmp_path / "pictures")

@@ -52,7 +52,7 @@ def test_what_an_encoding_lacks_is_replaced(of_two_seeds):
     assert "± 0.00".encode() in whole.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_needs_no_streams(tmp_path):
     done = shell(f"reslab {' '.join(TRAIN)} <&- >&- 2>&-", tmp_path)
     assert done.returncode == 0
@@ -82,7 +82,7 @@ def test_a_reader_may_go_and_a_full_disk_is_said(line, code, said, of_two_seeds)
     assert b"Exception ignored" not in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_notes_that_cannot_be_written_do_not_end_a_run(tmp_path):
     done = shell(f"reslab {' '.join(TRAIN)} 2> /dev/full", tmp_path)
     assert done.returncode == 0
@@ -129,7 +129,7 @@ def test_without_a_folder_for_temporary_files_one_line_says_so_before_the_traini
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_number_without_a_name_evaluates_where_nothing_but_one_folder_is_writable(
     trained, plain, tmp_path
 ):
@@ -175,7 +175,7 @@ def pixels(folder):
     return Image.open(path).convert("RGB").tobytes()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_figures_are_ours_whatever_a_user_has_set(trained, plain, tmp_path):
     """In this folder and as the backend; elsewhere, with another encoding, the test above has it."""
     here, there = (

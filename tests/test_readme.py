@@ -18,7 +18,8 @@ from conftest import REPOSITORY
 from pages import BLOCKS, COMMANDS, FILES
 from processes import Finished, run
 from reslab.bench.compare import parse_request
-from reslab.config import compose
+from reslab.cli import cli
+from reslab.config import compose, list_options, parse_overrides
 from reslab.runs.check import check
 from training import SMALL
 
@@ -57,31 +58,9 @@ def call(command: list[str], cwd: Path, **how) -> Finished:
     return done
 
 
-def shortened(words: list[str]) -> list[str]:
-    """What is added to a command that would take long."""
-    if words[1] == "analyze":
-        return ["images=20", *(["points=3", "line_points=3"] if "landscape" in words else [])]
-    if words[1] == "flow":
-        return ["--seeds", "1", "--images", "4"]
-    if words[1] not in ("train", "search", "reproduce") or {"--from", "recipe=tiny"} & set(words):
-        return []  # what it goes by has it, or it is short
-    trials = ["search.trials=2"] if words[1] == "search" else []
-    return [*trials, "+trainer.limit_train_batches=2", "+trainer.limit_val_batches=1"]
-
-
-@pytest.mark.parametrize(
-    "in_full",
-    [
-        pytest.param(True, marks=pytest.mark.long, id="in full"),
-        pytest.param(False, marks=pytest.mark.slow, id="shortened"),
-    ],
-)
-def test_the_commands_on_the_embedded_digits_run(in_full, tmp_path, monkeypatch, capsys):
-    """Those that train on the digits, and those that need no data, just as they stand, but for `bench`.
-
-    Shortened, trainings have few batches and searches few trials, and of capsules and of one's own
-    table no pictures are drawn: what they come to is tested elsewhere.
-    """
+@pytest.mark.long
+def test_the_commands_on_the_embedded_digits_run(tmp_path, monkeypatch, capsys):
+    """Those that train on the digits, and those that need no data, just as they stand, but for `bench`."""
     for path, content in FILES.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(content)
@@ -96,9 +75,7 @@ def test_the_commands_on_the_embedded_digits_run(in_full, tmp_path, monkeypatch,
         if words[0] == "export":
             exported = dict(word.split("=", 1) for word in words[1:])
         elif "--config-dir" in words:
-            how = {"kill": ("undrawn", 1)} if words[1] == "reproduce" and not in_full else {}
-            added = [] if in_full else shortened(words)
-            own.append(call([*words, *added], tmp_path, **exported, **how).out)
+            own.append(call(words, tmp_path, **exported).out)
         elif words[0] == "tensorboard":
             watch(words, tmp_path)
         elif words[:2] == ["reslab", "studio"]:
@@ -110,8 +87,7 @@ def test_the_commands_on_the_embedded_digits_run(in_full, tmp_path, monkeypatch,
         elif (words[0] == "reslab" and words[1] in ON_DIGITS) or (
             {"dataset=digits", "--from"} & set(words) and words[1] == "train"
         ):
-            how = {"kill": ("undrawn", 1)} if words[1] == "capsule" and not in_full else {}
-            done = call([*words, *([] if in_full else shortened(words))], tmp_path, **how)
+            done = call(words, tmp_path)
             if words[1:] == ["runs"]:
                 assert done.out.count("finished") == 4  # one of the sweep was run before
     assert len(own) == 3
@@ -176,7 +152,7 @@ def visit(words: list[str], cwd: Path) -> None:
             server.terminate()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_commands_on_the_real_data_run_shortened(tmp_path, data_dir):
     seen = 0
     for line in dict.fromkeys(COMMANDS):
@@ -196,6 +172,27 @@ def test_the_commands_on_the_real_data_run_shortened(tmp_path, data_dir):
             continue
         seen += 1
     assert seen == 11
+
+
+@pytest.mark.parametrize(
+    "line", dict.fromkeys(one for one in COMMANDS if one.startswith("reslab "))
+)
+def test_what_a_command_asks_for_is_there(line, in_empty_folder):
+    """Its options, and of what a run is asked all keys and choices; nothing is run."""
+    for path, content in FILES.items():
+        (in_empty_folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (in_empty_folder / path).write_text(content)
+    _, name, *words = shlex.split(line)
+    asked = cli.commands[name].make_context(name, [*words]).params
+    if name in ("train", "reproduce", "summary", "selftest"):
+        if name == "reproduce":
+            assert asked["table"] in list_options("table")
+        overrides = [
+            f"{key}={values[0]}"
+            for key, _, values in parse_overrides([one for one in words if "=" in one])
+            if not key.startswith("hydra")
+        ]
+        compose(overrides)
 
 
 def test_every_command_is_run_by_some_test():

@@ -36,7 +36,13 @@ def trained(tmp_path_factory):
     return {json.loads(path.read_text())["recipe"]: path.parent for path in records}, said
 
 
-@pytest.mark.parametrize("recipe", list_options("recipe"))
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        pytest.param(recipe, marks=[pytest.mark.long] * (recipe == "bhise_karale"))  # a minute
+        for recipe in list_options("recipe")
+    ],
+)
 def test_a_recipe_trains_on_the_digits(recipe, trained):
     runs, said = trained
     assert recipe in runs, said

@@ -28,6 +28,7 @@ NO_STARS = (False, False)
 KEPT_ALONE = ("last/test/accuracy", "peak_memory_bytes")  # nothing beside the record says them
 
 
+@pytest.mark.long
 def test_reference_records_are_small_and_render_the_same_table(kept):
     before = (kept / "outputs/tables/narrow/digits/table.md").read_text()
     runs = kept / REFERENCE
@@ -135,6 +136,7 @@ def test_verify_fails_on_a_record_altered_by_one_percent(kept, keys):
         assert any("metrics.json: changed since the record was kept" in line for line in said), key
 
 
+@pytest.mark.long
 def test_verify_names_what_differs_from_the_recipe_and_keep_does_not_replace_it(kept):
     finished = run(kept, "verify", *ARGUMENTS, "optimizer.lr=0.02")
     assert finished.code == 1
@@ -176,6 +178,7 @@ def test_an_altered_table_says_so_in_its_title(kept):
     assert content["title"] == "Narrow & short, on digits, with optimizer.lr=0.02"
 
 
+@pytest.mark.long
 def test_what_is_kept_is_not_run_again(kept):
     shutil.rmtree(kept / "outputs/runs")
     shutil.rmtree(kept / REFERENCE / "skip-s1")

@@ -123,7 +123,7 @@ def test_an_own_folder_goes_with_hydra_s_flags(flags, tmp_path):
     assert all("lr: 0.25" in text for text in texts)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_refused_run_that_is_resumed_is_refused_in_a_line_again(tmp_path):
     """Hydra's own line, with the whole command in it, is not shown; nor is there one for the sum."""
     class_folders(tmp_path / "pets", {"cat": 6, "dog": 6})

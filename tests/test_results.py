@@ -98,7 +98,7 @@ def test_a_name_that_looks_like_a_formula_is_drawn_as_it_is(tmp_path, monkeypatc
         assert drawn == pictures(tmp_path / "expected")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_where_only_some_are_labelled_the_terminal_says_of_which_it_speaks(tmp_path, capsys):
     answers = [("1.png", 0, 0), ("2.png", 1, 0), ("3.png", None, 1)]
     some = reported(tmp_path, ["cat", "dog"], answers)
@@ -142,7 +142,7 @@ def test_an_answer_that_is_not_finite_is_an_error_in_its_row(tmp_path, odd):
     assert content["metrics"]["accuracy"] == 0.5
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_schema_describes_the_metrics_and_nothing_else(tmp_path):
     names = ["cat", "dog", "bird", "fish"]
     answers = [("1.png", 0, 0), ("2.png", 1, 0), ("3.png", 2, 2), ("4.png", None, 1)]

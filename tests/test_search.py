@@ -192,7 +192,7 @@ def test_the_same_search_has_the_same_study_however_it_is_typed_and_run(in_empty
         assert plan([*ASKED, other]).name != name, other
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_trials_side_by_side_leave_the_test_set_to_the_best_and_the_result_is_a_recipe(
     faked,  # noqa: F811
     drawn,
@@ -259,7 +259,7 @@ def test_a_recipe_is_of_the_same_identity_as_its_run(asked, in_empty_folder):
         assert identity(compose(command[-1:])) == identity(compose(overrides))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_search_goes_on_with_more_trials_as_one_of_so_many_would_have(faked):  # noqa: F811
     for folder, numbers in (("steps", (3, 5)), ("whole", (5,))):
         for number in numbers:
@@ -508,7 +508,9 @@ def test_without_optuna_one_line_says_what_to_install(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "signum", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.long)]
+)
 def test_a_search_that_is_stopped_goes_on_where_it_was(signum, tmp_path):
     asked = (*ASKED, "search.trials=5", *TWO)
     stopped = searching.start(tmp_path, *asked, SECONDS="0.3")
@@ -544,7 +546,7 @@ def test_two_searchers_share_a_study_and_one_takes_over_what_a_killed_one_leaves
     assert [test for _, test in begun(tmp_path)].count("true") == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_searchers_end_with_the_same_best_and_no_trial_too_many(tmp_path):
     asked = (*ASKED, "search.trials=7", *TWO)
     both = [searching.start(tmp_path, *asked, SECONDS="0.1") for _ in range(2)]
@@ -559,7 +561,7 @@ def test_two_searchers_end_with_the_same_best_and_no_trial_too_many(tmp_path):
     assert ends[0].out.splitlines()[0] == ends[1].out.splitlines()[0]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_may_end_before_its_test_and_the_same_command_without_that_reads_it(tmp_path):
     asked = ("train", *SMALL, "logger=none", "trainer=exact", "trainer.max_epochs=1")
     assert run(tmp_path / "whole", *asked).code == 0
@@ -576,7 +578,7 @@ def test_a_run_may_end_before_its_test_and_the_same_command_without_that_reads_i
     assert "finished, test accuracy" in again.out
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_real_trainings_are_killed_gone_on_with_pruned_and_found(tmp_path):
     asked = (
         *("search", *SMALL, "logger=none", "trainer=cpu", "trainer.max_epochs=8"),

@@ -48,7 +48,7 @@ def temporary(tmp_path, monkeypatch):
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_run_is_proved_to_go_on_to_the_same_bits_and_nothing_is_left(
     in_empty_folder, temporary
 ):
@@ -77,7 +77,7 @@ def server(tmp_path_factory):
 @pytest.mark.parametrize(
     "part",
     [
-        pytest.param("optimizer_states", marks=pytest.mark.slow),
+        pytest.param("optimizer_states", marks=pytest.mark.long),
         pytest.param("random_states", marks=pytest.mark.long),
     ],
 )

@@ -193,6 +193,7 @@ def most_at_once(lines):
     return most
 
 
+@pytest.mark.long
 def test_a_table_s_cells_are_submitted_once_whoever_waits_or_is_killed(
     ill_fated, cluster, tmp_path
 ):
@@ -243,6 +244,7 @@ def test_a_table_s_cells_are_submitted_once_whoever_waits_or_is_killed(
     assert most_at_once(ours) == 2
 
 
+@pytest.mark.long
 def test_a_preempted_cell_and_one_that_is_told_to_stop_go_on_to_the_bits_of_undisturbed_ones(
     cluster, tmp_path
 ):
@@ -270,6 +272,7 @@ def test_a_preempted_cell_and_one_that_is_told_to_stop_go_on_to_the_bits_of_undi
         assert_same_results(one.path, tmp_path / "undisturbed/outputs/runs" / one.name)
 
 
+@pytest.mark.long
 def test_a_search_s_jobs_outlive_it_are_taken_up_and_the_best_alone_reads_the_test_set(
     cluster, tmp_path
 ):
@@ -318,6 +321,7 @@ def test_a_search_s_jobs_outlive_it_are_taken_up_and_the_best_alone_reads_the_te
     assert most_at_once(ours()) == 2
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_the_waiting_and_no_job(cluster, tmp_path):
     asked = (*SWEEP, "trainer.max_epochs=3", "seed=20,21")
     sweep = cluster.start(tmp_path, *asked)
@@ -369,6 +373,7 @@ def test_what_failed_was_cancelled_or_took_too_long_is_named_with_its_last_line(
     assert not list(folder.glob("outputs/runs/*/job.json"))
 
 
+@pytest.mark.long
 def test_the_page_s_commands_run_as_they_stand_shortened(cluster, tmp_path):
     lines = [shlex.split(line) for line in commands(blocks(CLUSTER))]
     asked = [words for words in lines if SLURM in words or words == ["reslab", "runs"]]

@@ -117,7 +117,7 @@ def test_trials_are_jobs_of_which_so_many_at_a_time_and_the_best_reads_the_test_
     assert len(working.jobs) == 5, "nothing is run twice"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_without_a_number_four_are_there_at_a_time_and_the_cluster_is_asked_sparingly(
     faked,  # noqa: F811
     working,
@@ -140,7 +140,7 @@ def test_without_a_number_four_are_there_at_a_time_and_the_cluster_is_asked_spar
     assert len(working.asked("squeue")) <= 4, "a run's own files say that it is finished"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_trial_that_is_worse_is_canceled_saves_and_has_not_failed(faked, working, monkeypatch):  # noqa: F811
     monkeypatch.setenv("SECONDS", "0.3")
     pruner = ("search.pruner.n_startup_trials=1", "search.pruner.n_warmup_steps=0")
@@ -156,7 +156,7 @@ def test_a_trial_that_is_worse_is_canceled_saves_and_has_not_failed(faked, worki
     assert leftovers(faked) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_trial_that_is_preempted_and_queued_again_has_not_failed(faked, working, monkeypatch):  # noqa: F811
     monkeypatch.setenv("SECONDS", "0.6")
 
@@ -183,7 +183,7 @@ def test_a_failed_trial_is_named_with_its_last_line(faked, working):  # noqa: F8
     assert {one["reason"] for one in failed} == {"the disk is full"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_the_cluster_refuses_waits_for_others_and_without_others_ends_the_search(
     faked,  # noqa: F811
     working,
@@ -238,7 +238,9 @@ def test_a_signal_is_answered_whenever_it_comes(faked, working):  # noqa: F811
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "signum", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.long)]
+)
 def test_jobs_outlive_their_searcher_and_the_same_command_takes_them_up(signum, tmp_path, working):
     asked = [*ASKED, "search.trials=4", *TWO]
     (working.folder / "hold").touch()
@@ -268,7 +270,7 @@ def test_jobs_outlive_their_searcher_and_the_same_command_takes_them_up(signum, 
     assert leftovers(tmp_path) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_job_that_ended_while_nobody_waited_is_known_by_its_end(faked, working):  # noqa: F811
     asked = [*ASKED, "search.trials=2", *TWO]
     stopped = begin(faked, *asked, SECONDS="0.1")
@@ -310,7 +312,7 @@ def test_a_trial_that_is_queued_is_taken_over_with_its_job_and_by_nobody_else(
         assert (Study(asked, slurm_pool_here.may_start).ask() is not None) == by_slurm
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_equal_trials_of_two_searchers_are_one_job(tmp_path, working):
     asked = [*COMMON, "trainer.max_epochs=3", "search/pruner=none", "optimizer.lr=0.01,0.02"]
     asked += ["model.dropout=0.0", "search/sampler=random", "search.trials=8", *TWO]

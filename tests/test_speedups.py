@@ -183,7 +183,7 @@ def test_each_parameter_s_gradient_is_that_of_fp32(model, bf16, device, compile)
     assert_parallel(reference, ours, *((0.75, 0.45) if bf16 else (0.999, 0.01)))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @NEEDS_COMPILER
 def test_a_compiled_step_trains_as_the_eager_one(tmp_path):
     """To the same losses, classes weighed, and each parameter goes where it goes in eager steps."""
@@ -232,7 +232,7 @@ print(resident() - before)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_decoded_cifar10_is_little_more_than_its_pixels(data_dir):
     command = [sys.executable, "-c", MEMORY, data_dir]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

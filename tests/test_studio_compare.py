@@ -260,7 +260,7 @@ def test_where_the_data_set_is_not_on_this_disk_the_flipped_are_named_without_pi
     assert all(image["picture"] is None for part in answer["parts"] for image in part["images"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_compared_is_chosen_in_the_page_and_stands_in_the_address(studio, tmp_path, labels):
     finish(tmp_path, "c0", labels, range(10), lr=0.3)
     query = urlencode([("run", name) for name in [*ALL, "c0"]])
@@ -290,7 +290,7 @@ def test_what_is_compared_is_chosen_in_the_page_and_stands_in_the_address(studio
         page.wait_for_function("() => location.hash.startsWith('#runs')")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_server_stays_small_while_what_computes_beside_it_compares(tmp_path, labels):
     for name, wrong, lr in (("a", range(9), 0.1), ("b", range(5, 20), 0.2)):
         finish(tmp_path / "runs", name, labels, wrong, lr=lr)

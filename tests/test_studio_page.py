@@ -137,6 +137,7 @@ def test_a_heading_sorts_and_what_is_not_known_is_last(page):
     assert texts == sorted(texts)
 
 
+@pytest.mark.long
 def test_filters_search_and_states_leave_what_they_name_and_the_address_says_so(page):
     page.get_by_label("Fold seeds").uncheck()
     page.get_by_role("button", name="Filter").click()
@@ -339,6 +340,7 @@ def test_a_page_outlives_its_server_and_goes_on_with_the_next(tmp_path):
             assert row.get_attribute("data-name") == "alone"
 
 
+@pytest.mark.long
 def test_a_view_that_is_opened_while_the_server_is_away_is_there_when_it_is_again(tmp_path):
     write_runs(tmp_path)
     with ExitStack() as browser:
@@ -396,6 +398,7 @@ def test_nothing_is_out_of_sight_on_a_screen_of_any_width(page, width):
             assert -1 < box["x"] < box["x"] + box["width"] <= width + 1
 
 
+@pytest.mark.long
 def test_hundreds_of_runs_are_scrolled_through_and_counted(tmp_path):
     for at in range(320):
         write_run(tmp_path, f"run-{at:03}", lr=at)

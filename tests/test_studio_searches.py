@@ -350,7 +350,7 @@ def test_a_name_that_is_no_unicode_is_shown(studio, runs):
     assert studio.ask("/api/searches", Accept="text/html").status == 200
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_page_stays_true_by_itself_and_copies_what_goes_on(studio, runs):
     """From none to one that is searched, and what has come to its end."""
     permissions = ["clipboard-read", "clipboard-write"]
@@ -392,6 +392,7 @@ def test_another_search_is_chosen_by_its_name_and_what_is_hostile_runs_nowhere(s
         assert page.problems == []
 
 
+@pytest.mark.long
 @pytest.mark.slow  # for trials are processes
 def test_a_search_is_seen_as_it_goes_on_and_all_of_what_it_leaves(faked):  # noqa: F811
     runs, seen = faked / "outputs/runs", []

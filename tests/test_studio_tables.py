@@ -172,6 +172,7 @@ def test_what_cannot_be_meant_is_refused_in_a_line(studio, parameters, said):
     assert "\n" not in answer.json["error"]
 
 
+@pytest.mark.long
 def test_what_is_refused_stands_in_the_table_s_place_until_something_else_is_asked(studio):
     with visited(f"{studio.address}#tables?table=narrow") as page:
         page.set_default_timeout(60_000)
@@ -244,6 +245,7 @@ def test_the_table_that_is_shown_at_first_has_runs_if_any_has(tmp_path, monkeypa
         assert first() == "resnet3"
 
 
+@pytest.mark.long
 def test_a_number_opens_its_runs_in_a_browser(studio, runs, cells):
     """Also what is missing shows by itself."""
     with visited(f"{studio.address}#tables?table=narrow") as page:

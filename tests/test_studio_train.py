@@ -212,7 +212,7 @@ def test_a_hint_that_is_cut_is_whole_where_one_fills_in(answering):
         assert page.problems == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_chosen_again_and_again_is_what_the_address_and_the_command_say(answering):
     with visited(f"{answering.address}#train") as page:
         page.set_default_timeout(30_000)
@@ -234,7 +234,7 @@ def test_what_is_chosen_again_and_again_is_what_the_address_and_the_command_say(
         assert page.problems == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_is_started_stopped_gone_on_with_and_finished_by_the_page(studio, tmp_path):
     runs = tmp_path / "runs"
     with visited(f"{studio.address}#train") as page:

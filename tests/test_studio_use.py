@@ -220,7 +220,7 @@ def test_other_exports_open_as_what_they_are(studio, run):
     assert posted(studio, run=run, kind="pickle").status == 400
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_dashboards_of_the_test_set_and_of_a_folder_say_what_the_record_does(studio, trained, run):
     """The folder holds the test images, a folder a class."""
     record = json.loads((only_run(trained) / "metrics.json").read_text())

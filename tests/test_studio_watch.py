@@ -362,7 +362,7 @@ def until_drawn(page, number, of="loss"):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_new_points_come_by_themselves_and_leave_the_zoom(studio, runs):
     query = urlencode([("run", name) for name in runs.names])
     with visited(f"{studio.address}#watch?{query}", accept_downloads=True) as page:
@@ -415,7 +415,7 @@ def test_new_points_come_by_themselves_and_leave_the_zoom(studio, runs):
         assert page.problems == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_of_runs_that_are_gone_nothing_is_drawn_and_no_control_shown(studio):
     with visited(f"{studio.address}#watch?run=gone") as page:
         page.get_by_role("heading", name="None of these runs is there any more").wait_for()

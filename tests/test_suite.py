@@ -67,7 +67,7 @@ def test_a_worker_that_dies_ends_the_suite_with_the_test_s_name(tmp_path):
     assert "1 failed, 1 passed" in done.stdout, "it is not run again"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_waits_for_what_never_comes_ends_with_the_names(tmp_path):
     (tmp_path / "test_waits.py").write_text(
         "import os, signal\ndef test_it_waits(): os.kill(os.getpid(), signal.SIGSTOP)\n"

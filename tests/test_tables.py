@@ -83,6 +83,7 @@ def test_a_table_renders_in_a_process_of_its_own(tmp_path):
     assert f"{count} of {count} cells are missing" in done.stderr
 
 
+@pytest.mark.long
 def test_plain_beside_residual_over_depth_is_a_figure(in_empty_folder):
     """That it is among a table's, `test_page` sees."""
     asked = ("model=baseline_cnn", *ON_DIGITS, "seed=0")  # all one run
@@ -105,6 +106,7 @@ def test_plain_beside_residual_over_depth_is_a_figure(in_empty_folder):
     assert Path("curves.png").stat().st_size > 0
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("error::RuntimeWarning", "error::UserWarning")
 @pytest.mark.parametrize("value", ["nan", "inf", "0.0"])
 def test_gradients_and_losses_that_are_no_numbers_do_not_keep_a_table_from_being_drawn(
