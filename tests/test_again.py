@@ -68,7 +68,7 @@ IDS = list(COMMANDS)
 
 with_or_without_request = pytest.mark.parametrize(
     "with_request",
-    [True, pytest.param(False, marks=pytest.mark.slow)],
+    [True, pytest.param(False, marks=pytest.mark.long)],
     ids=["its request", "its copy"],
 )
 
@@ -191,7 +191,7 @@ def test_what_it_went_on_with_is_part_of_a_run_where_its_result_depends_on_it(tm
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("with_request", [True, False], ids=["its request", "its copy"])
+@with_or_without_request
 def test_a_folder_of_pictures_is_the_run_s(with_request, tmp_path):
     root = class_folders(tmp_path / "pictures", {"cat": 30, "dog": 30})
     command = [*SMALL, "dataset=folder", f"dataset.root={root}", "dataset.size=16"]
@@ -234,7 +234,7 @@ def test_where_pictures_have_changed_it_is_the_run_on_what_there_is_now(
     assert name_of(again(str(directory.path), longer, tmp_path)) == name_of([*command, *longer])
 
 
-@pytest.mark.parametrize("with_request", [True, False], ids=["its request", "its copy"])
+@with_or_without_request
 @pytest.mark.parametrize("gone", [True, False], ids=["gone", "there"])
 def test_another_folder_s_pictures_are_followed(gone, with_request, tmp_path):
     root, command, directory = pictures_run(tmp_path, with_request=with_request)
@@ -249,7 +249,7 @@ def test_another_folder_s_pictures_are_followed(gone, with_request, tmp_path):
     assert told.lines == []
 
 
-@pytest.mark.parametrize("with_request", [True, False], ids=["its request", "its copy"])
+@with_or_without_request
 def test_what_was_chosen_against_what_a_folder_holds_is_kept(with_request, tmp_path):
     chosen = ["dataset.channels=3", "dataset.name=old"]
     _, command, directory = pictures_run(tmp_path, *chosen, with_request=with_request)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from browser import opened
 from processes import run
+from reslab import locks
 from reslab.analysis.landscape import draw_direction
 from reslab.analyze.kinds import KINDS, analyze
 from reslab.analyze.landscape import Settings, find
@@ -114,7 +115,7 @@ def test_after_ctrl_c_it_goes_on_where_it_was(alone):
 
     with pytest.raises(KeyboardInterrupt):
         found_for(alone, Impatient(6))
-    (kept,) = alone.analyses.iterdir()
+    (kept,) = alone.analyses.glob("*.npz")
     assert len(np.load(kept)["values"]) == 6
     before = np.load(kept)["values"]
     whole = found_for(alone)
@@ -137,14 +138,26 @@ def test_what_is_kept_is_not_found_again_and_of_other_weights_it_is(alone, monke
     with torch.no_grad():
         next(classifier.network.parameters()).mul_(1.5)
     other = find(classifier, lambda: data_of(classifier), SETTINGS, Reporter())
-    assert len(list(alone.analyses.iterdir())) == 2
+    assert len(list(alone.analyses.glob("*.npz"))) == 2
     assert not np.allclose(other.plane, whole.plane)
+
+
+def test_two_do_not_find_the_same_at_once(alone):
+    whole = found_for(alone)
+    (kept,) = alone.analyses.glob("*.npz")
+    with locks.held(kept.with_suffix(".lock")):  # by another, who is at it
+        assert np.array_equal(found_for(alone).plane, whole.plane)  # all is there already
+        kept.unlink()
+        with pytest.raises(UserError, match=f"^another process is finding what {kept} is to hold"):
+            found_for(alone)
+        assert not kept.exists()
+    assert np.array_equal(found_for(alone).plane, whole.plane)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 but no more", b"\x93NUMPY"])
 def test_a_file_that_is_spoilt_is_named(alone, content):
     found_for(alone)
-    (kept,) = alone.analyses.iterdir()
+    (kept,) = alone.analyses.glob("*.npz")
     kept.write_bytes(content)
     with pytest.raises(UserError, match=f"{kept.name} is damaged or foreign: delete it"):
         found_for(alone)

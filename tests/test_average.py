@@ -143,7 +143,7 @@ def test_weights_of_any_layout_and_counts_follow():
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_with_both_goes_on_to_the_same_bits_and_is_loaded_as_it_was_tested(tmp_path):
     """Killed among small images, between Lookahead's steps, and behind an epoch's validation."""
     arguments = ("train", *PLAIN, "optimizer.optimizer.momentum=0.9", "ema=0.95", "lookahead=4")

@@ -282,7 +282,11 @@ def test_a_stop_of_a_copy_reaches_nobody(running, tmp_path, monkeypatch):
     """Also where another process has the copy and has not yet written down that it has."""
     from reslab import locks
 
-    copy = RunDirectory(shutil.copytree(running.path, tmp_path / "copies/copy"))
+    copy = RunDirectory(
+        shutil.copytree(
+            running.path, tmp_path / "copies/copy", ignore=shutil.ignore_patterns("*.tmp")
+        )
+    )
     assert copy.request().is_alive, "it names the process of what it was copied from"
     question = json.dumps({"runs": ["copy"]}).encode()
     with served(copy.path.parent) as studio:

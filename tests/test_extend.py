@@ -258,7 +258,7 @@ def test_where_the_state_was_not_kept_it_is_said_what_is_missing(two):
     trained(two, *arguments, FOUR, EXTEND)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_of_several_that_have_kept_its_state_goes_before_a_longer_one(two):
     (source,) = list_runs(two / "outputs/runs")
     arguments = SCHEDULES["adam, plateau"]
@@ -267,7 +267,7 @@ def test_of_several_that_have_kept_its_state_goes_before_a_longer_one(two):
     assert extends(longer)["run"] == source.name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_of_as_long_ones_that_which_was_one_run_goes_before_an_extension(cosine, tmp_path):
     folder = tmp_path / "two"
     shutil.copytree(cosine[0], folder)
@@ -363,7 +363,7 @@ def test_a_run_that_steps_end_may_be_killed_before_its_record(fifty, tmp_path):
     assert_same_results(extension, fifty)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_asked_for_behind_the_last_step_inside_an_epoch_is_not_there(tmp_path):
     """The state before the last validation has gone, and that behind it is no part of a run."""
     stepped = (*PLAIN, "trainer.max_epochs=-1")

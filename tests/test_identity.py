@@ -120,6 +120,7 @@ SHIPPED = {
     "recipe=speed/no_small_images": "d218aad2",
     "recipe=speed/no_smoothing": "8407fc4e",
     "recipe=speed/resnet18_94": "693b5c89",
+    "recipe=speed/with_whitening": "4c98b406",
     "recipe=system/cifar10": "5349d554",
     "recipe=system/mnist": "417c8fd2",
     "recipe=virakden": "efcd79c8",

@@ -42,7 +42,7 @@ BELOW: dict[str, set[str]] = {
     "analysis": {"nn", "evaluation"},
     "lightning_bypass": {"monitor"},
     "task": {"average", "finite", "lightning_bypass", "loss", "optim", "machine", "ranks"},
-    "callbacks": {"lightning_bypass", "machine", "nn", "progress", "ranks"},
+    "callbacks": {"lightning_bypass", "machine", "nn", "preprocess", "progress", "ranks"},
     "runs": {
         *("data", "loss", "task", "callbacks", "config", "machine", "analysis"),
         *("finite", "lightning_bypass", "monitor"),

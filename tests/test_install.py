@@ -68,6 +68,7 @@ def test_it_serves_the_studio_s_page(installed, tmp_path):
     assert said.split() == sorted(names)
 
 
+@pytest.mark.long
 def test_it_reproduces_a_table(installed, tmp_path):
     """And so it trains: each run is a process of its own."""
     short = ("seed=0,1", "max_steps=2", "model=baseline_cnn", "model.widths=[4]", "logger=none")

@@ -69,7 +69,9 @@ def test_on_a_screen_of_1280_pixels_the_whole_table_is_in_sight(path):
             assert table.evaluate("(one) => one.scrollWidth <= one.clientWidth")
 
 
-@pytest.mark.parametrize("name", ["he2016", "system", "resnet3"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("he2016", marks=pytest.mark.long), "system", "resnet3"]
+)
 def test_a_page_holds_every_picture_of_its_folder(name, tmp_path, monkeypatch):
     """With depths, of two data sets, of one row; a picture is a pixel, that it is laid out at once."""
     numbers = count()

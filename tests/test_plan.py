@@ -134,7 +134,15 @@ def test_an_augmentation_by_override_is_a_change_and_a_seed_counts_once():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("table", list_options("table"))
+@pytest.mark.parametrize(
+    "table",
+    [  # those of deep networks and of many rows take longest
+        pytest.param(
+            one, marks=[pytest.mark.long] * (one in ("he2016", "liu_goh_readings", "speed"))
+        )
+        for one in list_options("table")
+    ],
+)
 def test_every_table_has_a_quick_scale(table):
     spec = load_table(table, quick=True)
     assert spec.quick

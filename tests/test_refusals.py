@@ -5,9 +5,8 @@ import torch
 from omegaconf import OmegaConf
 
 from reslab.config import compose, instantiate
-from reslab.data.module import OPTIONAL
 from reslab.errors import UserError
-from reslab.ranges import IMAGE_DATA
+from reslab.ranges import IMAGE_DATA, OPTIONAL_IMAGE_DATA
 from reslab.runs.build import build_task, prepare_data
 from reslab.runs.check import check
 
@@ -99,7 +98,7 @@ def test_the_path_is_that_of_what_refused_as_the_user_types_it(overrides, line, 
 
 @pytest.mark.parametrize("name", IMAGE_DATA)
 def test_a_request_and_the_constructor_say_the_same_of_a_number(name):
-    none = () if name in OPTIONAL else (None,)
+    none = () if name in OPTIONAL_IMAGE_DATA else (None,)
     for value in (-1, 1.5, True, "x", *none):
         cfg = compose([])
         OmegaConf.update(cfg, f"dataset.{name}", value)

@@ -58,7 +58,7 @@ def test_a_run_killed_before_its_record_is_finished_by_the_same_command(referenc
     assert record["test/accuracy"] == expected["test/accuracy"] > 0.6
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_killed_behind_its_record_is_tidied_by_the_same_command(reference, tmp_path):
     assert run(tmp_path, *EXACT, kill=("finished", 1)).killed
     checkpoints, progress = only_run(tmp_path) / "checkpoints", only_run(tmp_path) / "progress.json"
@@ -89,7 +89,7 @@ def test_the_reference_lowers_its_rate_and_the_run_has_a_state_to_lose(reference
         pytest.param(
             [("epoch", 1), ("record", 1), ("epoch", 2)],
             id="at the edges of three epochs",
-            marks=pytest.mark.slow,
+            marks=pytest.mark.long,
         ),
     ],
 )

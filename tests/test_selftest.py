@@ -220,7 +220,9 @@ def test_what_is_refused_is_one_line_before_anything_is_trained(arguments, said,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "signum", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
+)
 def test_a_signal_leaves_no_process_and_no_folder(signum, temporary):
     """While a run is under way, whose process is in a session of its own."""
     with subprocess.Popen([sys.executable, "-m", "reslab", "selftest", *QUICK]) as process:

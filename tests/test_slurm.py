@@ -244,7 +244,6 @@ def test_a_table_s_cells_are_submitted_once_whoever_waits_or_is_killed(
     assert most_at_once(ours) == 2
 
 
-@pytest.mark.long
 def test_a_preempted_cell_and_one_that_is_told_to_stop_go_on_to_the_bits_of_undisturbed_ones(
     cluster, tmp_path
 ):
@@ -338,6 +337,7 @@ def test_ctrl_c_ends_the_waiting_and_no_job(cluster, tmp_path):
     assert all("resuming" not in one.log_file.read_text() for one in runs), "each was begun once"
 
 
+@pytest.mark.long
 def test_a_cell_is_warned_by_its_time_limit_queued_again_and_goes_on_to_the_same_bits(
     ill_fated, tmp_path
 ):
@@ -358,6 +358,7 @@ def test_a_cell_is_warned_by_its_time_limit_queued_again_and_goes_on_to_the_same
     pd.testing.assert_frame_equal(rows, history(same.path)[: len(rows)], check_exact=True)
 
 
+@pytest.mark.long
 def test_what_failed_was_cancelled_or_took_too_long_is_named_with_its_last_line(ill_fated, cluster):
     folder, sweep, *_ = ill_fated
     finished = sweep.wait(200)

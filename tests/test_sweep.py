@@ -13,15 +13,12 @@ from training import EVERY_STEP, SMALL
 MONITORS = ["val/accuracy", "val/loss", "train/accuracy", "train/loss"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "launcher",
     [
-        pytest.param((), marks=pytest.mark.slow, id="one after the other"),
-        pytest.param(
-            ("hydra/launcher=local", "hydra.launcher.slots=2"),
-            marks=pytest.mark.long,
-            id="side by side",
-        ),
+        pytest.param((), id="one after the other"),
+        pytest.param(("hydra/launcher=local", "hydra.launcher.slots=2"), id="side by side"),
     ],
 )
 def test_a_sweeper_optimizes_what_chose_the_best_epoch_and_never_the_test_set(

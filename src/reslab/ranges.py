@@ -19,6 +19,7 @@ IMAGE_DATA = {
     "split_seed": (0, 2**32 - 1),
     "val_size": (1, math.inf),
 }
+OPTIONAL_IMAGE_DATA = ("val_size", "small_size", "small_epochs")  # which may be null
 
 BEYOND = 1e6  # which nobody would type: the range has no end to speak of
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from reslab.analysis.corruption import KINDS, PUBLISHED, SEVERITIES, SMALLEST, corrupt
-from reslab.analyze.opened import opened
+from reslab.analyze.opened import Opened, opened
 from reslab.classifier import Classifier
 from reslab.data import ImageData
 from reslab.errors import UserError
@@ -118,6 +118,10 @@ class Corrupted:
         )
 
 
+Source = Callable[[str, int, Tensor], Tensor]
+"""Corrupted images uint8 `[N, C, H, W]` of a kind at a severity, of the test images' numbers."""
+
+
 def find(
     classifier: Classifier,
     data: Callable[[], ImageData],
@@ -136,26 +140,33 @@ def find(
         UserError: The images are too small, or CIFAR-10-C is not there or of other images.
     """
     run = opened(classifier, "corruption", settings)
-    known = run.kept.read()
-    right, number = list(known.get("right", ())), int(known.get("images", 0))
-    cells = settings.cells
-    if len(right) <= len(cells):
+    kept = run.kept.read()
+    if len(kept.get("right", ())) <= len(settings.cells):
         ready = data()
-        taken = _taken(ready, settings)
-        labels, number = ready.test_labels[taken], len(taken)
         source = _source(ready, settings)
-        with reporter.progress(1 + len(cells), "cell") as advance:
-            for _ in right:
-                advance()
-            for cell in [None, *cells][len(right) :]:
-                images = source(*cell, taken) if cell else ready.test_images[taken]
-                right.append(int((run.engine(images).argmax(1) == labels).sum()))
-                run.kept.write({"right": np.array(right), "images": np.array(number)})
-                advance()
-    arrays = {"right": np.array(right), "images": np.array(number)}
-    found = read(run.directory, settings, arrays)
+        with run.kept.alone():
+            _add_missing(run, ready, source, settings, reporter)
+        kept = run.kept.read()
+    found = read(run.directory, settings, kept)
     assert found is not None
     return found
+
+
+def _add_missing(
+    run: Opened, data: ImageData, source: Source, settings: Settings, reporter: Reporter
+) -> None:
+    """Finds what is not kept yet, and keeps it cell by cell."""
+    right, cells = list(run.kept.read().get("right", ())), [None, *settings.cells]
+    taken = _taken(data, settings)
+    labels = data.test_labels[taken]
+    with reporter.progress(len(cells), "cell") as advance:
+        for _ in right:
+            advance()
+        for cell in cells[len(right) :]:
+            images = source(*cell, taken) if cell else data.test_images[taken]
+            right.append(int((run.engine(images).argmax(1) == labels).sum()))
+            run.kept.write({"right": np.array(right), "images": np.array(len(taken))})
+            advance()
 
 
 def read(
@@ -178,10 +189,6 @@ def _taken(data: ImageData, settings: Settings) -> Tensor:
     """The numbers of the test images, drawn from all."""
     generator = torch.Generator().manual_seed(settings.seed)
     return torch.randperm(len(data.test_labels), generator=generator)[: settings.images]
-
-
-Source = Callable[[str, int, Tensor], Tensor]
-"""Corrupted images uint8 `[N, C, H, W]` of a kind at a severity, of the test images' numbers."""
 
 
 def _source(data: ImageData, settings: Settings) -> Source:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from reslab.analysis.fold import fold_batch_norms
 from reslab.analysis.landscape import Plane, draw_direction, folded, losses, steps
-from reslab.analyze.opened import opened
+from reslab.analyze.opened import Opened, opened
 from reslab.classifier import Classifier
 from reslab.data import ImageData
 from reslab.errors import UserError
@@ -105,32 +105,42 @@ def find(
         settings: What is asked for.
         reporter: Told how far it is.
     """
-    places = settings.places
     run = opened(classifier, "landscape", settings)
-    known = run.kept.read()
-    found, number = list(known.get("values", ())), int(known.get("images", 0))
-    if len(found) < len(places):
-        images, labels = _drawn(data(), settings)
-        number = len(labels)
-        plane = _plane(run.engine, run.network, settings.seed)
-        missing = losses(plane, places[len(found) :], lambda: run.engine(images), labels)
-        saved = time.monotonic()
-        try:
-            with reporter.progress(len(places), "point") as advance:
-                for _ in found:
-                    advance()
-                for value in missing:
-                    found.append(np.array(value))
-                    advance()
-                    if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
-                        run.kept.write({"values": np.array(found), "images": np.array(number)})
-                        saved = time.monotonic()
-        finally:  # of Ctrl-C, too
-            if found:
-                run.kept.write({"values": np.array(found), "images": np.array(number)})
-    whole = read(run.directory, settings, {"values": np.array(found), "images": np.array(number)})
+    kept = run.kept.read()
+    if len(kept.get("values", ())) < len(settings.places):
+        ready = data()
+        with run.kept.alone():
+            _add_missing(run, ready, settings, reporter)
+        kept = run.kept.read()
+    whole = read(run.directory, settings, kept)
     assert whole is not None
     return whole
+
+
+def _add_missing(run: Opened, data: ImageData, settings: Settings, reporter: Reporter) -> None:
+    """Finds what is not kept yet, and keeps it, now and then and at the end."""
+    places, found = settings.places, list(run.kept.read().get("values", ()))
+    images, labels = _drawn(data, settings)
+    plane = _plane(run.engine, run.network, settings.seed)
+    missing = losses(plane, places[len(found) :], lambda: run.engine(images), labels)
+
+    def keep() -> None:
+        run.kept.write({"values": np.array(found), "images": np.array(len(labels))})
+
+    saved = time.monotonic()
+    try:
+        with reporter.progress(len(places), "point") as advance:
+            for _ in found:
+                advance()
+            for value in missing:
+                found.append(np.array(value))
+                advance()
+                if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
+                    keep()
+                    saved = time.monotonic()
+    finally:  # of Ctrl-C, too
+        if found:
+            keep()
 
 
 def read(

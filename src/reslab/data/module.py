@@ -15,11 +15,10 @@ from reslab.data.sources import ImageArrays, Remark, Source
 from reslab.data.splits import split
 from reslab.errors import UserError
 from reslab.preprocess import Normalization, resized, scaled
-from reslab.ranges import IMAGE_DATA, check_whole
+from reslab.ranges import IMAGE_DATA, OPTIONAL_IMAGE_DATA, check_whole
 from reslab.reporter import SILENT, Reporter
 
 EVALUATION_BATCH_SIZE = 500
-OPTIONAL = ("val_size", "small_size", "small_epochs")
 PEEKS = Remark("the test set is the validation set too: the epoch is chosen on what is reported")
 
 
@@ -79,7 +78,7 @@ class ImageData(LightningDataModule):
         self.seed, self.split_seed = seed, split_seed
         self.small_size, self.small_epochs = small_size, small_epochs
         for field, limits in IMAGE_DATA.items():
-            if getattr(self, field) is not None or field not in OPTIONAL:
+            if getattr(self, field) is not None or field not in OPTIONAL_IMAGE_DATA:
                 check_whole(field, getattr(self, field), *limits)
         if (small_size is None) != (small_epochs is None):
             raise ValueError(

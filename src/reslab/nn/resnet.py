@@ -19,7 +19,7 @@ class ResNet(nn.Module):
         num_classes: Number of classes K.
         name: What people call it; `conf/model` has the published ones.
         join: Makes the join of each block; `NoJoin` turns the network plain.
-        stem: The layers before the first stage: conv3x3, conv3x3_stride2 or conv7x7_pool.
+        stem: The layers before the first stage, a key of `STEMS`.
         widths: Channels of each stage; the stem has the first stage's.
         blocks: Blocks in each stage.
         strides: Stride of each stage's first block.

@@ -3,12 +3,15 @@
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import Timeout
 
+from reslab import locks
 from reslab.errors import UserError
 from reslab.files import write_atomically
 from reslab.runs.store import RunDirectory
@@ -46,16 +49,32 @@ class Analysis:
         except Exception as error:  # whatever a foreign or damaged file makes numpy stumble over
             raise UserError(_damaged(self.path)) from error
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Entered by who adds to it: of two at once, the one that is less far could win.
+
+        Raises:
+            UserError: Another process is at it, or the run's folder cannot be written into.
+        """
+        with ExitStack() as stack:
+            try:
+                self.path.parent.mkdir(exist_ok=True)
+                stack.enter_context(locks.held(self.path.with_suffix(".lock"), timeout=0))
+            except Timeout as error:
+                raise UserError(
+                    f"another process is finding what {self.path} is to hold: wait for it, or stop "
+                    f"it and go on from there"
+                ) from error
+            except OSError as error:
+                raise UserError(f"cannot write {self.path}: {error.strerror}") from error
+            yield
+
     def write(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Keeps arrays in place of those that were kept.
+        """Keeps arrays in place of those that were kept; to be called by who is `alone`.
 
         Raises:
             UserError: They cannot be written.
         """
-        try:
-            self.path.parent.mkdir(exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot write {self.path}: {error.strerror}") from error
         buffer = io.BytesIO()
         content: dict[str, Any] = {ASKED: np.array(self._asked), **arrays}
         np.savez_compressed(buffer, **content)

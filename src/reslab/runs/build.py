@@ -7,7 +7,15 @@ from lightning.pytorch import Callback, Trainer
 from omegaconf import DictConfig
 
 from reslab import ranks
-from reslab.callbacks import Gradients, History, ShowProgress, StepLimit, StopRequest, TensorBoard
+from reslab.callbacks import (
+    Gradients,
+    History,
+    LearnWhitening,
+    ShowProgress,
+    StepLimit,
+    StopRequest,
+    TensorBoard,
+)
 from reslab.config import instantiate, refusal
 from reslab.data import ImageData
 from reslab.lightning_bypass import EarlyStop, drop_idle_hooks
@@ -78,7 +86,7 @@ def build(
     tensorboard = None
     if cfg.logger and not quiet and ranks.is_first():
         tensorboard = instantiate(cfg, "logger", folder=directory.path, history=history)
-    callbacks: list[Callback] = [*first, stop, checkpoints]
+    callbacks: list[Callback] = [*first, LearnWhitening(), stop, checkpoints]
     if ranks.is_first():
         callbacks.append(history)
     if tensorboard:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from reslab.config import instantiate, suggest, top_level_keys
 from reslab.errors import UserError
 from reslab.files import visible
-from reslab.ranges import IMAGE_DATA, check_number, check_whole
+from reslab.ranges import IMAGE_DATA, OPTIONAL_IMAGE_DATA, check_number, check_whole
 from reslab.runs.identity import LONGEST_NAME, is_file_name
 from reslab.runs.options import check_trainer
 
@@ -43,9 +43,9 @@ REAL = {
     "trainer.gradient_clip_val": (0, 1e9),
 }
 OPTIONAL = (
-    *("patience", "max_steps", "dataset.val_size", "trainer.gradient_clip_val"),
-    *("dataset.small_size", "dataset.small_epochs", "ema", "lookahead"),
+    *("patience", "max_steps", "ema", "lookahead", "trainer.gradient_clip_val"),
     *("trainer.limit_train_batches", "trainer.limit_val_batches"),
+    *(f"dataset.{name}" for name in OPTIONAL_IMAGE_DATA),
 )
 
 UNLIMITED = -1  # what Lightning calls epochs without end

@@ -22,6 +22,7 @@ SOURCES_THAT_MATTER = (
     "task.py",
     "lightning_bypass.py",
     "callbacks/limit.py",
+    "callbacks/whitening.py",
     "machine/kernels.py",
     "runs/beginning.py",
     "runs/best.py",
