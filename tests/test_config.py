@@ -70,6 +70,7 @@ SHAPES = {
     "mini_resnet": ((32, 64, 128, 256), (2, 2, 2, 2), (2, 2, 2, 2)),
     "resnet18_projections": ((64, 128, 256, 512), (2, 2, 2, 2), (1, 2, 2, 2)),
     "mini_resnet_stride1": ((32, 64, 128, 256), (2, 2, 2, 2), (1, 2, 2, 2)),
+    "resnet10_whitened": ((32, 64, 128, 256), (1, 1, 1, 1), (1, 2, 2, 2)),
     "resnet10_stride2": ((32, 64, 128, 256), (1, 1, 1, 1), (1, 2, 2, 2)),
     "compact_resnet": ((36, 72, 144, 256, 64), (3, 3, 3, 3, 1), (1, 2, 2, 2, 2)),
 } | {f"resnet{6 * n + 2}": ((16, 32, 64), (n, n, n), (1, 2, 2)) for n in (3, 5, 7, 9, 18)}
@@ -85,7 +86,8 @@ NETWORKS = {
     "system/cifar10": ("resnet18_stride2", AddJoin),
     "system/mnist": ("resnet18_stride2", AddJoin),
     "virakden": ("resnet18", AddJoin),
-    "speed/cpu_10_minutes": ("resnet10_stride2", AddJoin),
+    "speed/cpu_10_minutes": ("resnet10_whitened", AddJoin),
+    "speed/cpu_no_whitening": ("resnet10_stride2", AddJoin),
 }
 NETWORKS |= {
     f"speed/{name}": ("resnet18", AddJoin)
