@@ -107,7 +107,7 @@ RECIPES = {
         | {
             "data": ("cifar10", 32, 128, None, None),
             "optimizer": ("SGD", 0.2, 5e-4, MOMENTUM | {"nesterov": True}),
-            "length": (-1, 10 * (45_000 // 128)),
+            "length": (-1, 9 * (45_000 // 128)),
         }
         for name in ("cpu_10_minutes", "cpu_no_whitening")
     },
