@@ -13,6 +13,7 @@ from reslab.analysis.flow import gradient_correlation, gradient_norms
 from reslab.analyze.flow_pictures import draw, show
 from reslab.config import compose, instantiate, parse_overrides, single_runs
 from reslab.errors import UserError
+from reslab.nn import yet_to_learn
 from reslab.nn.joins import NoJoin
 from reslab.preprocess import Preprocessing
 from reslab.reporter import SILENT, Reporter
@@ -145,6 +146,8 @@ def _found(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         network = build_network(cfg)
+        for layer in yet_to_learn(network):
+            layer.learn([images])
         start, end = images[torch.randperm(len(images))[:2]]
     norms = gradient_norms(network, images, labels)
     return norms, gradient_correlation(network, start, end, POINTS)

@@ -1,11 +1,12 @@
 """A fixed first layer that whitens patches of images."""
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 EPSILON = 5e-4  # added to variances, images being normalized: what hardly varies is not blown up
-AT_ONCE = 500  # images of which patches are taken
 
 
 class Whitening(nn.Module):
@@ -40,22 +41,33 @@ class Whitening(nn.Module):
         return not torch.equal(self.filters.flatten(1).cpu(), torch.eye(self.out_channels))
 
     @torch.no_grad()
-    def learn(self, images: Tensor) -> None:
-        """Has its filters be those for normalized images `[N, C, H, W]`, by patches within them."""
+    def learn(self, batches: Iterable[Tensor]) -> None:
+        """Has its filters be those for batches of normalized images `[N, C, H, W]`.
+
+        By the patches within them; of images that are smaller than one, by those with a border of
+        zeros, as it sees them.
+        """
         size = self.filters.shape[-1]
-        ones_and_products = torch.zeros((self.out_channels + 1,) * 2, dtype=torch.double)
-        for some in images.cpu().split(AT_ONCE):
-            patches = F.unfold(some.double(), size).transpose(1, 2).flatten(0, 1)  # `[P, C k k]`
-            patches = F.pad(patches, (1, 0), value=1)
-            ones_and_products += patches.T @ patches
-        moments = ones_and_products / ones_and_products[0, 0]
-        mean = moments[0, 1:]
-        variances, directions = torch.linalg.eigh(moments[1:, 1:] - torch.outer(mean, mean))
+        total, products, number = torch.zeros(()), torch.zeros(()), 0
+        for images in batches:
+            border = self.padding if min(images.shape[2:]) < size else 0
+            patches = F.unfold(images.cpu().double(), size, padding=border)  # `[N, C k k, P]`
+            total = total + patches.sum((0, 2))
+            products = products + (patches @ patches.mT).sum(0)
+            number += len(patches) * patches.shape[2]
+        mean = total / number
+        variances, directions = torch.linalg.eigh(products / number - torch.outer(mean, mean))
         whitened = directions / (variances + EPSILON).sqrt() @ directions.T
         self.filters.copy_(whitened.view_as(self.filters))
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, C, H, W] -> [B, C k k, H / s, W / s]`."""
+        if torch.is_autocast_enabled(x.device.type):  # large filters cancel: not in bf16
+            with torch.autocast(x.device.type, enabled=False):
+                return self._apart(x.float())
+        return self._apart(x)
+
+    def _apart(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.filters, stride=self.stride, padding=self.padding)
 
 

@@ -86,9 +86,10 @@ def build(
     tensorboard = None
     if cfg.logger and not quiet and ranks.is_first():
         tensorboard = instantiate(cfg, "logger", folder=directory.path, history=history)
-    callbacks: list[Callback] = [*first, LearnWhitening(), stop, checkpoints]
+    callbacks: list[Callback] = [*first, stop, checkpoints]
     if ranks.is_first():
         callbacks.append(history)
+    callbacks.append(LearnWhitening())  # whose time counts
     if tensorboard:
         callbacks.append(tensorboard)
     if cfg.patience is not None:
