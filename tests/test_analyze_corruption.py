@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from browser import opened
+from reslab import locks
 from reslab.analysis.corruption import KINDS, PUBLISHED, SEVERITIES, corrupt
 from reslab.analyze import corruption_pictures
 from reslab.analyze.corruption import Corrupted, Settings, find
@@ -118,6 +119,9 @@ def test_after_ctrl_c_it_goes_on_and_what_is_kept_needs_no_data(alone):
     again = find(classifier, lambda: pytest.fail("asks for data"), SETTINGS)
     assert np.array_equal(again.shares, whole.shares)
     kept.unlink()
+    said = f"^another process is finding what {kept} is to hold"
+    with locks.held(kept.with_suffix(".lock")), pytest.raises(UserError, match=said):
+        found_for(alone)
     undisturbed = found_for(alone)
     assert np.array_equal(undisturbed.shares, whole.shares)
     assert (undisturbed.clean, undisturbed.images) == (whole.clean, whole.images)

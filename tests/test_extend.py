@@ -182,7 +182,7 @@ def test_an_extension_of_an_extension(two_of_cosine, plateau, two):
     [
         ("step", 10),
         ("save", 1),
-        pytest.param(("end", 1), marks=pytest.mark.slow),
+        ("end", 1),
     ],
 )
 def test_an_extension_that_is_killed_goes_on_by_itself(moment, two, plateau):

@@ -17,9 +17,10 @@ from PIL import Image
 from conftest import REPOSITORY
 from pages import BLOCKS, COMMANDS, FILES
 from processes import Finished, run
+from reslab.analyze.kinds import KINDS, settings_of
 from reslab.bench.compare import parse_request
 from reslab.cli import cli
-from reslab.config import compose, list_options, parse_overrides
+from reslab.config import compose, compose_search, list_options, parse_overrides
 from reslab.runs.check import check
 from training import SMALL
 
@@ -184,14 +185,23 @@ def test_what_a_command_asks_for_is_there(line, in_empty_folder):
         (in_empty_folder / path).write_text(content)
     _, name, *words = shlex.split(line)
     asked = cli.commands[name].make_context(name, [*words]).params
-    if name in ("train", "reproduce", "summary", "selftest"):
-        if name == "reproduce":
-            assert asked["table"] in list_options("table")
-        overrides = [
-            f"{key}={values[0]}"
-            for key, _, values in parse_overrides([one for one in words if "=" in one])
-            if not key.startswith("hydra")
-        ]
+    overrides = [
+        f"{key}={values[0]}"
+        for key, _, values in parse_overrides([one for one in words if "=" in one])
+        if not key.startswith(("hydra", "search."))
+    ]
+    if name == "analyze":
+        kind = next(word for word in words if word in KINDS)
+        settings_of(kind, words[words.index(kind) + 1 :])
+    elif name == "bench":
+        parse_request(words[1:])
+    elif name == "reproduce":
+        assert asked["table"] in list_options("table")
+        compose(overrides)
+    elif name == "search":
+        compose(overrides)
+        compose_search([one for one in words if one.startswith("search.")])
+    elif name in ("train", "summary", "selftest", "flow"):
         compose(overrides)
 
 

@@ -28,7 +28,7 @@ class Listener(Reporter):
         self.said.append(text.strip())
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_reproduction_is_what_was_run_what_failed_and_what_was_written(
     in_empty_folder, capsys, monkeypatch
 ):

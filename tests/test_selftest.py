@@ -77,7 +77,7 @@ def server(tmp_path_factory):
 @pytest.mark.parametrize(
     "part",
     [
-        pytest.param("optimizer_states", marks=pytest.mark.long),
+        pytest.param("optimizer_states", marks=pytest.mark.slow),
         pytest.param("random_states", marks=pytest.mark.long),
     ],
 )

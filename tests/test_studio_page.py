@@ -323,6 +323,23 @@ def test_a_new_run_shows_by_itself_and_takes_neither_focus_nor_selection(page, s
     until_there_are(page, 4)
 
 
+def test_of_two_tabs_each_stays_true_and_one_that_is_closed_is_not_missed(studio):
+    with ExitStack() as browser:
+        first = browser.enter_context(visited(f"{studio.address}#runs"))
+        with visited(f"{studio.address}#runs") as second:
+            for tab in (first, second):
+                until_there_are(tab, 4)
+            folder = write_run(studio.runs, "new", lr=9)
+            for tab in (first, second):
+                until_there_are(tab, 5)
+                assert tab.problems == []
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+        until_there_are(first, 4)
+        assert first.problems == []
+
+
 def test_a_page_outlives_its_server_and_goes_on_with_the_next(tmp_path):
     write_runs(tmp_path)
     with ExitStack() as browser:

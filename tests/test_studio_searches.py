@@ -392,8 +392,7 @@ def test_another_search_is_chosen_by_its_name_and_what_is_hostile_runs_nowhere(s
         assert page.problems == []
 
 
-@pytest.mark.long
-@pytest.mark.slow  # for trials are processes
+@pytest.mark.long  # for trials are processes
 def test_a_search_is_seen_as_it_goes_on_and_all_of_what_it_leaves(faked):  # noqa: F811
     runs, seen = faked / "outputs/runs", []
 

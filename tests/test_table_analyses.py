@@ -15,7 +15,7 @@ from reslab.tables.plan import load_table
 from synthetic import ON_DIGITS, finish, own_table
 from test_make import ONE_ROW, settle
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 
 def keep(run, weights: torch.Tensor, digest: str | None = None) -> None:

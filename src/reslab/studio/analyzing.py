@@ -19,7 +19,7 @@ from reslab.runs.store import RunDirectory
 from reslab.studio.curves import tail
 
 MOST_AT_ONCE = 4
-BAR = re.compile(r"\d+%\|.*?\| *([\d.]+k?)/([\d.]+k?) ")
+BAR = re.compile(r"\d+%\|.*?\| *([\d.]+k?)/([\d.]+k?) (?:\[[^<]*<([\d:]+))?")  # tqdm's
 
 
 @dataclass
@@ -37,7 +37,7 @@ class _Job:
         """How far it is, or why it has ended."""
         *said, last = re.split(r"[\r\n]+", tail(self.log).rstrip()) or [""]
         bar, ended = BAR.search(last), self.process.poll()
-        text = f"{bar[1]} of {bar[2]}" if bar else ""
+        text = f"{bar[1]} of {bar[2]}{f', {bar[3]} left' if bar[3] else ''}" if bar else ""
         lines = [line for line in (*said, last) if line and not BAR.search(line)]
         if ended is not None:
             text = lines[-1] if lines else f"it ended with status {ended}"
