@@ -20,8 +20,9 @@ from processes import Finished, run
 from reslab.analyze.kinds import KINDS, settings_of
 from reslab.bench.compare import parse_request
 from reslab.cli import cli
-from reslab.config import compose, compose_search, list_options, parse_overrides
+from reslab.config import compose, list_options, parse_overrides
 from reslab.runs.check import check
+from reslab.search.plan import plan as plan_search
 from training import SMALL
 
 SHORTENED = [
@@ -185,24 +186,17 @@ def test_what_a_command_asks_for_is_there(line, in_empty_folder):
         (in_empty_folder / path).write_text(content)
     _, name, *words = shlex.split(line)
     asked = cli.commands[name].make_context(name, [*words]).params
-    overrides = [
-        f"{key}={values[0]}"
-        for key, _, values in parse_overrides([one for one in words if "=" in one])
-        if not key.startswith(("hydra", "search."))
-    ]
     if name == "analyze":
         kind = next(word for word in words if word in KINDS)
         settings_of(kind, words[words.index(kind) + 1 :])
     elif name == "bench":
         parse_request(words[1:])
-    elif name == "reproduce":
-        assert asked["table"] in list_options("table")
-        compose(overrides)
     elif name == "search":
-        compose(overrides)
-        compose_search([one for one in words if one.startswith("search.")])
-    elif name in ("train", "summary", "selftest", "flow"):
-        compose(overrides)
+        plan_search(words)
+    elif name in ("train", "reproduce", "summary", "selftest", "flow"):
+        assert name != "reproduce" or asked["table"] in list_options("table")
+        keys = parse_overrides([one for one in words if "=" in one])
+        compose([f"{key}={values[0]}" for key, _, values in keys if not key.startswith("hydra")])
 
 
 def test_every_command_is_run_by_some_test():
