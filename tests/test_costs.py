@@ -22,6 +22,7 @@ def before_and_after(tmp_path_factory):
     return *seen, RunDirectory(path).record()
 
 
+@pytest.mark.long
 def test_text_is_some_thousand_bytes(before_and_after):
     _, files, record = before_and_after
     text = [size for name, size in files.items() if name.endswith((".txt", ".json", "yaml", "csv"))]

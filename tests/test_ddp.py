@@ -426,11 +426,8 @@ def test_a_run_whose_processes_were_all_killed_goes_on_to_the_same_bits(whole, t
     assert_same(tmp_path, whole[3])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "told",
-    [pytest.param([0, 1], id="all", marks=pytest.mark.long), pytest.param([1], id="one")],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("told", [[0, 1], [1]], ids=["all", "one"])
 def test_sigterm_has_all_save_once_and_the_run_goes_on_to_the_same_bits(told, whole, tmp_path):
     """torchrun sends it to all of its processes; `reslab stop` to the first alone."""
     processes = start_all(tmp_path, 2, *EXACT)

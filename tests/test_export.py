@@ -49,7 +49,7 @@ def exported(tmp_path_factory):
     return write
 
 
-@pytest.mark.parametrize("pixels", [False, True])
+@pytest.mark.parametrize("pixels", [pytest.param(False, marks=pytest.mark.long), True])
 @pytest.mark.parametrize("kind", ["onnx", "torch", "safetensors"])
 def test_an_export_computes_what_the_checkpoint_does(classifier, kind, pixels, exported):
     images = data_of(classifier, None).test_images[:100]

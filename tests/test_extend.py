@@ -109,7 +109,7 @@ def two_of_cosine(cosine, tmp_path):
 @pytest.mark.parametrize(
     "arguments",
     [
-        pytest.param(*pair, marks=[pytest.mark.slow] if name not in FIRST else [], id=name)
+        pytest.param(*pair, marks=[pytest.mark.long] if name not in FIRST else [], id=name)
         for name, *pair in SCHEDULES.items()
         if name not in OF_OTHERS
     ],

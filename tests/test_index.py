@@ -310,7 +310,10 @@ SHARE = 2 * 2000 / 10_000
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("show", "lines"), [(print_runs, 2000), (print_runs_by_seed, 667)])
+@pytest.mark.parametrize(
+    ("show", "lines"),
+    [pytest.param(print_runs, 2000, marks=pytest.mark.long), (print_runs_by_seed, 667)],
+)
 def test_thousands_of_runs_are_listed_at_once(thousands, show, lines, capsys):
     def listed():
         show(list_runs(thousands), thousands)

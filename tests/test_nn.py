@@ -147,8 +147,8 @@ def test_resnet18_with_the_imagenet_stem_equals_torchvision_s():
     assert torch.allclose(actual, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("channels", [2, pytest.param(7, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("channels", [2, 7])
 def test_networks_take_any_number_of_channels(channels):
     images = torch.randn(2, channels, 32, 32)
     for model in list_options("model"):

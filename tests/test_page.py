@@ -63,6 +63,7 @@ def test_nothing_is_out_of_sight_on_a_screen_of_any_width(path, findings):
         assert page.problems == []
 
 
+@pytest.mark.long
 def test_on_a_screen_of_1280_pixels_the_whole_table_is_in_sight(path):
     with opened(path, 1280, 900) as page:
         for table in page.locator(".scroll").all():

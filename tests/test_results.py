@@ -64,7 +64,7 @@ def test_no_table_has_a_cell_that_a_spreadsheet_would_run(tmp_path):
     assert not [c for path in tables for row in cells(path) for c in row if c[:1] in [*"=+-@"]]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ids_that_files_of_several_folders_share_are_said(tmp_path, capsys):
     answers = [("a/1.png", None, 0), ("b/1.png", None, 1), ("c/1.png", None, 1), ("c/2.png", 0, 1)]
     print_outcome(reported(tmp_path, ["cat", "dog"], answers, kaggle=True))

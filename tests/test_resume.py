@@ -154,7 +154,7 @@ def test_epochs_cut_short_by_lightning_resume_bitwise(tmp_path):
     assert_same_results(only_run(folder), only_run(tmp_path / "whole"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_limit_of_steps_inside_an_epoch_ends_bitwise_the_same(tmp_path):
     """With a schedule that counts steps, a warm-up, and images that are mixed.
 

@@ -178,7 +178,7 @@ def test_a_sampler_a_pruner_and_a_storage_are_refused_by_their_options(asked, sa
     assert said in str(error.value)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_same_search_has_the_same_study_however_it_is_typed_and_run(in_empty_folder):
     name = plan(ASKED).name
     others = (*reversed(ASKED), "search.trials=90", "logger=none", "data_dir=there", *TWO)
@@ -507,10 +507,8 @@ def test_without_optuna_one_line_says_what_to_install(monkeypatch):
     assert stopped.value.code == "reslab: optuna is not installed: pip install 'reslab[search]'"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "signum", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
 def test_a_search_that_is_stopped_goes_on_where_it_was(signum, tmp_path):
     asked = (*ASKED, "search.trials=5", *TWO)
     stopped = searching.start(tmp_path, *asked, SECONDS="0.3")

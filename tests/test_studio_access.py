@@ -49,11 +49,12 @@ def faults(page) -> list[str]:
     return [f"{one['id']}: {one['nodes']}" for one in found if one["impact"] in SERIOUS]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("scheme", "width"),
     [
         pytest.param("light", 1280, id="light"),
-        pytest.param("dark", 390, id="dark on a phone", marks=pytest.mark.long),
+        pytest.param("dark", 390, id="dark on a phone"),
     ],
 )
 def test_no_view_has_a_serious_fault_empty_or_filled(studio, trained_once, scheme, width):

@@ -83,7 +83,7 @@ def test_what_is_asked_for_on_the_page_is_found_and_comes(studio, run):
     until(lambda: not told(studio, run)["jobs"], 120)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_one_that_is_stopped_keeps_what_it_has_and_one_that_fails_says_why(studio, run):
     words = "points=101 line_points=3 split=test"
     assert begun(studio, runs=[run.name], kind="landscape", words=words).status == 200

@@ -200,7 +200,7 @@ def fill_in(page, **more):
         page.get_by_label(key.replace("__", "."), exact=True).fill(value)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_hint_that_is_cut_is_whole_where_one_fills_in(answering):
     with visited(f"{answering.address}#train") as page:
         hint = page.locator("[id='about-seed']")

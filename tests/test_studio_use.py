@@ -188,7 +188,7 @@ def test_a_checkpoint_is_downloaded_as_it_is(studio, trained, run):
         assert f"{run}-{kind}.ckpt" in answer.headers["Content-Disposition"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_onnx_file_that_is_made_answers_as_the_studio_does(studio, trained, run):
     onnxruntime = pytest.importorskip("onnxruntime")
     found = made(studio, run=run, kind="onnx")
@@ -311,7 +311,7 @@ GIVEN = """([kind, content]) => {
 }"""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_pictures_are_dropped_pasted_and_drawn_with_a_finger(studio, trained, run):
     content = next((trained / "pictures/3").glob("*.png")).read_bytes()
     expected = predicted(studio, content, run=run)["answer"]
