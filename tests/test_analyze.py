@@ -97,6 +97,7 @@ def test_it_says_and_draws_what_was_found(folder):
         assert shown.problems == []
 
 
+@pytest.mark.slow
 def test_after_ctrl_c_it_goes_on_where_it_was(alone):
     class Impatient(Reporter):
         """Is interrupted at a point, and counts those that are computed."""

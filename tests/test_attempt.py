@@ -33,6 +33,7 @@ def content(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("left", "rerun"),
     [
@@ -129,6 +130,7 @@ def test_what_is_no_number_of_reruns_is_refused(finished, value):
     assert content(finished / "outputs") == before
 
 
+@pytest.mark.slow
 def test_a_record_that_is_damaged_is_made_anew_by_a_rerun(finished, whole):
     (only_run(finished) / "metrics.json").write_text("{")
     assert "rerun=true makes it anew" in run(finished, *TRAIN).error_line()

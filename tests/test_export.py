@@ -49,6 +49,7 @@ def exported(tmp_path_factory):
     return write
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixels", [pytest.param(False, marks=pytest.mark.long), True])
 @pytest.mark.parametrize("kind", ["onnx", "torch", "safetensors"])
 def test_an_export_computes_what_the_checkpoint_does(classifier, kind, pixels, exported):
@@ -93,6 +94,7 @@ def test_a_torch_export_is_bound_to_no_device(classifier, exported):
     assert [node for node in graph.nodes if node.kwargs.get("device") is not None] == []
 
 
+@pytest.mark.slow
 def test_batch_norms_are_folded(classifier, exported):
     import onnx
     from safetensors.torch import load_file
@@ -118,6 +120,7 @@ def test_the_preprocessing_is_in_the_metadata(classifier, exported):
     assert isinstance(argument.shape[0], str)  # any number of images
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classifier", ["mini_resnet"], indirect=True)
 @pytest.mark.parametrize("kind", ["onnx", "torch", "safetensors"])
 def test_an_export_that_differs_fails_and_is_not_kept(classifier, kind, tmp_path, monkeypatch):

@@ -71,6 +71,7 @@ def test_one_flipped_byte_is_refused_and_the_file_kept(broken):
     assert last(broken).read_bytes() == content
 
 
+@pytest.mark.slow
 def test_rerun_starts_over(broken, whole):
     last(broken).write_bytes(b"rubbish")
     finished = run(broken, *EXACT, "rerun=true")

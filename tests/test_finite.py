@@ -154,6 +154,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_named_with_one_that_does(tmp_p
     assert done.code == 0, done.err
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_when_there_is_no_memory_for_one_of_its_runs(tmp_path):
     asked = ("train", "-m", *SMALL, "logger=none", "trainer=cpu", "trainer.max_epochs=1")
     ended = run(tmp_path, *asked, "dataset.batch_size=1257,64", kill=("memory", 200))

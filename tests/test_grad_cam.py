@@ -151,6 +151,7 @@ def test_an_overlay_is_the_picture_where_it_is_cold():
     assert laid[0, 2, 3] > laid[2, 2, 3], "the hottest is yellow"
 
 
+@pytest.mark.slow
 def test_predict_draws_it_and_the_page_has_it_beside_each_picture(trained, tmp_path):
     finished = predict(trained, "pictures/3", "--grad-cam", "--output", str(tmp_path))
     drawn = tmp_path / "grad_cam.png"

@@ -114,6 +114,7 @@ RECIPES = {
 }
 
 
+@pytest.mark.slow
 def test_each_ablation_of_the_speed_recipe_changes_one_thing():
     whole = hashed_config(compose(["recipe=speed/resnet18_94"]))
     assert (whole["label_smoothing"], whole["ema"], whole["lookahead"]) == (0.1, 0.99, 5)

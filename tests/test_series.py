@@ -180,6 +180,7 @@ def test_the_pictures_and_the_page_draw_the_same_numbers(findings, tmp_path, mon
             assert line.get_ydata().tolist() == np.asarray(source["mean"]).tolist()
 
 
+@pytest.mark.slow
 def test_a_run_whose_gradients_are_of_another_network_does_no_harm(findings, tmp_path):
     text = "epoch,layer,path,norm\n" + "".join(f"{at},other,main,nan\n" for at in range(4))
     (tmp_path / "gradients.csv").write_text(text)
