@@ -285,7 +285,6 @@ LIKE_OTHERS = (
     "another",
     "no ",
     "a text",
-    "a table",
     "a macro",
     "a remark",
     "a spreadsheet",

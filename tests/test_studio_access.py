@@ -51,11 +51,7 @@ def faults(page) -> list[str]:
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("scheme", "width"),
-    [
-        pytest.param("light", 1280, id="light"),
-        pytest.param("dark", 390, id="dark on a phone"),
-    ],
+    ("scheme", "width"), [("light", 1280), ("dark", 390)], ids=["light", "dark on a phone"]
 )
 def test_no_view_has_a_serious_fault_empty_or_filled(studio, trained_once, scheme, width):
     names = [only_run(trained_once).name, "seed-0", "seed-1", "other"]
