@@ -12,7 +12,6 @@ import pytest
 from reslab.errors import UserError
 from reslab.studio.worker import Worker
 from reslab.tables.publication import read_publication
-from studio import until
 
 
 def test_it_answers_from_a_process_of_its_own_that_goes_with_whoever_asks():
@@ -30,10 +29,10 @@ def test_it_answers_from_a_process_of_its_own_that_goes_with_whoever_asks():
 
     worker = Worker(ahead=())
     pid = asyncio.run(ask(worker))
-    assert pid in [child.pid for child in psutil.Process().children()]
+    (process,) = [child for child in psutil.Process().children() if child.pid == pid]
     del worker
     gc.collect()
-    until(lambda: _ended(pid))
+    assert psutil.wait_procs([process], timeout=10)[1] == []
 
 
 def test_if_it_is_killed_who_waits_is_told_and_the_next_has_another():
@@ -49,7 +48,3 @@ def test_if_it_is_killed_who_waits_is_told_and_the_next_has_another():
         assert await worker.run(os.getpid) != pid
 
     asyncio.run(ask())
-
-
-def _ended(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
