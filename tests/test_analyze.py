@@ -14,8 +14,8 @@ from browser import opened
 from processes import run
 from reslab import locks
 from reslab.analysis.landscape import draw_direction
-from reslab.analyze.kinds import KINDS, analyze
-from reslab.analyze.landscape import Settings, find
+from reslab.analyze.kinds import KINDS, analyze, find
+from reslab.analyze.landscape import Settings
 from reslab.errors import UserError
 from reslab.predicting.load import data_of, load
 from reslab.reporter import Reporter
@@ -49,7 +49,9 @@ def alone(trained, tmp_path):
 
 def found_for(directory: RunDirectory, reporter: Reporter | None = None):
     classifier = load(directory.path, device="cpu")
-    return find(classifier, lambda: data_of(classifier), SETTINGS, reporter or Reporter())
+    return find(
+        "landscape", classifier, lambda: data_of(classifier), SETTINGS, reporter or Reporter()
+    )
 
 
 @pytest.mark.slow
@@ -138,7 +140,7 @@ def test_what_is_kept_is_not_found_again_and_of_other_weights_it_is(alone, monke
     classifier = load(alone.path, device="cpu")
     with torch.no_grad():
         next(classifier.network.parameters()).mul_(1.5)
-    other = find(classifier, lambda: data_of(classifier), SETTINGS, Reporter())
+    other = find("landscape", classifier, lambda: data_of(classifier), SETTINGS)
     assert len(list(alone.analyses.glob("*.npz"))) == 2
     assert not np.allclose(other.plane, whole.plane)
 
@@ -160,6 +162,24 @@ def test_a_file_that_is_spoilt_is_named(alone, content):
     found_for(alone)
     (kept,) = alone.analyses.glob("*.npz")
     kept.write_bytes(content)
+    with pytest.raises(UserError, match=f"{kept.name} is damaged or foreign: delete it"):
+        found_for(alone)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"other": np.zeros(3)},
+        {"values": np.zeros((99, 2)), "images": np.array(1)},
+        {"values": np.zeros((14, 2)), "images": np.zeros(2)},
+        {"values": np.array(3.0)},
+    ],
+)
+def test_arrays_that_another_version_kept_are_named(alone, arrays):
+    found_for(alone)
+    (kept,) = alone.analyses.glob("*.npz")
+    with np.load(kept) as content:
+        np.savez(kept, asked=content["asked"], **arrays)
     with pytest.raises(UserError, match=f"{kept.name} is damaged or foreign: delete it"):
         found_for(alone)
 

@@ -11,8 +11,8 @@ from browser import opened
 from reslab import locks
 from reslab.analysis.corruption import KINDS, PUBLISHED, SEVERITIES, corrupt
 from reslab.analyze import corruption_pictures
-from reslab.analyze.corruption import Corrupted, Settings, find
-from reslab.analyze.kinds import analyze
+from reslab.analyze.corruption import Corrupted, Settings
+from reslab.analyze.kinds import analyze, find
 from reslab.errors import UserError
 from reslab.predicting.load import data_of, load
 from reslab.reporter import Reporter
@@ -45,7 +45,8 @@ def official(alone, tmp_path):
 
 def found_for(directory, settings=SETTINGS, reporter=None):
     classifier = load(directory.path, device="cpu")
-    return find(classifier, lambda: data_of(classifier), settings, reporter or Reporter())
+    asked = ("corruption", classifier, lambda: data_of(classifier), settings)
+    return find(*asked, reporter or Reporter())
 
 
 def share_of(classifier, images, labels):
@@ -116,7 +117,7 @@ def test_after_ctrl_c_it_goes_on_and_what_is_kept_needs_no_data(alone):
     whole = found_for(alone)
     assert np.array_equal(np.load(kept)["right"][:5], before)
     classifier = load(alone.path, device="cpu")
-    again = find(classifier, lambda: pytest.fail("asks for data"), SETTINGS)
+    again = find("corruption", classifier, lambda: pytest.fail("asks for data"), SETTINGS)
     assert np.array_equal(again.shares, whole.shares)
     kept.unlink()
     said = f"^another process is finding what {kept} is to hold"

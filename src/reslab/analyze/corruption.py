@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from reslab.analysis.corruption import KINDS, PUBLISHED, SEVERITIES, SMALLEST, corrupt
-from reslab.analyze.opened import Opened, opened
-from reslab.classifier import Classifier
+from reslab.analyze.opened import Opened
 from reslab.data import ImageData
 from reslab.errors import UserError
-from reslab.reporter import SILENT, Reporter
+from reslab.reporter import Reporter
 from reslab.runs.store import RunDirectory
 
 DRAWN = "frost"  # without the photographs, and so in no mean that is held against published ones
@@ -118,54 +117,65 @@ class Corrupted:
         )
 
 
-Source = Callable[[str, int, Tensor], Tensor]
-"""Corrupted images uint8 `[N, C, H, W]` of a kind at a severity, of the test images' numbers."""
+@dataclass(frozen=True)
+class Selected:
+    """The test images that are corrupted.
+
+    Attributes:
+        labels: Their N labels.
+        clean: The images uint8 `[N, C, H, W]` as they are.
+        corrupted: Gives them corrupted, by kind and severity.
+    """
+
+    labels: Tensor
+    clean: Tensor
+    corrupted: Callable[[str, int], Tensor]
 
 
-def find(
-    classifier: Classifier,
-    data: Callable[[], ImageData],
-    settings: Settings,
-    reporter: Reporter = SILENT,
-) -> Corrupted:
-    """What a run has right, as far as it is kept; what is missing is computed, and kept.
-
-    Args:
-        classifier: The run's network, on the device that is to compute.
-        data: Gets its data set ready, which is asked for where something is missing.
-        settings: What is asked for.
-        reporter: Told how far it is.
+def select(data: ImageData, settings: Settings) -> Selected:
+    """Test images drawn from all, and where they come from when they are corrupted.
 
     Raises:
         UserError: The images are too small, or CIFAR-10-C is not there or of other images.
     """
-    run = opened(classifier, "corruption", settings)
-    kept = run.kept.read()
-    if len(kept.get("right", ())) <= len(settings.cells):
-        ready = data()
-        source = _source(ready, settings)
-        with run.kept.alone():
-            _add_missing(run, ready, source, settings, reporter)
-        kept = run.kept.read()
-    found = read(run.directory, settings, kept)
-    assert found is not None
-    return found
+    if min(data.test_images.shape[2:]) < SMALLEST:
+        raise UserError(
+            f"{data.name} has images of {data.size} pixels a side, and corruptions take {SMALLEST}"
+        )
+    official = {}
+    if settings.official:
+        official = _official(Path(settings.official), data, settings)
+    generator = torch.Generator().manual_seed(settings.seed)
+    number = len(data.test_labels)
+    taken = torch.randperm(number, generator=generator)[: settings.images]
+    clean = data.test_images[taken]
+
+    def corrupted(kind: str, severity: int) -> Tensor:
+        if kind not in official:
+            return corrupt(clean, kind, severity, settings.seed)
+        rows = (severity - 1) * number + taken.numpy()
+        return torch.from_numpy(official[kind][rows]).permute(0, 3, 1, 2).contiguous()
+
+    return Selected(data.test_labels[taken], clean, corrupted)
 
 
-def _add_missing(
-    run: Opened, data: ImageData, source: Source, settings: Settings, reporter: Reporter
-) -> None:
-    """Finds what is not kept yet, and keeps it cell by cell."""
+def add(run: Opened, selected: Selected, settings: Settings, reporter: Reporter) -> None:
+    """Finds what is not kept yet, and keeps it cell by cell.
+
+    Args:
+        run: The run, whose analysis nobody else adds to.
+        selected: The images.
+        settings: What is asked for.
+        reporter: Told how far it is.
+    """
     right, cells = list(run.kept.read().get("right", ())), [None, *settings.cells]
-    taken = _taken(data, settings)
-    labels = data.test_labels[taken]
     with reporter.progress(len(cells), "cell") as advance:
         for _ in right:
             advance()
         for cell in cells[len(right) :]:
-            images = source(*cell, taken) if cell else data.test_images[taken]
-            right.append(int((run.engine(images).argmax(1) == labels).sum()))
-            run.kept.write({"right": np.array(right), "images": np.array(len(taken))})
+            images = selected.corrupted(*cell) if cell else selected.clean
+            right.append(int((run.engine(images).argmax(1) == selected.labels).sum()))
+            run.kept.write({"right": np.array(right), "images": np.array(len(images))})
             advance()
 
 
@@ -183,35 +193,6 @@ def read(
     averaged = settings.averaged
     is_benchmark = averaged == settings.benchmark and (dataset["name"], dataset["size"]) == CIFAR10
     return Corrupted(clean, by_kind, number, tuple(settings.kinds), averaged, is_benchmark)
-
-
-def _taken(data: ImageData, settings: Settings) -> Tensor:
-    """The numbers of the test images, drawn from all."""
-    generator = torch.Generator().manual_seed(settings.seed)
-    return torch.randperm(len(data.test_labels), generator=generator)[: settings.images]
-
-
-def _source(data: ImageData, settings: Settings) -> Source:
-    """Where corrupted images come from.
-
-    Raises:
-        UserError: As `find` does.
-    """
-    if min(data.test_images.shape[2:]) < SMALLEST:
-        raise UserError(
-            f"{data.name} has images of {data.size} pixels a side, and corruptions take {SMALLEST}"
-        )
-    official = {}
-    if settings.official:
-        official = _official(Path(settings.official), data, settings)
-
-    def source(kind: str, severity: int, taken: Tensor) -> Tensor:
-        if kind not in official:
-            return corrupt(data.test_images[taken], kind, severity, settings.seed)
-        rows = (severity - 1) * len(data.test_labels) + taken.numpy()
-        return torch.from_numpy(official[kind][rows]).permute(0, 3, 1, 2).contiguous()
-
-    return source
 
 
 def _official(folder: Path, data: ImageData, settings: Settings) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ from reslab.analyze.kinds import KINDS
 from reslab.analyze.opened import best_digest
 from reslab.content import build
 from reslab.errors import UserError
-from reslab.runs.analyses import read
+from reslab.runs.analyses import damaged, read
 from reslab.runs.store import RunDirectory
 
 
@@ -83,7 +83,7 @@ def kept(run: RunDirectory) -> tuple[dict[Question, Any], list[str]]:
         except UserError as error:
             spoilt.append(str(error))
         except Exception:  # whatever arrays of another version make the kind stumble over
-            spoilt.append(f"{path} is damaged or foreign: delete it to have it made anew")
+            spoilt.append(damaged(path))
     return found, spoilt
 
 

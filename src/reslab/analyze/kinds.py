@@ -12,6 +12,7 @@ import yaml
 from bokeh.models import UIElement
 
 from reslab.analyze import corruption, corruption_pictures, landscape, landscape_pictures
+from reslab.analyze.opened import Opened, opened
 from reslab.classifier import Classifier
 from reslab.content import build
 from reslab.data import ImageData
@@ -20,6 +21,7 @@ from reslab.predicting.engine import BATCH_SIZE
 from reslab.predicting.load import data_of, load
 from reslab.reporter import SILENT, Reporter
 from reslab.reports.layout import write_page
+from reslab.runs.analyses import damaged
 from reslab.runs.store import RunDirectory
 
 
@@ -31,8 +33,9 @@ class Kind:
         settings: The data class of what may be asked.
         read: Of a run, the settings and the arrays that are kept, what was found; None if that is
             not whole.
-        find: Finds it for a run, by the run's network, what gets its data ready if they are
-            needed, the settings, and who is told.
+        select: Of a data set by the settings what it computes on, a `UserError` if that cannot be.
+        add: Adds what is not kept yet: takes the run, what was selected, the settings, and who is
+            told.
         draw: Draws what was found for several: takes that, each one's name with its test accuracy,
             the settings, and a path without an ending.
         show: The same as parts of a page.
@@ -40,7 +43,8 @@ class Kind:
 
     settings: Any
     read: Callable[[RunDirectory, Any, Mapping[str, np.ndarray]], Any]
-    find: Callable[[Classifier, Callable[[], ImageData], Any, Reporter], Any]
+    select: Callable[[ImageData, Any], Any]
+    add: Callable[[Opened, Any, Any, Reporter], None]
     draw: Callable[[Sequence[Any], Sequence[str], Any, Path], Path]
     show: Callable[[Sequence[Any], Sequence[str], Any], list[UIElement]]
 
@@ -49,14 +53,16 @@ KINDS = {
     "landscape": Kind(
         landscape.Settings,
         landscape.read,
-        landscape.find,
+        landscape.select,
+        landscape.add,
         landscape_pictures.draw,
         landscape_pictures.show,
     ),
     "corruption": Kind(
         corruption.Settings,
         corruption.read,
-        corruption.find,
+        corruption.select,
+        corruption.add,
         corruption_pictures.draw,
         corruption_pictures.show,
     ),
@@ -115,7 +121,7 @@ def analyze(
     for classifier in classifiers:
         reporter.say(f"{kind} of {classifier.name}")
         data = partial(data_of, classifier, data_dir, reporter)
-        found.append(one.find(classifier, data, settings, reporter))
+        found.append(find(kind, classifier, data, settings, reporter))
     titles = [f"{one.name}, {one.record.test_accuracy:.2%}" for one in classifiers if one.record]
     names = [one.name for one in classifiers]
     path = output / kind / _folder(names) / kind
@@ -129,6 +135,44 @@ def analyze(
     )
     pictures = (path.with_suffix(suffix) for suffix in (".png", ".pdf"))
     return Analyzed(tuple(zip(names, map(str, found), strict=True)), (*pictures, page))
+
+
+def find(
+    kind: str,
+    classifier: Classifier,
+    data: Callable[[], ImageData],
+    settings: Any,
+    reporter: Reporter = SILENT,
+) -> Any:
+    """What a kind finds of a run: what is kept of that, and what is added where it is not whole.
+
+    Args:
+        kind: One of `KINDS`.
+        classifier: The run's network, on the device that is to compute.
+        data: Gets its data set ready, which is asked for where something is missing.
+        settings: What is asked for.
+        reporter: Told how far it is.
+
+    Raises:
+        UserError: What is kept is damaged, another process is at it, or the data do not do for it.
+    """
+    run = opened(classifier, kind, settings)
+    if (found := _kept(run, kind, settings)) is None:
+        selected = KINDS[kind].select(data(), settings)
+        with run.kept.alone():
+            KINDS[kind].add(run, selected, settings, reporter)
+        found = _kept(run, kind, settings)
+        assert found is not None
+    return found
+
+
+def _kept(run: Opened, kind: str, settings: Any) -> Any:
+    """What is kept, None before it is whole."""
+    arrays = run.kept.read()
+    try:
+        return KINDS[kind].read(run.directory, settings, arrays) if arrays else None
+    except Exception as error:  # whatever arrays of another version make the kind stumble over
+        raise UserError(damaged(run.kept.path)) from error
 
 
 def _folder(names: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """The loss landscape of runs: how their networks' loss changes around their weights."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,12 +11,11 @@ from torch import Tensor, nn
 
 from reslab.analysis.fold import fold_batch_norms
 from reslab.analysis.landscape import Plane, draw_direction, folded, losses, steps
-from reslab.analyze.opened import Opened, opened
-from reslab.classifier import Classifier
+from reslab.analyze.opened import Opened
 from reslab.data import ImageData
 from reslab.errors import UserError
 from reslab.predicting.engine import Engine
-from reslab.reporter import SILENT, Reporter
+from reslab.reporter import Reporter
 from reslab.runs.store import RunDirectory
 
 SECONDS_BETWEEN_SAVES = 20
@@ -91,36 +90,27 @@ class Landscape:
         )
 
 
-def find(
-    classifier: Classifier,
-    data: Callable[[], ImageData],
-    settings: Settings,
-    reporter: Reporter = SILENT,
-) -> Landscape:
-    """The landscape of a run, as far as it is kept; what is missing is computed, and kept.
+def select(data: ImageData, settings: Settings) -> tuple[Tensor, Tensor]:
+    """The images uint8 `[N, C, H, W]` and their labels, drawn from all of the split's."""
+    images, labels = (getattr(data, f"{settings.split}_{part}") for part in ("images", "labels"))
+    generator = torch.Generator().manual_seed(settings.seed)
+    chosen = torch.randperm(len(labels), generator=generator)[: settings.images]
+    return images[chosen], labels[chosen]
+
+
+def add(
+    run: Opened, selected: tuple[Tensor, Tensor], settings: Settings, reporter: Reporter
+) -> None:
+    """Finds what is not kept yet, and keeps it, now and then and at the end.
 
     Args:
-        classifier: The run's network, on the device that is to compute.
-        data: Gets its data set ready, which is asked for where something is missing.
+        run: The run, whose analysis nobody else adds to.
+        selected: The images and labels.
         settings: What is asked for.
         reporter: Told how far it is.
     """
-    run = opened(classifier, "landscape", settings)
-    kept = run.kept.read()
-    if len(kept.get("values", ())) < len(settings.places):
-        ready = data()
-        with run.kept.alone():
-            _add_missing(run, ready, settings, reporter)
-        kept = run.kept.read()
-    whole = read(run.directory, settings, kept)
-    assert whole is not None
-    return whole
-
-
-def _add_missing(run: Opened, data: ImageData, settings: Settings, reporter: Reporter) -> None:
-    """Finds what is not kept yet, and keeps it, now and then and at the end."""
     places, found = settings.places, list(run.kept.read().get("values", ()))
-    images, labels = _drawn(data, settings)
+    images, labels = selected
     plane = _plane(run.engine, run.network, settings.seed)
     missing = losses(plane, places[len(found) :], lambda: run.engine(images), labels)
 
@@ -160,11 +150,3 @@ def _plane(engine: Engine, network: nn.Module, seed: int) -> Plane:
     ways = [folded(network, draw_direction(network, seed)) for seed in (2 * seed, 2 * seed + 1)]
     origin = dict(fold_batch_norms(network).named_parameters())
     return Plane(engine.network, origin, ways)
-
-
-def _drawn(data: ImageData, settings: Settings) -> tuple[Tensor, Tensor]:
-    """The images uint8 `[N, C, H, W]` and their labels, drawn from all of the split's."""
-    images, labels = (getattr(data, f"{settings.split}_{part}") for part in ("images", "labels"))
-    generator = torch.Generator().manual_seed(settings.seed)
-    chosen = torch.randperm(len(labels), generator=generator)[: settings.images]
-    return images[chosen], labels[chosen]

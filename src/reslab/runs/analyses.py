@@ -47,7 +47,7 @@ class Analysis:
         except FileNotFoundError:
             return {}
         except Exception as error:  # whatever a foreign or damaged file makes numpy stumble over
-            raise UserError(_damaged(self.path)) from error
+            raise UserError(damaged(self.path)) from error
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -91,7 +91,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         asked, arrays = _content(path)
         return dict(json.loads(asked)), arrays
     except Exception as error:  # as above
-        raise UserError(_damaged(path)) from error
+        raise UserError(damaged(path)) from error
 
 
 def _content(path: Path) -> tuple[str, dict[str, np.ndarray]]:
@@ -100,5 +100,6 @@ def _content(path: Path) -> tuple[str, dict[str, np.ndarray]]:
     return str(arrays.pop(ASKED)), arrays
 
 
-def _damaged(path: Path) -> str:
+def damaged(path: Path) -> str:
+    """What is said of a file of an analysis that cannot be read."""
     return f"{path} is damaged or foreign: delete it to have it made anew"
