@@ -11,6 +11,7 @@ from conftest import REPOSITORY
 from reslab.jobs import slurm_pool
 from reslab.jobs.cell import Cell
 from reslab.search import figures, page, searcher
+from training import SMALL
 
 # Epoch after epoch a row, from where it was; its accuracy follows from the learning rate alone.
 TRIAL = """
@@ -106,3 +107,29 @@ def begun(folder):
     """The run and whether it was to read the test set, of each process that was begun."""
     lines = (folder / "outputs/runs/begun.txt").read_text().splitlines()
     return [tuple(line.split()) for line in lines]
+
+
+RATES = "optimizer.lr=log(1e-4,1e-1)"
+
+
+DROPOUT = "model.dropout=0.0,0.2,0.5"
+
+
+ASKED = (
+    *(*SMALL, "trainer=cpu", "trainer.max_epochs=3"),
+    *("search/pruner=none", RATES, DROPOUT),
+)
+
+
+TWO = ("hydra/launcher=local", "hydra.launcher.slots=2")
+
+
+@pytest.fixture
+def drawn():
+    """Has pictures of what is found be drawn, which a test is to look at."""
+
+
+@pytest.fixture(autouse=True)
+def _undrawn(request, monkeypatch):
+    if "drawn" not in request.fixturenames:
+        draw_nothing(monkeypatch.setattr)

@@ -1,201 +1,46 @@
-"""What a search tries, shares, tells, leaves alone and finds."""
+"""What a search tries, tells, leaves alone and finds."""
 
 import json
 import math
 import os
 import shlex
 import signal
-import socket
 import sys
-from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
 
-import searching
 from cells import Listener
 from processes import run, start, wait_for
-from reslab import cli, locks
-from reslab.config import Choices, Numbers, compose, folder_added, parse_bounds
+from reslab import cli
+from reslab.config import compose, folder_added
 from reslab.errors import UserError
-from reslab.jobs.pool import Pool
 from reslab.runs.identity import identity
 from reslab.runs.outcome import UNTESTED
 from reslab.runs.store import RunDirectory, list_runs
 from reslab.runs.trained import values_of
-from reslab.search import signs
 from reslab.search.app import search
 from reslab.search.plan import plan
 from reslab.search.recipe import write_recipe
 from reslab.search.record import goes_on, without_secrets
 from reslab.search.searcher import Searcher
-from reslab.search.study import Study
-from searching import begun, content, faked  # noqa: F401  # a fixture
+from searching import ASKED, DROPOUT, TWO, _undrawn, begun, content, drawn, faked  # noqa: F401  # fixtures
 from training import SMALL, assert_same_results
 
-RATES = "optimizer.lr=log(1e-4,1e-1)"
-DROPOUT = "model.dropout=0.0,0.2,0.5"
-ASKED = (
-    *(*SMALL, "trainer=cpu", "trainer.max_epochs=3"),
-    *("search/pruner=none", RATES, DROPOUT),
-)
 GRID = (
     *(*SMALL, "trainer=cpu", "trainer.max_epochs=6"),
     *("search/sampler=grid", "search.trials=9"),
 )
+
+
 GOOD_FIRST = "search.seed=9"  # of a grid of two by two
-TWO = ("hydra/launcher=local", "hydra.launcher.slots=2")
-
-
-@pytest.fixture
-def drawn():
-    """Has pictures of what is found be drawn, which a test is to look at."""
-
-
-@pytest.fixture(autouse=True)
-def _undrawn(request, monkeypatch):
-    if "drawn" not in request.fixturenames:
-        searching.draw_nothing(monkeypatch.setattr)
-
-
-@pytest.mark.parametrize(
-    ("text", "bounds"),
-    [
-        ("a=log(1e-4,1e-1)", Numbers(1e-4, 1e-1, log=True)),
-        ("a=tag(log,interval(1e-4,1e-1))", Numbers(1e-4, 1e-1, log=True)),
-        ("a=uniform(0,0.5)", Numbers(0.0, 0.5)),
-        ("a=interval(0,0.5)", Numbers(0.0, 0.5)),
-        ("a=int(1,8)", Numbers(1, 8)),
-        ("a=int(interval(1,8))", Numbers(1, 8)),
-        ("a=int(log(1,64))", Numbers(1, 64, log=True)),
-        ("a=range(8,65,8)", Numbers(8, 64, step=8)),
-        ("a=range(3)", Numbers(0, 2, step=1)),
-        ("a=range(0.1,0.5,0.1)", Numbers(0.1, 0.4, step=0.1)),
-        ("a=0.0,0.2,0.5", Choices(("0.0", "0.2", "0.5"))),
-        ("a=choice(x,y)", Choices(("x", "y"))),
-        ("a=x,x,null", Choices(("x", "null"))),
-        ("a=[8,16],[16,32]", Choices(("[8,16]", "[16,32]"))),
-        ("a='x y',\"it's\"", Choices(("'x y'", '"it\'s"'))),
-    ],
-)
-def test_bounds_are_read_as_hydra_s_sweeps_and_the_two_that_it_lacks(text, bounds):
-    fixed, found = parse_bounds(["b=1", text, "~c"])
-    assert (fixed, found) == (["b=1", "~c"], {"a": bounds})
-    (one,) = found.values()
-    assert isinstance(one, Choices) or isinstance(one.low, int) == isinstance(bounds.low, int)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("a=log(1)", "missing a required argument: 'high'; write log(1e-4,1e-1)"),
-        ("a=lgo(1,2)", "Unknown function 'lgo'"),
-        ("a=log(1,x)", "str is incompatible"),
-        ("a=log(0,1)", "numbers above 0 alone, got 0"),
-        ("a=uniform(3,1)", "a number and a higher one, got 3 and 1"),
-        ("a=uniform(nan,1)", "a number and a higher one, got nan and 1"),
-        ("a=interval(0,inf)", "a number and a higher one, got 0 and inf"),
-        ("a=int(1.5,3)", "int has whole numbers"),
-        ("a=tag(fast,interval(0,1))", "there is no tag fast"),
-        ("a=range(5,1)", "a range goes from a number up to"),
-        ("a=range(0,1,0)", "a range goes from a number up to"),
-        ("a=glob(*)", "name the options"),
-        ("a=log(1,2", "that is no value"),
-        ("b=2", "b is given twice"),
-    ],
-)
-def test_wrong_bounds_are_one_line_that_begins_with_them(text, said):
-    with pytest.raises(UserError) as error:
-        parse_bounds(["b=1", text])
-    assert str(error.value).startswith(f"{text}: ")
-    assert said in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("bounds", "value"),
-    [
-        (Numbers(1e-4, 1e-1, log=True), 0.0012345678901234567),
-        (Numbers(1e-9, 1e-1, log=True), 1.2345678901234567e-07),
-        (Numbers(0.0, 1.0), 1 / 3),
-        (Numbers(0.0, 1e300), 1e22),
-    ],
-)
-def test_a_number_and_its_override_are_the_same_to_the_bit(bounds, value):
-    config = compose([f"optimizer.lr={bounds.text(value)}"])
-    assert config.optimizer.lr == value
-    assert isinstance(config.optimizer.lr, float)
-
-
-def test_steps_are_written_as_people_do():
-    assert Numbers(0.1, 0.4, step=0.1).text(0.1 + 2 * 0.1) == "0.3"
-    assert Numbers(8, 64, step=8).text(16.0) == "16"
-
-
-@pytest.mark.parametrize(
-    ("asked", "said"),
-    [
-        ((), "nothing is left to be chosen"),
-        ((DROPOUT, "test=true"), "test: only the best trial reads the test set"),
-        ((DROPOUT, "rerun=true"), "rerun: a trial is run once"),
-        (("logger=none,tensorboard",), "logger changes no result"),
-        (("optimizer.lrr=log(1,2)",), "there is no option optimizer.lrr; did you mean optimizer.lr"),
-        (("label_smoothing=uniform(0,2)",), "label_smoothing must be"),
-        ((DROPOUT, "search.trials=0"), "search.trials must be a whole number from 1 on, got 0"),
-        ((DROPOUT, "search.seed=x"), "search.seed must be a whole number from 0 on, got x"),
-        ((DROPOUT, "search.name=a/b"), "search.name must be a folder's name, got a/b"),
-        ((DROPOUT, "search.trails=3"), "no option search.trails; did you mean search.trials"),
-        ((DROPOUT, "search/sampler=tpf"), "search/sampler=tpf: there is no such file; did you mean tpe"),
-        ((DROPOUT, "search.storage=here.db"), "search.storage must be a database's address"),
-        ((DROPOUT, "hydra.job.chdir=true"), "of Hydra's own a search takes hydra/launcher alone"),
-        ((DROPOUT, "hydra/launcher=loca"), "hydra/launcher=loca: there is no such file"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_searched_is_refused_in_a_line_that_names_it(asked, said, in_empty_folder):
-    with pytest.raises(UserError) as error:
-        plan([*SMALL, *asked])
-    assert said in str(error.value)
-    assert not list(in_empty_folder.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("asked", "said"),
-    [
-        ((RATES, "search/sampler=grid"), "search/sampler=grid: optimizer.lr has no end of values"),
-        ((DROPOUT, "+search.sampler.gamme=3"), "search.sampler has no option gamme"),
-        (
-            (DROPOUT, "search.pruner._target_=os.system"),
-            "search.pruner._target_=os.system is not allowed",
-        ),
-        ((DROPOUT, "search.storage=sqlite:////nowhere/at/all.db"), "search.storage: "),
-    ],
-)
-def test_a_sampler_a_pruner_and_a_storage_are_refused_by_their_options(asked, said, tmp_path):
-    with pytest.raises(UserError) as error:
-        Study(plan([*SMALL, f"runs_dir={tmp_path}", *asked]), Pool([]).may_start)
-    assert said in str(error.value)
-
-
-@pytest.mark.long
-def test_the_same_search_has_the_same_study_however_it_is_typed_and_run(in_empty_folder):
-    name = plan(ASKED).name
-    others = (*reversed(ASKED), "search.trials=90", "logger=none", "data_dir=there", *TWO)
-    assert plan(others).name == name
-    for other in (
-        "search.seed=1",
-        "monitor=val/loss",
-        "search.sampler.multivariate=true",
-        "seed=1",
-    ):
-        assert plan([*ASKED, other]).name != name, other
 
 
 @pytest.mark.long
 def test_trials_side_by_side_leave_the_test_set_to_the_best_and_the_result_is_a_recipe(
     faked,  # noqa: F811
-    drawn,
+    drawn,  # noqa: F811
 ):
     listener = Listener()
     asked = [*ASKED, "search.trials=6", *TWO]
@@ -397,71 +242,6 @@ def test_a_name_is_one_search_s(faked):  # noqa: F811
         search([*ASKED[:-1], "model.dropout=0.1,0.2", "search.seed=1", "search.name=mine"])
 
 
-@pytest.mark.parametrize(
-    ("searcher", "held", "is_taken"),
-    [
-        ("here", False, True),
-        ("here", None, False),  # whose folder is not this one
-        ("here", True, False),
-        ("elsewhere", False, True),
-        ("elsewhere", True, False),
-        ("elsewhere", None, False),
-    ],
-)
-def test_a_trial_is_taken_over_from_a_searcher_that_is_gone_for_sure(
-    searcher, held, is_taken, tmp_path
-):
-    study = Study(plan([*ASKED, f"runs_dir={tmp_path}", "search.trials=1"]), Pool([]).may_start)
-    trial = study.ask()
-    host = socket.gethostname() if searcher == "here" else "another"
-    lock = study.search.folder / "theirs.lock"
-    trial.set_user_attr("searcher", {"host": host, "pid": 1, "lock": lock.name})
-    trial.set_user_attr("run", "a-run")
-    if held is not None:
-        lock.touch()
-    with locks.held(lock) if held else nullcontext():
-        taken = study.ask()
-    assert (taken is not None) == is_taken
-    if taken is not None:
-        assert taken.params == trial.params
-        assert taken.number == 1
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("host", "set_by"), [("here", 0), ("another", -3600), ("here", 7200)])
-def test_a_searcher_in_another_folder_is_gone_once_it_gives_no_sign(
-    host, set_by, tmp_path, monkeypatch
-):
-    """Whatever its machine, and though somebody sets the time there."""
-
-    def study_on(disk, host):
-        monkeypatch.setattr(socket, "gethostname", lambda: host)
-        asked = [*ASKED, "search.trials=1", f"search.storage=sqlite:///{tmp_path}/studies.db"]
-        return Study(plan([*asked, f"runs_dir={tmp_path}/{disk}"]), Pool([]).may_start)
-
-    clock = SimpleNamespace(now=1000.0)
-    clock.monotonic = lambda: clock.now
-    clock.time = lambda: 1e9 + clock.now
-    monkeypatch.setattr(signs, "time", clock)
-    theirs, ours = study_on("theirs", host), study_on("ours", "here")
-    theirs.give_sign()
-    clock.time = lambda: 1e9 + clock.now + set_by
-    trial = theirs.ask()
-    for _ in range(4):  # it lives for longer than it may be silent
-        assert ours.ask() is None
-        clock.now += signs.SECONDS_OF_SILENCE - 1
-        theirs.give_sign()
-    assert ours.ask() is None
-    clock.now += signs.SECONDS_OF_SILENCE - 1
-    assert ours.ask() is None
-    clock.now += 2
-    taken = ours.ask()
-    assert (taken.number, taken.params) == (1, trial.params)
-    with pytest.raises(UserError, match="another searcher has taken over trial 0, since this one"):
-        theirs.give_sign()
-    ours.give_sign()
-
-
 @pytest.mark.slow
 def test_what_was_found_stays_found_when_the_same_command_is_stopped_and_not_with_more_trials(
     faked,  # noqa: F811
@@ -483,17 +263,6 @@ def test_what_was_found_stays_found_when_the_same_command_is_stopped_and_not_wit
             assert (content(faked)[key] == before[key]) == kept
 
 
-def test_a_trial_whose_run_still_saves_is_not_taken_over_yet(tmp_path):
-    study = Study(plan([*ASKED, f"runs_dir={tmp_path}", "search.trials=1"]), Pool([]).may_start)
-    trial = study.ask()
-    trial.set_user_attr("searcher", {"host": socket.gethostname(), "pid": 1, "lock": "theirs.lock"})
-    trial.set_user_attr("run", "a-run")
-    (study.search.folder / "theirs.lock").touch()
-    with RunDirectory(tmp_path / "a-run").locked():
-        assert study.ask() is None
-    assert study.ask() is not None
-
-
 def test_without_optuna_one_line_says_what_to_install(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("reslab.search")]:
         monkeypatch.delitem(sys.modules, name)
@@ -505,58 +274,6 @@ def test_without_optuna_one_line_says_what_to_install(monkeypatch):
     with pytest.raises(SystemExit) as stopped:
         cli.main()
     assert stopped.value.code == "reslab: optuna is not installed: pip install 'reslab[search]'"
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
-def test_a_search_that_is_stopped_goes_on_where_it_was(signum, tmp_path):
-    asked = (*ASKED, "search.trials=5", *TWO)
-    stopped = searching.start(tmp_path, *asked, SECONDS="0.3")
-    wait_for(lambda: stopped.err.read_text().count("begun on") >= 3)
-    stopped.send(signum)
-    assert stopped.wait(60).code == (-signum if signum == signal.SIGKILL else 130)
-    went_on = searching.start(tmp_path, *asked, SECONDS="0.01").wait(60)
-    assert went_on.code == 0, went_on.err
-    trials = content(tmp_path)["trials"]
-    assert [one["state"] for one in trials] == ["finished"] * 5
-    names = [name for name, test in begun(tmp_path) if test == "false"]
-    assert len(set(names)) == 5, "nothing is lost, and nothing drawn in its place"
-    replaced = [one["run"] for one in trials if one["instead_of"] is not None]
-    again = {name for name in names if names.count(name) > 1}
-    assert again <= set(replaced), "what is finished is not run again"
-    assert len(names) <= 5 + len(replaced)
-    assert 1 <= len(replaced) <= 2
-
-
-@pytest.mark.slow
-def test_two_searchers_share_a_study_and_one_takes_over_what_a_killed_one_leaves(tmp_path):
-    asked = (*ASKED, "search.trials=5", *TWO)
-    both = [searching.start(tmp_path, *asked, SECONDS="0.3") for _ in range(2)]
-    wait_for(lambda: all(one.err.read_text().count("begun on") >= 2 for one in both))
-    both[0].send(signal.SIGKILL)
-    both[0].wait(60)
-    finished = both[1].wait(60)
-    assert finished.code == 0, finished.err
-    trials = content(tmp_path)["trials"]
-    assert [one["state"] for one in trials] == ["finished"] * 5
-    assert sum(one["instead_of"] is not None for one in trials) == 2
-    assert len({one["searcher"]["pid"] for one in trials}) in (1, 2)
-    assert [test for _, test in begun(tmp_path)].count("true") == 1
-
-
-@pytest.mark.long
-def test_two_searchers_end_with_the_same_best_and_no_trial_too_many(tmp_path):
-    asked = (*ASKED, "search.trials=7", *TWO)
-    both = [searching.start(tmp_path, *asked, SECONDS="0.1") for _ in range(2)]
-    ends = [one.wait(60) for one in both]
-    assert [one.code for one in ends] == [0, 0], ends
-    trials = content(tmp_path)["trials"]
-    assert [one["number"] for one in trials] == list(range(7))
-    assert len({one["searcher"]["pid"] for one in trials}) == 2
-    names = [name for name, test in begun(tmp_path) if test == "false"]
-    assert sorted(names) == sorted(one["run"] for one in trials)
-    assert [test for _, test in begun(tmp_path)].count("true") == 1
-    assert ends[0].out.splitlines()[0] == ends[1].out.splitlines()[0]
 
 
 @pytest.mark.long
