@@ -34,14 +34,14 @@ stopped = []
 signal.signal(signal.SIGTERM, lambda *of: stopped.append(True))
 rows = run / "metrics.csv"
 if not rows.exists():
-    rows.write_text("epoch,val/accuracy\\n")
+    rows.write_text("epoch,val/loss,val/accuracy\\n")
 while (epoch := len(rows.read_text().splitlines())) <= epochs:
     time.sleep(float(os.environ.get("SECONDS", "0.02")))
     if stopped or os.getppid() != parent:
         sys.exit(143)
     value = "nan" if values["model.dropout"] == "0.6" else repr(rate * (1 - 0.5 ** epoch))
     with rows.open("a") as file:
-        file.write(f"{epoch},{value}\\n")
+        file.write(f"{epoch},1,{value}\\n")
 if "test" in values:
     (run / "untested.txt").touch()
 else:

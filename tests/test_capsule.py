@@ -21,6 +21,7 @@ from rocrate.rocrate import ROCrate
 from conftest import REPOSITORY
 from processes import run, run_undrawn
 from reslab.capsule.check import Checkup, check_capsule
+from reslab.capsule.write import write_capsule
 from reslab.config import folder_added
 from reslab.errors import UserError
 from reslab.tables import figures, page
@@ -458,6 +459,11 @@ def test_a_table_without_runs_and_one_with_a_damaged_run_have_no_capsule(folder,
     refused = run(copy, *ASKED, RESLAB_TARGETS="mine")
     assert "a capsule has no code but reslab's own" in refused.error_line()
     assert not (copy / "outputs/capsules").exists()
+
+
+def test_a_folder_is_no_file_to_write_which_is_said_before_anything_is_drawn(tmp_path):
+    with pytest.raises(UserError, match=f"^{tmp_path} is a folder: name the file that"):
+        write_capsule("liu_goh", ["dataset=digits"], output=tmp_path)
 
 
 def test_of_kept_records_they_are_in_it_to_the_byte(folder, tmp_path):

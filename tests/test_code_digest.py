@@ -200,6 +200,7 @@ LEFT_OUT = {
     "runs/outcome.py": AFTERWARDS,
     "runs/pins.py": ACTS_THROUGH_CONFIG,
     "runs/predictions.py": KEEPS,
+    "runs/reading.py": AFTERWARDS,
     "runs/record.py": KEEPS,
     "runs/check.py": ASKS,
     "runs/saving.py": KEEPS,

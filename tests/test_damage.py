@@ -1,6 +1,7 @@
 """A spoilt or foreign file of one cell is that cell's fault alone."""
 
 import io
+import re
 import shutil
 from pathlib import Path
 
@@ -8,12 +9,15 @@ import numpy as np
 import pytest
 
 from processes import run, run_undrawn
-from reslab.runs.store import RunDirectory
+from reslab.cli.app import objective
+from reslab.errors import UserError
+from reslab.runs.store import RunDirectory, list_runs
 from reslab.tables.collect import collect
 from reslab.tables.findings import sum_up
 from reslab.tables.plan import load_table
 from reslab.tables.render import as_json, markdown
 from synthetic import IMAGES, ON_DIGITS, finish, own_table
+from training import SMALL
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +169,35 @@ def test_a_whole_table_has_nothing_to_say_of_damage(made, copy):
     findings = sum_up(made[1], collect(made[1]))
     assert findings.missing == 0
     assert not any("damaged" in note for note in findings.notes)
+
+
+@pytest.mark.parametrize("kind", list(EVERY | OWN["metrics.csv"]))
+def test_what_a_sweeper_reads_of_a_spoilt_curve_is_a_line_that_names_it(kind, made, copy):
+    cell, other = (made[1].cells[at].directory for at in (2, 5))
+    record, before = cell.record(), objective(cell, cell.record(), "val/accuracy")
+    assert before == record.val_accuracy
+    spoil(cell.metrics_file, (EVERY | OWN["metrics.csv"])[kind], other)
+    if kind in ("another run's", "of words"):  # which are its rate's alone
+        it_is = before if kind == "of words" else other.record().val_accuracy
+        assert objective(cell, record, "val/accuracy") == it_is
+        return
+    with pytest.raises(UserError, match=rf"{cell.metrics_file.name} .*rerun=true makes it anew$"):
+        objective(cell, record, "val/accuracy")
+
+
+@pytest.mark.slow
+def test_a_sweep_goes_on_past_a_finished_run_whose_curve_is_spoilt(tmp_path):
+    asked = ("train", "-m", *SMALL, "logger=none", "+trainer.limit_train_batches=2")
+    asked = (*asked, "trainer.max_epochs=1")
+    assert run(tmp_path, *asked, "seed=0").code == 0
+    (first,) = list_runs(tmp_path / "outputs/runs")
+    first.metrics_file.write_bytes(bytes(range(256)))
+    swept = run(tmp_path, *asked, "seed=0,1")
+    assert swept.code == 1
+    said = rf"reslab: failed: .* seed=0: \S+/{first.name}/metrics.csv is damaged or foreign"
+    assert re.search(said, swept.err)
+    assert "Traceback" not in swept.err
+    assert [one.state() for one in list_runs(tmp_path / "outputs/runs")] == ["finished"] * 2
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from reslab.doctor import Finding
 
 REPOSITORY = Path(__file__).parents[1]
 
+LABELS = "FashionMNIST/raw/train-labels-idx1-ubyte"
+
 
 def found(findings, state: str) -> str:
     (one,) = (one for one in findings if one.state == state)
@@ -109,6 +111,14 @@ def test_a_data_set_is_whole_missing_or_spoilt(in_empty_folder, monkeypatch):
     text = found(doctor.data("cifar10", Path("data")), "fault")
     assert "test_batch is not the official file" in text
     assert spoilt.read_bytes() == content
+
+
+def test_data_sets_that_few_use_are_looked_at_where_anything_of_them_lies(in_empty_folder):
+    for name, file in {"cifar100": "cifar-100-python/meta", "fashion_mnist": LABELS}.items():
+        assert list(doctor.data(name, Path("data"))) == []
+        Path("data", file).parent.mkdir(parents=True)
+        Path("data", file).touch()
+        assert f"{name} is not whole in data" in found(doctor.data(name, Path("data")), "remark")
 
 
 def test_a_cluster_that_does_not_answer_is_remarked_on(commands):

@@ -11,9 +11,13 @@ from torch import nn
 
 from fitting import Spoil, fit
 from processes import run
+from reslab.config import compose
 from reslab.finite import FiniteGuard, NotFiniteError
+from reslab.reporter import Reporter
 from reslab.runs import checkpoint as files
 from reslab.runs.best import best_of
+from reslab.runs.failures import explained
+from reslab.runs.store import RunDirectory
 from training import EVERY_STEP, EXACT, SMALL, STEPS_PER_EPOCH, assert_same_results, only_run
 
 
@@ -59,23 +63,29 @@ def test_the_weights_are_those_before_the_step(what, optimizer, tmp_path):
 
 
 class SpoilValidation(Callback):
-    def __init__(self, epochs):
-        self.epochs = epochs
+    def __init__(self, epochs, loss=math.nan):
+        self.epochs, self.loss = epochs, loss
 
     def on_validation_batch_end(self, trainer, pl_module, *arguments):
         if trainer.current_epoch in self.epochs:
-            pl_module.val_metrics.loss_sum.fill_(math.nan)
+            pl_module.val_metrics.loss_sum.fill_(self.loss)
 
 
-LOSS = [*SMALL, "trainer=cpu", "logger=none", "monitor=val/loss"]
+ASKED = [*SMALL, "trainer=cpu", "logger=none"]
+LOSS = [*ASKED, "monitor=val/loss"]
 
 
-def test_a_validation_loss_that_is_no_number_is_not_the_best_and_training_goes_on(tmp_path):
-    asked = [*LOSS, "patience=2", "trainer.max_epochs=3"]
-    done = fit(tmp_path / "run", asked, [SpoilValidation([0])])
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+@pytest.mark.parametrize("monitor", ["val/loss", "val/accuracy"])
+def test_a_validation_loss_that_is_not_finite_is_not_the_best_s_and_training_goes_on(
+    loss, monitor, tmp_path
+):
+    """Nor is its epoch by its accuracy: where no answer is a number, that is of the first class."""
+    asked = [*ASKED, f"monitor={monitor}", "patience=2", "trainer.max_epochs=3"]
+    done = fit(tmp_path / "run", asked, [SpoilValidation([0], loss)])
     assert done.checkpoints.best_epoch > 1
-    assert done.checkpoints.choices()["val/loss"]["epoch"] > 1
-    assert math.isnan(done.history.rows[0]["val/loss"])
+    assert [choice["epoch"] > 1 for choice in done.checkpoints.choices().values()] == [True] * 2
+    assert not math.isfinite(done.history.rows[0]["val/loss"])
 
 
 @pytest.mark.parametrize(("patience", "epochs"), [(1, 1), (3, 2)])
@@ -83,16 +93,21 @@ def test_without_one_validation_loss_that_is_a_number_there_is_no_best_epoch(
     patience, epochs, tmp_path
 ):
     runs = []
-    with pytest.raises(NotFiniteError, match="val/loss was not a number after any epoch"):
+    with pytest.raises(NotFiniteError, match="val/loss was not finite after any epoch"):
         fit(tmp_path / "run", [*LOSS, f"patience={patience}"], [SpoilValidation([0, 1])], runs=runs)
     assert len(runs[0].history.rows) == epochs
     assert not (tmp_path / "run/checkpoints/best.ckpt").exists()
 
 
-def test_a_choice_that_no_epoch_has_made_is_left_out(tmp_path):
-    asked = [*SMALL, "trainer=cpu", "logger=none"]
-    done = fit(tmp_path / "run", asked, [SpoilValidation([0, 1])])
-    assert done.checkpoints.choices().keys() == {"val/accuracy"}
+@pytest.mark.parametrize("monitor", ["val/accuracy", "train/loss"])
+def test_a_network_without_a_finite_answer_has_no_best_epoch_by_whatever_metric(monitor, tmp_path):
+    """By a rate at which BatchNorm's statistics overflow, while losses and gradients do not."""
+    asked = ["dataset=digits", "dataset.size=16", "dataset.batch_size=64", "model=resnet20"]
+    asked += ["optimizer=sgd_cosine", "optimizer.lr=1e6", "trainer=cpu", "logger=none"]
+    asked += ["+trainer.limit_train_batches=3", "trainer.max_epochs=1", f"monitor={monitor}"]
+    with pytest.raises(NotFiniteError, match="val/loss was not finite after any epoch"):
+        fit(tmp_path / "run", asked)
+    assert not (tmp_path / "run/checkpoints/best.ckpt").exists()
 
 
 @pytest.mark.parametrize(
@@ -106,6 +121,39 @@ def test_a_choice_that_no_epoch_has_made_is_left_out(tmp_path):
 )
 def test_no_number_is_never_the_best(values, best):
     assert {monitor: best_of(values, monitor) for monitor in best} == best
+
+
+@pytest.mark.parametrize(
+    ("last", "previous", "said"),
+    [
+        (1.0, 1.0, "the last checkpoint before it, {last}, is of step 7"),
+        (
+            math.inf,
+            1.0,
+            "the last checkpoint before it with finite numbers alone, {previous}, is of",
+        ),
+        (math.inf, math.nan, "no checkpoint with finite numbers alone was saved before it"),
+        (math.nan, None, "no checkpoint with finite numbers alone was saved before it"),
+        (None, None, "no checkpoint was saved before it"),
+    ],
+)
+@pytest.mark.parametrize("where", ["statistics", "optimizer"])
+def test_the_checkpoint_that_is_named_is_finite_throughout(where, last, previous, said, tmp_path):
+    """As BatchNorm's statistics need not be, of which the loss in training is no function."""
+    latest = RunDirectory(tmp_path).latest
+    latest.last.parent.mkdir()
+    for path, value in {latest.previous: previous, latest.last: last}.items():
+        if value is not None:
+            own = {"statistics": 1.0, "optimizer": 1.0} | {where: value}
+            state = {"running_var": torch.tensor([1.0, own["statistics"]]), "n": torch.tensor(3)}
+            moments = {"state": {0: {"exp_avg_sq": torch.tensor([own["optimizer"]])}}}
+            content = {"global_step": 7, "state_dict": state, "optimizer_states": [moments]}
+            files.save(content, path)
+    cfg, error = compose(["dataset=digits"]), NotFiniteError("the loss is nan in step 9")
+    where_it_is = torch.device("cpu")
+    line = explained(error, cfg, RunDirectory(tmp_path), (1, 8, 8), where_it_is, Reporter())
+    names = {"last": latest.last, "previous": latest.previous}
+    assert f"the loss is nan in step 9; {said.format(**names)}" in str(line)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -271,6 +272,16 @@ def test_a_folder_that_cannot_be_written_is_listed_all_the_same(folder, monkeypa
     print_runs_by_seed(list_runs(folder), folder)
     assert "unfinished" in capsys.readouterr().out
     assert not (folder / ".index").exists()
+
+
+def test_a_finished_run_whose_record_is_spoilt_is_damaged_in_lists(folder, tmp_path, capsys):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (run,) = [one for one in list_runs(copy) if one.name == "run-0"]
+    run.record_file.write_bytes(b"\xff\xfe")
+    print_runs(list_runs(copy), copy)
+    said = capsys.readouterr().out
+    assert re.search(r"run-0 +damaged ", said)
+    assert re.search(r"run-1 +finished ", said)
 
 
 def test_lists_say_the_same_from_the_index(folder, capsys):

@@ -220,8 +220,8 @@ def test_a_run_that_is_done_answers_for_a_trial_if_it_is_its_own(faked):  # noqa
         run = plan([*asked, "optimizer.lr=0.01,0.02"]).directory(trial)
         run.path.mkdir(parents=True)
         run.write_config(compose([*trial[:-1], f"optimizer.lr={theirs}"]))
-        rows = (f"{epoch},{0.5 + epoch / 100}" for epoch in range(1, 7))
-        run.metrics_file.write_text("epoch,val/accuracy\n" + "\n".join(rows) + "\n")
+        rows = (f"{epoch},1,{0.5 + epoch / 100}" for epoch in range(1, 7))
+        run.metrics_file.write_text("epoch,val/loss,val/accuracy\n" + "\n".join(rows) + "\n")
         run.untested_file.touch()
     search([*asked, "optimizer.lr=0.01,0.02"])
     trials = {one["chosen"]["optimizer.lr"]: one for one in content(faked)["trials"]}
@@ -232,6 +232,24 @@ def test_a_run_that_is_done_answers_for_a_trial_if_it_is_its_own(faked):  # noqa
         in (trials["0.02"]["reason"])
     )
     assert [test for _, test in begun(faked)] == ["true"], "only the best one's test"
+
+
+@pytest.mark.parametrize(
+    "spoilt", [b"\xff\xfe\x00", b"epoch,val/loss,val/accuracy\n1,0.5", b"a\n1"]
+)
+def test_a_trial_whose_curve_is_spoilt_has_failed_and_the_others_go_on(faked, spoilt):  # noqa: F811
+    asked = [*GRID[:-1], "search.trials=2", "search/pruner=none", "model.dropout=0.0"]
+    trial = [*GRID[:-2], "model.dropout=0.0", "optimizer.lr=0.01"]
+    run = plan([*asked, "optimizer.lr=0.01,0.02"]).directory(trial)
+    run.path.mkdir(parents=True)
+    run.write_config(compose(trial))
+    run.metrics_file.write_bytes(spoilt)
+    run.untested_file.touch()
+    search([*asked, "optimizer.lr=0.01,0.02"])
+    trials = {one["chosen"]["optimizer.lr"]: one for one in content(faked)["trials"]}
+    assert trials["0.02"]["state"] == "finished"
+    assert trials["0.01"]["state"] == "failed"
+    assert f"{run.metrics_file} is damaged or foreign" in trials["0.01"]["reason"]
 
 
 def test_a_name_is_one_search_s(faked):  # noqa: F811

@@ -11,7 +11,7 @@ from reslab.cli import cli
 from reslab.runs import predictions
 from reslab.tables.collect import collect
 from reslab.tables.plan import load_table
-from reslab.tables.reference import keep_records
+from reslab.tables.reference import from_reference, keep_records
 from reslab.tables.verify import tolerance_elsewhere, verify
 from synthetic import ON_DIGITS, compose_once, finish, own_table
 from test_logits import shuffled_within_classes
@@ -218,6 +218,20 @@ def test_elsewhere_a_constant_fails(folder):
     one = elsewhere(folder, lambda logits, labels: (np.zeros_like(logits) + logits[0], labels))
     assert one.fresh == "FAIL"
     assert one.correlation < one.least
+
+
+@pytest.mark.parametrize("left", ["SHA256SUMS", "predictions.npz", "config.yaml"])
+def test_a_record_of_which_parts_alone_are_left_fails(folder, left):
+    for file in kept(folder).iterdir():
+        if file.name != left:
+            file.unlink()
+    one = verdict(folder)
+    assert (one.record, one.fresh) == ("FAIL", "")
+    assert one.reasons[0].endswith("residual-s0/metrics.json is missing; --keep copies it again")
+    (result,) = from_reference(load_table("own", ON_DIGITS), folder / "outputs/reference")
+    assert (result.state, result.run) == ("damaged", None)
+    (kept(folder) / left).unlink()
+    assert verdict(folder).record == "MISSING"
 
 
 def test_what_is_compared_is_named_and_how_logits_came_out(folder, capsys):

@@ -43,7 +43,7 @@ def write_atomically(path: Path, *chunks: bytes | memoryview, durably: bool = Tr
             os.close(folder)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        kept = "; the one before it is intact" if path.exists() else ""
+        kept = "; the one before it is intact" if path.is_file() else ""
         raise UserError(f"cannot write {path}: {error.strerror}{kept}") from error
 
 

@@ -53,10 +53,11 @@ class Flow:
 
     def __str__(self) -> str:
         """A line."""
-        first, last = np.median(self.norms[:, 0]), np.median(self.norms[:, -1])
+        before = np.median(self.norms, 0)[:-1]  # with skips the classifier's own stands out
         return (
-            f"the first layer's gradient is {first / last:.3g} times the last's; gradients of "
-            f"images next to each other correlate by {np.median(self.correlations[:, 1]):.2f}"
+            f"the first layer's gradient is {before[0] / before[-1]:.3g} times that of "
+            f"the last before the classifier; gradients of images next to each other correlate by "
+            f"{np.median(self.correlations[:, 1]):.2f}"
         )
 
 

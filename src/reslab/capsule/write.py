@@ -70,6 +70,8 @@ def write_capsule(
         )
     table = load_table(name, overrides, quick=quick)
     target = output or OUTPUT / archive_name(table)
+    if target.is_dir():
+        raise UserError(f"{target} is a folder: name the file that the capsule is to be")
     with TemporaryDirectory() as folder:
         root = Path(folder)
         _gather(table, reference, root / RECORDS)

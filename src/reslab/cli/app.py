@@ -14,7 +14,7 @@ from reslab.config import CONF_DIR, VERSION_BASE
 from reslab.errors import UserError
 from reslab.reporter import SILENT
 from reslab.runs.extension import nearest
-from reslab.runs.record import Record
+from reslab.runs.record import WAY_OUT, Record
 from reslab.runs.store import InUseError, RunDirectory
 from reslab.runs.trained import values_of
 from reslab.terminal.reporter import Terminal
@@ -38,6 +38,9 @@ def train(cfg: DictConfig) -> float | None:
     try:
         with devices.left_to_end(Terminal()):
             outcome = run_cell(cfg, reporter)
+        if not devices.speaks_for_all():
+            return None
+        value = objective(directory, outcome.record if outcome else None, cfg.monitor)
     except Exception as error:
         line = in_a_line(error)
         if line is not None and devices.is_started_here():
@@ -48,18 +51,22 @@ def train(cfg: DictConfig) -> float | None:
         how = "left to others" if elsewhere else "failed"
         Terminal().say(f"reslab: {how}: {' '.join(context.overrides.task)}: {line}")
         raise UserError(ELSEWHERE if elsewhere else FAILED) from error
-    if not devices.speaks_for_all():
-        return None
     print_outcome(outcome, directory.path)
-    return objective(directory, outcome.record if outcome else None, cfg.monitor)
+    return value
 
 
 def objective(directory: RunDirectory, record: Record | None, monitor: str) -> float:
     """What a sweeper may optimize: the metric that chose the best epoch, in that epoch.
 
     The test set has nothing to do with it.
+
+    Raises:
+        UserError: The run's curve is damaged or missing.
     """
     from reslab.runs.best import best_of  # with torch, which a run has by then
 
     values = values_of(directory, monitor)
-    return values[(record.best_epoch if record else best_of(values, monitor)) - 1]
+    epoch = record.best_epoch if record else best_of(values, monitor)
+    if not 1 <= epoch <= len(values):
+        raise UserError(f"{directory.metrics_file} lacks the best epoch; {WAY_OUT}")
+    return values[epoch - 1]

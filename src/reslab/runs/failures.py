@@ -99,10 +99,28 @@ def _step(
 
 
 def _kept(directory: RunDirectory) -> str:
-    last = directory.latest.last
-    if not last.exists():
-        return "no checkpoint was saved before it"
-    return f"the last checkpoint before it, {last}, is of step {files.load(last)['global_step']}"
+    """Which checkpoint is the last good one.
+
+    BatchNorm's statistics, which no gradient shows, may have overflowed in a step before.
+    """
+    spoilt = ""
+    for path in (directory.latest.last, directory.latest.previous):
+        if not path.exists():
+            continue
+        content = files.load(path)
+        if _is_finite(content["state_dict"]) and _is_finite(content["optimizer_states"]):
+            step = content["global_step"]
+            return f"the last checkpoint before it{spoilt}, {path}, is of step {step}"
+        spoilt = " with finite numbers alone"
+    return f"no checkpoint{spoilt} was saved before it"
+
+
+def _is_finite(state: Any) -> bool:
+    """Whether all numbers of tensors are, in dictionaries and lists within one another."""
+    if isinstance(state, torch.Tensor):
+        return not state.is_floating_point() or bool(state.isfinite().all())
+    parts = state.values() if isinstance(state, dict) else state if isinstance(state, list) else ()
+    return all(map(_is_finite, parts))
 
 
 def _calmer(cfg: DictConfig) -> str:

@@ -1,5 +1,6 @@
 """When checkpoints are saved and what they carry."""
 
+import math
 import random
 import time
 from pathlib import Path
@@ -34,8 +35,9 @@ class SaveCheckpoints(Checkpoint):
     Args:
         latest: Where the latest checkpoint goes.
         best: Where the best weights go.
-        monitor: Metric of the epoch that decides which is best, by a strict improvement. By the
-            other one of `CHOICES` an epoch is kept too, for what its choice would have come to.
+        monitor: Metric of the epoch that decides which is best, by a strict improvement, of those
+            whose validation loss is finite. By the other one of `CHOICES` an epoch is kept too, for
+            what its choice would have come to.
         every_seconds: Seconds between saves within an epoch; 0 saves at every step.
         about: Plain values that say what run this is; they go into every checkpoint.
         stop: Asked after every save.
@@ -84,8 +86,9 @@ class SaveCheckpoints(Checkpoint):
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         values, weights = pl_module.epoch_metrics, None
+        has_answers = math.isfinite(values["val/loss"])  # else accuracies are of no answers
         for name, best in {self.monitor: self._best, **self._by_others}.items():
-            if not is_better(values[name], best["value"], name):
+            if not has_answers or not is_better(values[name], best["value"], name):
                 continue
             if weights is None:  # one copy for all
                 state = pl_module.evaluated.state_dict()
@@ -101,7 +104,7 @@ class SaveCheckpoints(Checkpoint):
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         if not self.best_epoch:
-            raise NotFiniteError(f"{self.monitor} was not a number after any epoch")
+            raise NotFiniteError("val/loss was not finite after any epoch")
 
     @property
     def best_epoch(self) -> int:

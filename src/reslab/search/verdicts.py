@@ -31,7 +31,9 @@ class Verdicts:
 
     def report(self, one: Open) -> None:
         """Tells the study of epochs that are over, and stops what is worse than others were."""
-        values = values_of(one.cell.directory, self.search.monitor)
+        values: list[float] = []
+        with contextlib.suppress(UserError):  # spoilt: it is said once the run is over
+            values = values_of(one.cell.directory, self.search.monitor)
         for epoch, value in enumerate(values[one.reported :], one.reported + 1):
             one.trial.report(value, epoch)
             one.reported = epoch
@@ -43,7 +45,10 @@ class Verdicts:
 
     def complete(self, one: Open, seconds: float) -> None:
         """Tells what one has come to that is finished, of its best epoch."""
-        values = values_of(one.cell.directory, self.search.monitor)
+        try:
+            values = values_of(one.cell.directory, self.search.monitor)
+        except UserError as error:
+            return self.fail(one.trial, one.cell.title, str(error))
         epoch = best_of(values, self.search.monitor)
         if not epoch:
             what = values[-1] if values else "not there"

@@ -11,8 +11,9 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from reslab.runs.best import best_of
-from reslab.runs.history import read_history, reading, require
+from reslab.runs.history import read_history
 from reslab.runs.identity import identity
+from reslab.runs.reading import reading, require
 from reslab.runs.record import Record
 from reslab.runs.score import score
 from reslab.tables.plan import Cell
@@ -134,7 +135,8 @@ def contradictions(run: FinishedRun) -> list[str]:
     said = {record.best_epoch: record.test_accuracy}
     tests = [(record.epochs, record.last_test_accuracy, "last/test/accuracy")]
     for metric, choice in (record.choices or {}).items():
-        if choice.epoch != best_of(history.get(metric, ()), metric):
+        values = history.get(metric, pd.Series()).where(np.isfinite(history["val/loss"]))
+        if choice.epoch != best_of(values, metric):
             found.append(f"{metric} does not choose epoch {choice.epoch}")
         tests.append((choice.epoch, choice.test_accuracy, f"test/accuracy by {metric}"))
     for epoch, accuracy, key in tests:

@@ -100,6 +100,14 @@ def changes(folder: Path) -> str:
     return f"{', '.join(names)}: changed since the record was kept" if names else ""
 
 
+def loss(cell: Cell) -> str:
+    """What is said where only parts of a record are kept, without what it says; else empty."""
+    folder = cell.directory.path
+    if not any((folder / name).exists() for name in KEPT):
+        return ""
+    return f"{cell.directory.record_file} is missing; --keep copies it again"
+
+
 def _digests(folder: Path) -> dict[str, str]:
     """SHA-256 of each file of a kept record, as `sha256sum` gives it."""
     return {
@@ -129,7 +137,8 @@ def known(table: Table, folder: Path) -> set[str]:
 
 def _look_up(cell: Cell) -> Result:
     if not cell.directory.record_file.exists():  # nothing runs there, whatever else there is
-        return Result(cell, "missing")
+        lost = loss(cell)
+        return Result(cell, "damaged" if lost else "missing", reason=lost)
     result, changed = look_up(cell), changes(cell.directory.path)
     if result.run and changed:
         reason = f"{cell.directory.path}: {changed}; --keep copies it again"

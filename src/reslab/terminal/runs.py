@@ -46,10 +46,12 @@ def print_runs(runs: list[RunDirectory], folder: Path) -> None:
 
 
 def _row(run: RunDirectory, index: Index) -> tuple[str, ...]:
-    repeat = None
+    repeat, state = None, run.state()
     with contextlib.suppress(UserError):  # spoilt: there is nothing to show
         repeat = index.read(run)
-    facts = Facts.read(run, run.state(), repeat, "")
+    if state == "finished" and not (repeat and repeat.is_finished):
+        state = "damaged"  # what it came to, or was asked, cannot be read
+    facts = Facts.read(run, state, repeat, "")
     state, left, at = facts.state, "", facts.progress
     if at and state == "running":
         state, left = f"{state} {at.done:.0%}", in_words(at.seconds_left)
