@@ -81,6 +81,21 @@ def test_correlation_is_the_cosine_between_gradients_by_distance():
     np.testing.assert_allclose(gradient_correlation(linear, start, end, 8), np.ones(3), rtol=1e-5)
 
 
+def test_batch_norm_has_the_statistics_of_the_line_for_a_correlation():
+    """Gradients of half the square are (x - mean) / variance, channel by channel."""
+    noise = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    start, end = noise * torch.tensor([0.5, 2, 6])[:, None, None] + 3
+    network = nn.Sequential(nn.BatchNorm2d(3, eps=1e-9, affine=False), HalfSquare())
+    network(7 * noise)  # other statistics are there before
+    found = gradient_correlation(network, start, end, 9)
+    line = np.stack([(1 - at) * start.numpy() + at * end.numpy() for at in np.linspace(0, 1, 9)])
+    rows = (line - line.mean((0, 2, 3), keepdims=True)) / line.var((0, 2, 3), keepdims=True)
+    rows = rows.reshape(9, -1) / np.linalg.norm(rows.reshape(9, -1), axis=1, keepdims=True)
+    cosines = rows @ rows.T
+    expected = [cosines.diagonal(apart).mean() for apart in range(3)]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
 @pytest.mark.slow
 def test_a_network_is_drawn_with_its_skips_and_without(in_empty_folder):
     asked = ["model=resnet20", "dataset=digits", "dataset.size=16"]

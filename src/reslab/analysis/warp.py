@@ -102,7 +102,7 @@ def tilted(images: np.ndarray, most: float, rng: Generator) -> np.ndarray:
     """
     number, _, height, width = images.shape
     middle, arm = np.array([height, width]) // 2, min(height, width) // 3
-    corners = np.array([[1, 1], [1, -1], [-1, -1]])
+    corners = np.array([[1, 1], [-1, 1], [-1, -1]])  # OpenCV's, to which the script gives x and y
     before = np.c_[middle + arm * corners, np.ones(3)]
     after = before.repeat(number).reshape(3, 3, number).transpose(2, 0, 1).copy()
     after[..., :2] += rng.uniform(-most, most, (number, 3, 2))
