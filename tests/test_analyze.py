@@ -3,6 +3,7 @@
 import copy
 import shutil
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,11 +15,12 @@ from browser import opened
 from processes import run
 from reslab import locks
 from reslab.analysis.landscape import draw_direction
-from reslab.analyze.kinds import KINDS, analyze, find
+from reslab.analyze.kinds import KINDS, analyze, find, settings_of
 from reslab.analyze.landscape import Settings
 from reslab.errors import UserError
 from reslab.predicting.load import data_of, load
 from reslab.reporter import Reporter
+from reslab.runs import checkpoint as files
 from reslab.runs.store import RunDirectory, list_runs
 from training import SMALL, only_run
 
@@ -92,6 +94,7 @@ def test_it_says_and_draws_what_was_found(folder):
         assert len(np.unique(shades, axis=0)) > 300, "it has hardly a color"
     content = page.read_text()
     assert "mean over 360 test images" in content
+    assert " ".join(ASKED) in content, "it does not say what was asked"
     assert pdf.read_bytes().startswith(b"%PDF")
     with opened(page) as shown:
         assert shown.title() == f"Landscape of {names[0]}, {names[1]}"
@@ -189,14 +192,20 @@ def test_arrays_that_another_version_kept_are_named(alone, arrays):
     [
         (("landscape", "points=4"), "points=4: choose an odd number"),
         (("landscape", "line_points=1"), "line_points=1: choose an odd number"),
-        (("landscape", "reach=0"), "reach=0: choose a positive number"),
-        (("landscape", "reach=.nan"), "reach=nan: choose a positive number"),
-        (("landscape", "images=0"), "images=0: choose at least 1"),
-        (("landscape", "images=1e3"), "images is '1e3'"),
-        (("landscape", "split=mine"), "split is 'mine'"),
+        (("landscape", "reach=0"), "reach=0.0: choose a positive number"),
+        (("landscape", "reach=nan"), "reach=nan: choose a positive number"),
+        (("landscape", "reach=far"), "reach='far': give a number"),
+        (("landscape", "images=0"), "images=0: choose from 1 to "),
+        (("landscape", f"images={10**24}"), f"images={10**24}: choose from 1 to {2**63 - 1}"),
+        (("landscape", "images=1e3"), "images='1e3': give a whole number"),
+        (("landscape", "points=true"), "points='true': give a whole number"),
+        (("landscape", "points="), "points='': give a whole number"),
+        (("landscape", "split=mine"), "split='mine': give train or val or test"),
+        (("landscape", "seed=-3"), "seed=-3: choose from 0 to "),
+        (("landscape", f"seed={2**63}"), f"seed={2**63}: choose from 0 to {2**63 - 1}"),
+        (("landscape", "seed=1", "seed=2"), "seed=2: seed= is given twice"),
         (("landscape", "points"), "points is no setting: choose points=, "),
         (("landscape", "sede=1"), "sede=1 is no setting: choose points=, "),
-        (("landscape", "points=[3"), r"points=\[3: this is no value"),
         (("landscapes",), "landscapes is no analysis: choose landscape"),
     ],
 )
@@ -205,6 +214,48 @@ def test_what_cannot_be_found_is_told_in_a_line(alone, words, said, in_empty_fol
         analyze([str(alone.path)], words[0], words[1:])
     assert not alone.analyses.exists()
     assert not list(in_empty_folder.glob("outputs"))
+
+
+def test_numbers_are_read_in_every_usual_way():
+    for text in ("1e-1", "0.1", ".1", "1E-1"):
+        assert settings_of("landscape", [f"reach={text}"]).reach == 0.1
+    assert settings_of("landscape", ["reach=1e30"]).reach == 1e30
+    greatest = settings_of("landscape", [f"seed={2**63 - 1}"])
+    draw_direction(torch.nn.Linear(2, 2), 2 * greatest.seed + 1)  # torch takes it
+
+
+def test_a_run_is_given_once(alone, in_empty_folder):
+    again = str(alone.path / ".." / alone.name)
+    with pytest.raises(UserError, match=f"{alone.name} is given twice: name each run once"):
+        analyze([str(alone.path), again], "landscape", ASKED)
+    assert not alone.analyses.exists()
+
+
+def test_each_question_has_files_of_its_own(alone, in_empty_folder, monkeypatch):
+    titles = []
+    monkeypatch.setattr("reslab.analyze.kinds.find", lambda *_: None)
+    undrawn = replace(
+        KINDS["landscape"], draw=lambda *asked: titles.extend(asked[1]), show=lambda *_: []
+    )
+    monkeypatch.setitem(KINDS, "landscape", undrawn)
+    pages = [
+        analyze([str(alone.path)], "landscape", words).written[-1]
+        for words in ((), ("seed=1",), ("split=test",), ("seed=0", "points=25"))
+    ]
+    assert pages[0].name == pages[3].name == "landscape.html", "what is usual is not named"
+    assert len(set(pages)) == 3
+    assert all(page.is_file() and page.name.startswith("landscape-") for page in pages[1:3])
+    assert set(titles) == {f"{alone.name}, test {alone.record().test_accuracy:.2%}"}
+
+
+def test_where_its_data_are_lacking_it_does_not_ask_for_test_images(alone, tmp_path):
+    saved = files.load(alone.best)
+    dataset = {"_target_": "torchvision.datasets.MNIST", "_partial_": True}
+    source = {"_target_": "reslab.data.TorchvisionSource", "dataset": dataset, "archives": {}}
+    saved["reslab"]["description"]["data"]["source"] = source | {"files": {"MNIST/images": None}}
+    files.save(saved, alone.best)
+    with pytest.raises(UserError, match=r"^the images of digits are needed, and MNIST/images not"):
+        analyze([str(alone.path)], "landscape", data_dir=str(tmp_path / "away"))
 
 
 def test_a_file_alone_is_no_run(copied, in_empty_folder):

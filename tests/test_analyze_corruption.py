@@ -2,6 +2,7 @@
 
 import shutil
 from contextlib import contextmanager
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from reslab.analysis.corruption import KINDS, PUBLISHED, SEVERITIES, corrupt
 from reslab.analyze import corruption_pictures
 from reslab.analyze.corruption import Corrupted, Settings
 from reslab.analyze.kinds import analyze, find
+from reslab.analyze.question import Question
 from reslab.errors import UserError
 from reslab.predicting.load import data_of, load
 from reslab.reporter import Reporter
@@ -178,10 +180,17 @@ def test_official_files_that_do_not_fit_are_told_in_a_line(alone, official, spoi
     ("word", "said"),
     [
         ("kinds=mist", "kinds: 'mist' is none: choose among gaussian_noise, "),
-        ("kinds=[]", r"kinds=\[\]: choose at least one"),
-        ("kinds=[fog, 3]", "kinds is"),
-        ("images=0", "images=0: choose at least 1"),
-        ("seed=-1", "seed=-1: choose 0 or more"),
+        ("kinds=", "kinds: '' is none: choose among gaussian_noise, "),
+        ("kinds=[]", "kinds: '' is none: choose among gaussian_noise, "),
+        ("kinds=[fog, 3]", "kinds: '3' is none: choose among gaussian_noise, "),
+        ("images=0", "images=0: choose from 1 to "),
+        ("images=1e3", "images='1e3': give a whole number"),
+        ("seed=-1", "seed=-1: choose from 0 to "),
+        ("seed=9e99", "seed='9e99': give a whole number"),
+        (f"seed={2**63}", f"seed={2**63}: choose from 0 to {2**63 - 1}"),
+        ("official=", "official=: name the folder of CIFAR-10-C"),
+        ("official=~nobody-s/x", "official=~nobody-s/x: name the folder of CIFAR-10-C"),
+        ("official=[1]", r"\[1\] lacks gaussian_noise.npy, .*: name the folder of CIFAR-10-C"),
         ("official=nowhere", "nowhere lacks gaussian_noise.npy, shot_noise.npy"),
     ],
 )
@@ -201,7 +210,8 @@ def test_it_says_and_draws_what_was_found(alone, in_empty_folder):
     assert png.stat().st_size > 10_000
     assert pdf.read_bytes().startswith(b"%PDF")
     content = page.read_text()
-    assert "50 test images, regenerated at the severities of CIFAR-10-C" in content
+    said = "50 test images, regenerated at the severities of CIFAR-10-C; kinds=frost,fog,rotation"
+    assert f"{said} images=50" in content
     assert "frost (drawn)" in content
     with opened(page) as shown:
         assert shown.title() == f"Corruption of {alone.name}"
@@ -221,3 +231,27 @@ def test_beside_cifar_10_s_whole_benchmark_stand_the_published_means():
         (0.952, 0.886),
     ]
     assert len(rows[False]) == 1
+
+
+@pytest.mark.slow
+def test_a_dozen_runs_are_told_apart_and_their_names_do_not_overlap(monkeypatch, tmp_path):
+    settings = Settings(kinds="fog", seed=3)
+    question, shares = Question("corruption", settings), np.full((1, 5), 0.7)
+    found = [Corrupted(0.9, shares, 10, ("fog",), settings.averaged, True)] * 12
+    titles = [f"a run's name, {at}" for at in range(12)]
+    monkeypatch.setattr(corruption_pictures, "save_figure", lambda figure, path: figure)
+    figure = corruption_pictures.draw(found, titles, question, tmp_path / "it")
+    assert "kinds=fog seed=3" in figure.get_suptitle()
+    lines, means = figure.subfigs[1].axes
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines.lines}) == 12
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in means.texts]
+    assert len(boxes) == 14, "the runs' and those that are published"
+    assert all(one.y0 >= other.y1 for one, other in pairwise(boxes))
+    dot = 3 * figure.dpi / 72  # from its middle to its edge
+    tops = [means.transData.transform((0, at))[1] + dot for at in range(14)]
+    assert all(box.y0 > top for box, top in zip(boxes, tops)), "a name is on its dots"
+    parts = corruption_pictures.show(found, titles, question)
+    assert "kinds=fog seed=3" in parts[0].text
+    glyphs = [one.glyph for one in parts[2].renderers if type(one.glyph).__name__ == "Line"]
+    assert len({(glyph.line_color, str(glyph.line_dash)) for glyph in glyphs}) == 12

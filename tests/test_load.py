@@ -117,7 +117,7 @@ def test_where_the_data_are_lacking_it_is_said_with_the_way_out(copied, tmp_path
     (tmp_path / "file").touch()
     for command in ("evaluate", "export"):
         line = run(tmp_path, command, str(copied), "--data-dir", "file/data").error_line()
-        assert "the test images of digits are needed, and MNIST/images not in" in line
+        assert "the images of digits are needed, and MNIST/images not in" in line
         assert f"{tmp_path}/file/data: name the folder" in line
         assert "--data-dir" in line
 

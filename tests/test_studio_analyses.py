@@ -46,9 +46,11 @@ def test_what_is_kept_whole_of_the_run_s_own_weights_is_shown_and_nothing_else(s
     analyze([str(run.path)], "landscape", ASKED, device="cpu")
     (answer,) = told(studio, run)["answers"]
     assert (answer["kind"], answer["words"]) == ("landscape", " ".join(ASKED))
+    assert answer["titles"][0].endswith(f", test {run.record().test_accuracy:.2%}")
     asked = urlencode({"run": run.name, "name": answer["name"]})
     item = studio.ask(f"/api/analyses/figure?{asked}").json
     assert "mean over 20 test images" in json.dumps(item)
+    assert " ".join(ASKED) in json.dumps(item)
     assert studio.ask(f"/api/analyses/picture?{asked}&ending=pdf").body.startswith(b"%PDF")
     assert studio.ask(f"/api/analyses/picture?{asked}&ending=exe").status == 404
     (path,) = run.analyses.glob("*.npz")

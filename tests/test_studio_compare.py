@@ -252,7 +252,7 @@ def test_where_the_data_set_is_not_on_this_disk_the_flipped_are_named_without_pi
     finish(tmp_path, "two", labels, range(2, 9), lr=0.2, **dataset)
     with served(tmp_path, worker=AtHand()) as studio:
         answer = ask(studio, ["one", "two"], "compare/flipped", **{"with": "two", "base": "one"})
-    assert answer["why"].startswith("no pictures: the test images of")
+    assert answer["why"].startswith("no pictures: the images of")
     assert why in answer["why"]
     assert [[image["at"] for image in part["images"]] for part in answer["parts"]] == [
         *([0, 1], [4, 5, 6, 7, 8])

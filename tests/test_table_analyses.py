@@ -61,8 +61,9 @@ def test_a_row_is_shown_by_its_first_seed_that_has_one_and_what_is_spoilt_is_a_r
     text = page.read_text()
     assert "<h2>Analyses</h2>" in text
     accuracy = cells[1].directory.record().test_accuracy
-    assert f"Residual, {accuracy:.2%}" in text
+    assert f"Residual, test {accuracy:.2%}" in text
     assert "mean over 7 training images" in text
+    assert "points=3 line_points=3" in text
     (spoilt,) = cells[1].directory.analyses.glob("*.npz")
     spoilt.write_bytes(b"PK no more")
     settle(Path("outputs/runs"))

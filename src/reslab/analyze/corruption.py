@@ -10,6 +10,7 @@ from torch import Tensor
 
 from reslab.analysis.corruption import KINDS, PUBLISHED, SEVERITIES, SMALLEST, corrupt
 from reslab.analyze.opened import Opened
+from reslab.content import GIANT
 from reslab.data import ImageData
 from reslab.errors import UserError
 from reslab.reporter import Reporter
@@ -36,20 +37,19 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        asked = self.kinds.split(",") if isinstance(self.kinds, str) else self.kinds
+        asked = self.kinds.strip("[]").split(",") if isinstance(self.kinds, str) else self.kinds
         names = [name.strip() for name in asked]
         if unknown := [name for name in names if name not in KINDS]:
             raise UserError(f"kinds: {unknown[0]!r} is none: choose among {', '.join(KINDS)}")
         if not names:
-            raise UserError("kinds=[]: choose at least one")
+            raise UserError("kinds: choose at least one")
         object.__setattr__(self, "kinds", tuple(name for name in KINDS if name in names))
-        if self.official is not None:  # wherever it is asked from, it is the same folder
-            folder = Path(self.official).expanduser().resolve()
-            object.__setattr__(self, "official", str(folder))
-        if self.images < 1:
-            raise UserError(f"images={self.images}: choose at least 1")
-        if self.seed < 0:
-            raise UserError(f"seed={self.seed}: choose 0 or more")
+        if self.official is not None:
+            object.__setattr__(self, "official", _wherever(self.official))
+        if not 1 <= self.images < GIANT:
+            raise UserError(f"images={self.images}: choose from 1 to {GIANT - 1}")
+        if not 0 <= self.seed < GIANT:
+            raise UserError(f"seed={self.seed}: choose from 0 to {GIANT - 1}")
 
     @property
     def cells(self) -> list[tuple[str, int]]:
@@ -193,6 +193,16 @@ def read(
     averaged = settings.averaged
     is_benchmark = averaged == settings.benchmark and (dataset["name"], dataset["size"]) == CIFAR10
     return Corrupted(clean, by_kind, number, tuple(settings.kinds), averaged, is_benchmark)
+
+
+def _wherever(folder: str) -> str:
+    """The folder's name, the same wherever it is asked from."""
+    try:
+        if folder:
+            return str(Path(folder).expanduser().resolve())
+        raise ValueError("it is empty")
+    except (OSError, RuntimeError, ValueError) as error:  # nobody's home, links in a circle
+        raise UserError(f"official={folder}: name the folder of CIFAR-10-C") from error
 
 
 def _official(folder: Path, data: ImageData, settings: Settings) -> dict[str, np.ndarray]:

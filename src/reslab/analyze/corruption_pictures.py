@@ -16,8 +16,10 @@ from matplotlib.ticker import PercentFormatter
 
 from reslab.analysis.corruption import PUBLISHED, SEVERITIES
 from reslab.analyze.corruption import DRAWN, Corrupted, Settings
+from reslab.analyze.panels import look, named, wrapped
+from reslab.analyze.question import Question
 from reslab.evaluation.figures import literal, own_style, plain, save_figure
-from reslab.evaluation.palette import COLORS, GRAY
+from reslab.evaluation.palette import GRAY
 from reslab.reports.layout import FITS, beside
 
 MOST_ABREAST = 3
@@ -32,21 +34,27 @@ RESNET18 = {
     "ResNet-18 with AugMix, published, likewise": (0.952, 0.886),
 }
 
+Mean = tuple[str, float, float, tuple[str, str]]
+"""A title, accuracy on clean images and the mean one on corrupted, and the line's `look`."""
+
 
 @own_style
-def draw(found: Sequence[Corrupted], titles: Sequence[str], settings: Settings, path: Path) -> Path:
+def draw(found: Sequence[Corrupted], titles: Sequence[str], question: Question, path: Path) -> Path:
     """The accuracy of each kind at each severity, a panel a run, and below all by severity.
 
     Args:
         found: What was found of each.
         titles: Of each its run's name and test accuracy.
-        settings: What was asked for.
+        question: What was asked for.
         path: The file without its ending: PNG and PDF are written.
     """
+    settings: Settings = question.settings
     columns = min(len(found), MOST_ABREAST)
     rows = -(-len(found) // columns)
-    heights = rows * (0.26 * len(settings.kinds) + 1.0), 3.0
-    figure = Figure(figsize=(max(3.6 * columns + 2.2, 8), sum(heights) + 0.4), layout="constrained")
+    means = _means(found, titles)
+    heights = rows * (0.26 * len(settings.kinds) + 1.0), max(3.0, 0.8 + 0.34 * len(means))
+    width = max(3.6 * columns + 2.2, 8)
+    figure = Figure(figsize=(width, sum(heights) + 0.6), layout="constrained")
     parts = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)
     above, below = parts.ravel()
     panels = above.subplots(rows, columns, squeeze=False, sharey=True).ravel()
@@ -65,22 +73,26 @@ def draw(found: Sequence[Corrupted], titles: Sequence[str], settings: Settings, 
             if kind in GROUPS:
                 axes.axhline(at - 0.5, color="white", lw=3)
         axes.spines[:].set_visible(False)
-        axes.set_title(textwrap.fill(literal(title), 46), loc="left", fontsize=9)
+        axes.set_title(wrapped(literal(title), 50), loc="left", fontsize=8)
     for axes in panels[len(found) :]:
         axes.set_axis_off()
-    bar = above.colorbar(image, ax=panels.tolist(), shrink=0.85, format=PercentFormatter(1))
+    above.supxlabel("Severity", fontsize=10)
+    bar = above.colorbar(
+        image, ax=panels.tolist(), shrink=0.85, aspect=20 * rows, format=PercentFormatter(1)
+    )
     bar.set_label("Accuracy")
-    by_severity, means = below.subplots(1, 2, width_ratios=(1, 1.1))
-    _draw_lines(by_severity, found)
-    _draw_means(means, _means(found, titles))
-    figure.suptitle(literal(f"Accuracy on corrupted images: {_said(found, settings)}"), fontsize=11)
+    left, right = below.subplots(1, 2, width_ratios=(1, 1.1))
+    _draw_lines(left, found)
+    _draw_means(right, means)
+    said = textwrap.fill(literal(_said(found, question)), int(11 * width))
+    figure.suptitle(f"Accuracy on corrupted images\n{said}", fontsize=11)
     return save_figure(figure, path)
 
 
 def _draw_lines(axes: Axes, found: Sequence[Corrupted]) -> None:
     for at, one in enumerate(found):
-        shares = [one.clean, *one.by_severity]
-        axes.plot(range(len(shares)), shares, color=COLORS[at % len(COLORS)], marker="o", ms=4)
+        shares, (color, dashes) = [one.clean, *one.by_severity], look(at)
+        axes.plot(range(len(shares)), shares, color=color, ls=dashes, marker="o", ms=4)
     axes.set_xticks(range(len(STEPS)), STEPS)
     axes.set_xlabel(f"Severity, {found[0].mean_of}")
     axes.set_ylabel("Accuracy")
@@ -88,11 +100,11 @@ def _draw_lines(axes: Axes, found: Sequence[Corrupted]) -> None:
     plain(axes)
 
 
-def _draw_means(axes: Axes, means: Sequence[tuple[str, float, float, str]]) -> None:
+def _draw_means(axes: Axes, means: Sequence[Mean]) -> None:
     """What each loses: a line from its mean on corrupted images to its accuracy on clean ones."""
     place = axes.get_yaxis_transform()
-    for at, (title, clean, mean, color) in enumerate(means):
-        axes.plot([mean, clean], [at, at], color=color, lw=2, alpha=0.5)
+    for at, (title, clean, mean, (color, dashes)) in enumerate(means):
+        axes.plot([mean, clean], [at, at], color=color, ls=dashes, lw=2, alpha=0.5)
         axes.plot(mean, at, marker="o", color=color)
         axes.plot(clean, at, marker="o", color=color, mfc="white")
         axes.text(
@@ -101,14 +113,15 @@ def _draw_means(axes: Axes, means: Sequence[tuple[str, float, float, str]]) -> N
     axes.set_yticks([])
     axes.set_ylim(len(means) - 0.5, -0.75)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.locator_params(axis="x", nbins=6)
     axes.set_xlabel("Accuracy: clean (open), mean of the corrupted (filled)")
     plain(axes)
 
 
-def show(found: Sequence[Corrupted], titles: Sequence[str], settings: Settings) -> list[UIElement]:
+def show(found: Sequence[Corrupted], titles: Sequence[str], question: Question) -> list[UIElement]:
     """The same for a page, which says the accuracy under the pointer."""
     mapper = LinearColorMapper(palette=Viridis256, low=0, high=1)
-    names = _names(settings)
+    names = _names(question.settings)
     planes = []
     for one, title in zip(found, titles, strict=True):
         table = _table(one)
@@ -125,7 +138,7 @@ def show(found: Sequence[Corrupted], titles: Sequence[str], settings: Settings) 
         drawn = plot(
             height=90 + 24 * len(names),
             **FITS,
-            title=textwrap.fill(title, 50),
+            title=named(title),
             x_range=list(COLUMNS),
             y_range=names[::-1],
             tools="hover,save",
@@ -137,13 +150,13 @@ def show(found: Sequence[Corrupted], titles: Sequence[str], settings: Settings) 
         drawn.text("column", "kind", "text", source=source, text_color="ink", **look)
         drawn.grid.visible = False
         planes.append(drawn)
-    title = f"<h1>Accuracy on corrupted images</h1><p>{html.escape(_said(found, settings))}</p>"
+    title = f"<h1>Accuracy on corrupted images</h1><p>{html.escape(_said(found, question))}</p>"
     return [Div(text=title), beside(*planes), _lines(found, titles), _list(found, titles)]
 
 
 def _lines(found: Sequence[Corrupted], titles: Sequence[str]) -> Any:
     drawn = plot(
-        height=360,
+        height=330 + 22 * len(found),
         sizing_mode="stretch_width",
         x_axis_label=f"Severity, {found[0].mean_of}",
         y_axis_label="Accuracy",
@@ -153,10 +166,12 @@ def _lines(found: Sequence[Corrupted], titles: Sequence[str]) -> Any:
     )
     for at, (one, title) in enumerate(zip(found, titles, strict=True)):
         source = ColumnDataSource({"x": list(STEPS), "y": [one.clean, *one.by_severity]})
-        more = {"color": COLORS[at % len(COLORS)], "name": title, "legend_label": title}
-        drawn.line("x", "y", source=source, line_width=2, **more)
+        color, dashes = look(at)
+        more = {"color": color, "name": title, "legend_label": title}
+        drawn.line("x", "y", source=source, line_width=2, line_dash=dashes, **more)
         drawn.scatter("x", "y", source=source, size=6, **more)
     drawn.yaxis.formatter = NumeralTickFormatter(format="0%")
+    drawn.legend.update(location="left", glyph_width=40)
     drawn.add_layout(drawn.legend[0], "below")
     return drawn
 
@@ -171,16 +186,14 @@ def _list(found: Sequence[Corrupted], titles: Sequence[str]) -> Div:
     return Div(text=f"<table style='border-spacing: 1rem 0.2rem'>{head}{rows}</table>")
 
 
-def _means(
-    found: Sequence[Corrupted], titles: Sequence[str]
-) -> list[tuple[str, float, float, str]]:
-    """Titles, accuracies on clean images and mean ones on corrupted, and colors."""
+def _means(found: Sequence[Corrupted], titles: Sequence[str]) -> list[Mean]:
+    """Of each, and of what is published where it can be compared."""
     means = [
-        (title, one.clean, one.mean, COLORS[at % len(COLORS)])
+        (title, one.clean, one.mean, look(at))
         for at, (one, title) in enumerate(zip(found, titles, strict=True))
     ]
     if any(one.is_benchmark for one in found):
-        means += [(title, *shares, GRAY) for title, shares in RESNET18.items()]
+        means += [(title, *shares, (GRAY, "solid")) for title, shares in RESNET18.items()]
     return means
 
 
@@ -196,9 +209,10 @@ def _names(settings: Settings) -> list[str]:
     ]
 
 
-def _said(found: Sequence[Corrupted], settings: Settings) -> str:
+def _said(found: Sequence[Corrupted], question: Question) -> str:
     numbers = " or ".join(f"{number:,}" for number in sorted({one.images for one in found}))
-    if not PUBLISHED.keys() & set(settings.kinds):
-        return f"{numbers} test images"
-    origin = "the official" if settings.official else "regenerated at the severities of"
-    return f"{numbers} test images, {origin} CIFAR-10-C"
+    said, settings = f"{numbers} test images", question.settings
+    if PUBLISHED.keys() & set(settings.kinds):
+        origin = "the official" if settings.official else "regenerated at the severities of"
+        said += f", {origin} CIFAR-10-C"
+    return "; ".join(filter(None, (said, question.words)))

@@ -1,39 +1,19 @@
 """What is kept already of analyses, side by side, without the networks and the data."""
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bokeh.models import UIElement
 
-from reslab.analyze.kinds import KINDS
+from reslab.analyze.kinds import KINDS, titled
 from reslab.analyze.opened import best_digest
+from reslab.analyze.question import Question
 from reslab.content import build
 from reslab.errors import UserError
 from reslab.runs.analyses import damaged, read
 from reslab.runs.store import RunDirectory
-
-
-@dataclass(frozen=True)
-class Question:
-    """A kind of analysis and what was asked of it."""
-
-    kind: str
-    settings: Any
-
-    @property
-    def name(self) -> str:
-        """By which it is told from others of its kind."""
-        asked = json.dumps(asdict(self.settings), sort_keys=True)
-        return f"{self.kind}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
-
-    @property
-    def words(self) -> str:
-        """What was asked other than is usual, as one would type it."""
-        return typed(self.settings, but=KINDS[self.kind].settings())
 
 
 @dataclass
@@ -42,7 +22,7 @@ class SideBySide:
 
     Attributes:
         question: The question.
-        titles: Of each its name and its run's test accuracy.
+        titles: Of each its name and its run's test accuracy, see `titled`.
         found: What was found.
     """
 
@@ -52,13 +32,11 @@ class SideBySide:
 
     def draw(self, path: Path) -> Path:
         """Draws it as PNG and PDF, at a path without an ending."""
-        settings = self.question.settings
-        return KINDS[self.question.kind].draw(self.found, self.titles, settings, path)
+        return KINDS[self.question.kind].draw(self.found, self.titles, self.question, path)
 
     def show(self) -> list[UIElement]:
         """The same as parts of a page."""
-        settings = self.question.settings
-        return KINDS[self.question.kind].show(self.found, self.titles, settings)
+        return KINDS[self.question.kind].show(self.found, self.titles, self.question)
 
 
 def kept(run: RunDirectory) -> tuple[dict[Question, Any], list[str]]:
@@ -111,21 +89,11 @@ def side_by_side(
                     continue
                 has.add(question)
                 answer = answers.setdefault(question, SideBySide(question))
-                answer.titles.append(f"{name}, {record.test_accuracy:.2%}")
+                answer.titles.append(titled(name, record))
                 answer.found.append(one)
     order = list(KINDS)
     in_order = sorted(answers.values(), key=lambda one: _place(one.question, order))
     return in_order, spoilt
-
-
-def typed(settings: Any, but: Any = None) -> str:
-    """Settings as one would type them; without those that others have as well, if there are any."""
-    left_out = asdict(but) if but else {}
-    return " ".join(
-        f"{key}={','.join(map(str, value)) if isinstance(value, list | tuple) else value}"
-        for key, value in asdict(settings).items()
-        if value is not None and (key, value) not in left_out.items()
-    )
 
 
 def _place(question: Question, order: Sequence[str]) -> tuple[int, str, str]:

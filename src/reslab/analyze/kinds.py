@@ -2,19 +2,18 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from bokeh.models import UIElement
 
 from reslab.analyze import corruption, corruption_pictures, landscape, landscape_pictures
 from reslab.analyze.opened import Opened, opened
+from reslab.analyze.question import Question, parsed
 from reslab.classifier import Classifier
-from reslab.content import build
 from reslab.data import ImageData
 from reslab.errors import UserError
 from reslab.predicting.engine import BATCH_SIZE
@@ -22,6 +21,7 @@ from reslab.predicting.load import data_of, load
 from reslab.reporter import SILENT, Reporter
 from reslab.reports.layout import write_page
 from reslab.runs.analyses import damaged
+from reslab.runs.record import Record
 from reslab.runs.store import RunDirectory
 
 
@@ -36,8 +36,8 @@ class Kind:
         select: Of a data set by the settings what it computes on, a `UserError` if that cannot be.
         add: Adds what is not kept yet: takes the run, what was selected, the settings, and who is
             told.
-        draw: Draws what was found for several: takes that, each one's name with its test accuracy,
-            the settings, and a path without an ending.
+        draw: Draws what was found for several: takes that, each one's title, the question, and a
+            path without an ending.
         show: The same as parts of a page.
     """
 
@@ -45,8 +45,8 @@ class Kind:
     read: Callable[[RunDirectory, Any, Mapping[str, np.ndarray]], Any]
     select: Callable[[ImageData, Any], Any]
     add: Callable[[Opened, Any, Any, Reporter], None]
-    draw: Callable[[Sequence[Any], Sequence[str], Any, Path], Path]
-    show: Callable[[Sequence[Any], Sequence[str], Any], list[UIElement]]
+    draw: Callable[[Sequence[Any], Sequence[str], Question, Path], Path]
+    show: Callable[[Sequence[Any], Sequence[str], Question], list[UIElement]]
 
 
 KINDS = {
@@ -108,29 +108,32 @@ def analyze(
         reporter: Told how far it is.
 
     Raises:
-        UserError: There is no such kind, run or setting, a run is not finished, or its data are not
-            there.
+        UserError: There is no such kind, run or setting, a run is given twice or not finished, or
+            its data are not there.
     """
-    settings = settings_of(kind, words)
+    question = Question(kind, settings_of(kind, words))
     one = KINDS[kind]
     classifiers = [load(run, runs_dir, device=device, batch_size=batch_size) for run in runs]
+    titles: dict[Path, str] = {}
     for run, classifier in zip(runs, classifiers, strict=True):
         if classifier.directory is None or classifier.record is None:
             raise UserError(f"{run} is no finished run: what is found is kept beside one")
+        if (folder := classifier.directory.path.resolve()) in titles:
+            raise UserError(f"{run} is given twice: name each run once")
+        titles[folder] = titled(classifier.name, classifier.record)
     found = []
     for classifier in classifiers:
         reporter.say(f"{kind} of {classifier.name}")
         data = partial(data_of, classifier, data_dir, reporter)
-        found.append(find(kind, classifier, data, settings, reporter))
-    titles = [f"{one.name}, {one.record.test_accuracy:.2%}" for one in classifiers if one.record]
+        found.append(find(kind, classifier, data, question.settings, reporter))
     names = [one.name for one in classifiers]
-    path = output / kind / _folder(names) / kind
+    path = output / kind / _folder(names) / (question.name if question.words else kind)
     path.parent.mkdir(parents=True, exist_ok=True)
-    one.draw(found, titles, settings, path)
+    one.draw(found, list(titles.values()), question, path)
     page = write_page(
         path.with_suffix(".html"),
         f"{kind.capitalize()} of {', '.join(names)}",
-        *one.show(found, titles, settings),
+        *one.show(found, list(titles.values()), question),
         name=kind,
     )
     pictures = (path.with_suffix(suffix) for suffix in (".png", ".pdf"))
@@ -183,26 +186,17 @@ def _folder(names: Sequence[str]) -> str:
     return f"{names[0]}+{len(names) - 1}-{digest}"
 
 
+def titled(name: str, record: Record) -> str:
+    """What stands above what was found of a run: a name, and its test accuracy."""
+    return f"{name}, test {record.test_accuracy:.2%}"
+
+
 def settings_of(kind: str, words: Sequence[str]) -> Any:
     """What words ask of a kind of analysis.
 
     Raises:
-        UserError: There is no such kind, or a key or value is none of its.
+        UserError: There is no such kind, or a key or value is none of its, or a key is given twice.
     """
     if kind not in KINDS:
         raise UserError(f"{kind} is no analysis: choose {', '.join(KINDS)}")
-    settings = KINDS[kind].settings
-    known = [one.name for one in fields(settings)]
-    values = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or key not in known:
-            raise UserError(f"{word} is no setting: choose {', '.join(f'{k}=' for k in known)}")
-        try:
-            values[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise UserError(f"{word}: this is no value") from error
-    try:
-        return build(settings, values)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    return parsed(KINDS[kind].settings, words)

@@ -126,7 +126,7 @@ def data_set(
             where = " or ".join(str(place.absolute()) for place in places)
             lacking = ", ".join(data.source.missing(places[0]))
             raise UserError(
-                f"the test images of {data.name} are needed, and {lacking} not in {where}"
+                f"the images of {data.name} are needed, and {lacking} not in {where}"
                 f": name the folder that holds them with --data-dir, or have `reslab data` fetch "
                 f"them"
             )
@@ -135,7 +135,7 @@ def data_set(
         prepare_data(data, reporter)
     except UserError as error:
         raise UserError(
-            f"the test images of {data.name} are needed: {error} (--data-dir names another folder)"
+            f"the images of {data.name} are needed: {error} (--data-dir names another folder)"
         ) from error
     return data
 

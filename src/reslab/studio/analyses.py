@@ -176,8 +176,8 @@ def look_up(runs: Titled) -> dict[str, Any]:
 
 def about_kinds() -> list[dict[str, str]]:
     """The kinds of analyses, each with what is usual."""
-    from reslab.analyze.kept import typed
     from reslab.analyze.kinds import KINDS
+    from reslab.analyze.question import typed
 
     return [{"kind": kind, "usual": typed(one.settings())} for kind, one in KINDS.items()]
 
