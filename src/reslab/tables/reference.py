@@ -100,7 +100,7 @@ def changes(folder: Path) -> str:
     return f"{', '.join(names)}: changed since the record was kept" if names else ""
 
 
-def loss(cell: Cell) -> str:
+def half_kept(cell: Cell) -> str:
     """What is said where only parts of a record are kept, without what it says; else empty."""
     folder = cell.directory.path
     if not any((folder / name).exists() for name in KEPT):
@@ -137,7 +137,7 @@ def known(table: Table, folder: Path) -> set[str]:
 
 def _look_up(cell: Cell) -> Result:
     if not cell.directory.record_file.exists():  # nothing runs there, whatever else there is
-        lost = loss(cell)
+        lost = half_kept(cell)
         return Result(cell, "damaged" if lost else "missing", reason=lost)
     result, changed = look_up(cell), changes(cell.directory.path)
     if result.run and changed:

@@ -26,7 +26,7 @@ from reslab.tables.logits import (
     other_images,
 )
 from reslab.tables.plan import Cell, Table, load_table
-from reslab.tables.reference import changes, kept_as, loss
+from reslab.tables.reference import changes, half_kept, kept_as
 
 PASS, FAIL, MISSING = "PASS", "FAIL", "MISSING"
 BITS_DEPEND_ON = tuple(key for key in ENVIRONMENT if key != "git")
@@ -112,7 +112,7 @@ def _verdict(fresh: Result, kept: Cell) -> Verdict:
     try:
         committed = read_finished(kept)
         if committed is None:
-            if lost := loss(kept):
+            if lost := half_kept(kept):
                 raise UserError(lost)
             return Verdict(row, seed, MISSING, at_hand, None, tuple(reasons))
         contradicted = _contradictions(committed)
