@@ -264,7 +264,7 @@ FORGED = {
     "no text of a table": (f"{PLACE}/table.tex", None, "table.tex is missing"),
     "no table": (f"{PLACE}/table.json", None, "table.json is missing"),
     "no logits": (f"{RUN}/predictions.npz", None, f"{RUN}/predictions.npz is missing"),
-    "no record": (f"{RUN}/metrics.json", None, "table.json: "),
+    "no record": (f"{RUN}/metrics.json", None, f"{RUN}/metrics.json is missing"),
     "no digests": (f"{RUN}/SHA256SUMS", None, "SHA256SUMS is missing"),
     "no pins": ("constraints.txt", None, "constraints.txt is missing"),
     "no sources": (WHEEL, None, "it has 0 wheels"),

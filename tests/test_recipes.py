@@ -25,9 +25,11 @@ OF_THREE_OR_FIVE_STAGES = ("he2016/", "resnet3", "bhise_karale")
 LIKE_OTHERS = re.compile(
     r"he2016/.*(32|44|56|110)|speed/(?!cpu|resnet18_94)|liu_goh/readings/|bhise"
 )
+DEEPEST = "he2016/plain110"
 RECIPES = [
     pytest.param(name, marks=[pytest.mark.long] * bool(LIKE_OTHERS.match(name)))
     for name in list_options("recipe")
+    if name != DEEPEST
 ]
 
 
@@ -57,6 +59,18 @@ def test_a_recipe_trains_on_the_digits(recipe, trained):
     runs, said = trained
     assert recipe in runs, said
     assert list(history(runs[recipe])["step"]) == [2]
+
+
+@pytest.mark.long
+def test_without_skips_110_layers_have_answers_once_batch_norm_has_settled(tmp_path):
+    """After two steps its statistics are so far off that no answer is finite: the run has failed."""
+    failed = run(tmp_path / "short", "train", f"recipe={DEEPEST}", *SHORT)
+    assert failed.code == 1
+    assert "val/loss was not finite after any epoch" in failed.error_line()
+    more = ("+trainer.limit_train_batches=60", *SHORT[1:])
+    trained = run(tmp_path / "longer", "train", f"recipe={DEEPEST}", *more)
+    assert trained.code == 0, trained.err
+    assert list(history(only_run(tmp_path / "longer"))["step"]) == [60]
 
 
 def test_the_sweeps_over_recipes_succeed(trained):
