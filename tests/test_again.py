@@ -176,6 +176,7 @@ def test_presets_that_have_changed_since_are_said_and_the_run_is_as_it_was(tmp_p
     assert "++optimizer.optimizer.momentum=0.8" in line
 
 
+@pytest.mark.slow
 def test_a_command_that_is_not_understood_any_more_is_as_a_copy(tmp_path):
     directory = begun(tmp_path, COSINE)
     Request.here([*COSINE, "no.such=1"], None).write(directory.request_file)

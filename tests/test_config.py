@@ -217,6 +217,7 @@ def chosen_beats_recipe(group, option, recipe):
         assert mine.get(key) == chosen.get(key), key
 
 
+@pytest.mark.slow
 def test_recipes_set_only_keys_that_every_member_of_a_group_has():
     known = {
         (group, option): set(compose([f"{group}={option}"])[group])

@@ -32,6 +32,7 @@ def test_text_is_some_thousand_bytes(before_and_after):
     assert files["run.lock"] == 0
 
 
+@pytest.mark.slow
 def test_weights_are_four_bytes_a_parameter_and_what_goes_on_five_times_that(before_and_after):
     before, after, record = before_and_after
     share = {name: size / record.parameters for name, size in (before | after).items()}

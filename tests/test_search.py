@@ -171,6 +171,7 @@ def test_a_line_that_a_crash_cut_off_does_not_end_the_study(faked, torn):  # noq
     assert len({run for run, _ in begun(faked)}) == 3
 
 
+@pytest.mark.slow
 def test_equal_trials_are_run_once(faked):  # noqa: F811
     asked = [*GRID, "optimizer.lr=0.01,0.02", "model.dropout=0.0", *TWO]
     search(["search/sampler=random" if "sampler" in one else one for one in asked])
@@ -234,6 +235,7 @@ def test_a_run_that_is_done_answers_for_a_trial_if_it_is_its_own(faked):  # noqa
     assert [test for _, test in begun(faked)] == ["true"], "only the best one's test"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spoilt", [b"\xff\xfe\x00", b"epoch,val/loss,val/accuracy\n1,0.5", b"a\n1"]
 )
@@ -252,6 +254,7 @@ def test_a_trial_whose_curve_is_spoilt_has_failed_and_the_others_go_on(faked, sp
     assert f"{run.metrics_file} is damaged or foreign" in trials["0.01"]["reason"]
 
 
+@pytest.mark.slow
 def test_a_name_is_one_search_s(faked):  # noqa: F811
     search([*ASKED, "search.trials=1", "search.name=mine"])
     with pytest.raises(
