@@ -10,7 +10,7 @@ from torch import Tensor
 
 from reslab.analysis.corruption import KINDS, PUBLISHED, SEVERITIES, SMALLEST, corrupt
 from reslab.analyze.opened import Opened
-from reslab.content import GIANT
+from reslab.analyze.question import refuse_beyond
 from reslab.data import ImageData
 from reslab.errors import UserError
 from reslab.reporter import Reporter
@@ -46,10 +46,8 @@ class Settings:
         object.__setattr__(self, "kinds", tuple(name for name in KINDS if name in names))
         if self.official is not None:
             object.__setattr__(self, "official", _wherever(self.official))
-        if not 1 <= self.images < GIANT:
-            raise UserError(f"images={self.images}: choose from 1 to {GIANT - 1}")
-        if not 0 <= self.seed < GIANT:
-            raise UserError(f"seed={self.seed}: choose from 0 to {GIANT - 1}")
+        refuse_beyond("images", self.images, least=1)
+        refuse_beyond("seed", self.seed, least=0)
 
     @property
     def cells(self) -> list[tuple[str, int]]:

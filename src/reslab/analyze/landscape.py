@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from reslab.analysis.fold import fold_batch_norms
 from reslab.analysis.landscape import Plane, draw_direction, folded, losses, steps
 from reslab.analyze.opened import Opened
-from reslab.content import GIANT
+from reslab.analyze.question import refuse_beyond
 from reslab.data import ImageData
 from reslab.errors import UserError
 from reslab.predicting.engine import Engine
@@ -50,10 +50,8 @@ class Settings:
                 raise UserError(f"{name}={value}: choose an odd number from 3 to {MOST_POINTS}")
         if not 0 < self.reach < float("inf"):
             raise UserError(f"reach={self.reach}: choose a positive number")
-        if not 1 <= self.images < GIANT:
-            raise UserError(f"images={self.images}: choose from 1 to {GIANT - 1}")
-        if not 0 <= self.seed < GIANT:  # so that torch takes twice as much
-            raise UserError(f"seed={self.seed}: choose from 0 to {GIANT - 1}")
+        refuse_beyond("images", self.images, least=1)
+        refuse_beyond("seed", self.seed, least=0)  # so that torch takes twice as much
 
     @property
     def places(self) -> list[tuple[float, float]]:

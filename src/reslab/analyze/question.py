@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from reslab.content import GIANT
 from reslab.errors import UserError
 
 NUMBERS = {int: "a whole number", float: "a number"}
@@ -56,6 +57,16 @@ def parsed(settings: type[Any], words: Sequence[str]) -> Any:
             raise UserError(f"{word}: {key}= is given twice")
         values[key] = _value(key, text, hints[key])
     return settings(**values)
+
+
+def refuse_beyond(key: str, value: int, least: int) -> None:
+    """Refuses a whole number that is too small, or that nobody's file has.
+
+    Raises:
+        UserError: It is.
+    """
+    if not least <= value < GIANT:
+        raise UserError(f"{key}={value}: choose from {least} to {GIANT - 1}")
 
 
 def _value(key: str, text: str, hint: Any) -> Any:
